@@ -1,0 +1,31 @@
+"""Semiparametric maximum likelihood with a nonparametric mixing distribution.
+
+Importing the package turns on float64 in JAX, which a likelihood needs and users of the
+published package expect, and touches no other global setting.
+"""
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+
+from spmlex._fit import fit  # noqa: E402
+from spmlex._inference import COVARIANCE_KINDS  # noqa: E402
+from spmlex._inner import SOLVERS, MixingSolution, solve_probs  # noqa: E402
+from spmlex._profile import profile, profile_ll  # noqa: E402
+from spmlex._result import Fit, parameter_names  # noqa: E402
+from spmlex._solution import RESULT_CODES, RESULTS, result_code  # noqa: E402
+
+__all__ = [
+    "COVARIANCE_KINDS",
+    "RESULTS",
+    "RESULT_CODES",
+    "SOLVERS",
+    "Fit",
+    "MixingSolution",
+    "fit",
+    "parameter_names",
+    "profile",
+    "profile_ll",
+    "result_code",
+    "solve_probs",
+]

@@ -1,0 +1,65 @@
+"""Covariance of the estimator of theta, and confidence intervals."""
+
+import jax.numpy as jnp
+import jax.scipy as jsp
+from jaxtyping import Array, Float
+
+from spmlex._types import Weights
+
+COVARIANCE_KINDS = ("observed", "opg", "sandwich")
+
+
+def check_kind(kind: str) -> str:
+    """Return `kind`, a kind of covariance.
+
+    Raises:
+        ValueError: The kind is unknown.
+    """
+    if kind not in COVARIANCE_KINDS:
+        raise ValueError(
+            f"kind={kind!r} is not a kind of covariance. Choose from "
+            f"{', '.join(COVARIANCE_KINDS)}."
+        )
+    return kind
+
+
+def covariance_matrix(
+    hessian: Float[Array, "p p"],
+    scores: Float[Array, "n_obs p"],
+    weights: Weights,
+    kind: str,
+) -> Float[Array, "p p"]:
+    """Return a covariance matrix of the estimator of theta.
+
+    With the Hessian H of the mean profile likelihood and the profile scores s_i, whose
+    derivative includes that of `probs`: "observed" is `(n H)^{-1}`, "opg" `(n J)^{-1}`
+    with `J = (1/n) sum w_i² s_i s_i'`, "sandwich" `H^{-1} J H^{-1} / n` (Huber 1967;
+    White 1982). Weights have mean one in these formulas.
+
+    Args:
+        hessian: Of the negative mean log-likelihood, nats per observation.
+        scores: Per observation, nats, unweighted.
+        weights: Observation weights with sum one.
+        kind: One of `COVARIANCE_KINDS`.
+
+    Returns:
+        In squared units of theta; `nan` where the Hessian (or J) is singular.
+    """
+    check_kind(kind)
+    n_obs = scores.shape[0]
+    weighted = n_obs * weights[:, None] * scores
+    outer = weighted.T @ weighted / n_obs
+    if kind == "opg":
+        return _inverse(outer) / n_obs
+    inverse = _inverse(hessian)
+    if kind == "observed":
+        return inverse / n_obs
+    return inverse @ outer @ inverse / n_obs
+
+
+def _inverse(matrix: Float[Array, "p p"]) -> Float[Array, "p p"]:
+    """Invert a positive definite matrix; `nan` throughout where it is not."""
+    scale = jnp.sqrt(jnp.maximum(jnp.diagonal(matrix), 1e-300))
+    factor = jnp.linalg.cholesky(matrix / (scale[:, None] * scale))
+    inverse = jsp.linalg.cho_solve((factor, True), jnp.eye(matrix.shape[0]))
+    return inverse / (scale[:, None] * scale)

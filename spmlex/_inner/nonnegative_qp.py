@@ -1,0 +1,93 @@
+"""A small dense quadratic program over the nonnegative orthant."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+_PIVOT_RTOL = 1e-11
+"""A column whose residual norm given the passive set is below this share of its own
+norm is a duplicate of what is in already; it stays out."""
+
+_SLACK_TOL = 1e-13
+
+
+def solve_nonnegative_qp(
+    hessian: Float[Array, "k k"], linear: Float[Array, " k"], start: Float[Array, " k"]
+) -> tuple[Float[Array, " k"], Int[Array, ""]]:
+    """Minimise `y'Hy/2 - c'y` over `y >= 0` by the active-set method.
+
+    Lawson and Hanson (1974, "Solving Least Squares Problems", chapter 23) on a
+    principal pivot tableau `[H | c]`: a variable enters or leaves the passive set by
+    one rank-one update, so no system is ever factorised. After pivoting in the set P
+    the last column holds the solution on P and, off P, minus the gradient.
+
+    Args:
+        hessian: Positive semidefinite; exact duplicates among its columns are fine.
+        linear: The vector c.
+        start: Nonnegative; its positive entries are the first passive set.
+
+    Returns:
+        The minimiser and the number of pivots.
+    """
+    size = hessian.shape[0]
+    index = jnp.arange(size)
+    pivot_tol = _PIVOT_RTOL * jnp.diagonal(hessian)
+
+    def pivot(tableau, k):
+        row = tableau[k] / tableau[k, k]
+        column = tableau[:, k]
+        here, inverse = index == k, 1.0 / tableau[k, k]
+        swept = tableau - column[:, None] * row
+        swept = swept.at[:, k].set(jnp.where(here, inverse, -column * inverse))
+        return swept.at[k].set(row.at[k].set(inverse))
+
+    def enter_start(state):
+        tableau, passive, waiting, pivots = state
+        diagonal = jnp.diagonal(tableau[:, :size])
+        k = jnp.argmax(jnp.where(waiting, diagonal, -jnp.inf))
+        independent = tableau[k, k] > pivot_tol[k]
+        tableau = jnp.where(independent, pivot(tableau, k), tableau)
+        passive = passive | ((index == k) & independent)
+        return tableau, passive, waiting & (index != k), pivots + 1
+
+    def exchange(state):
+        tableau, y, passive, dropped, pivots, _ = state
+        target = jnp.where(passive, tableau[:, size], 0.0)
+        blocking = passive & (target <= 0.0)
+        # Towards the solution on the passive set, up to the first bound.
+        ratio = jnp.where(blocking, y / jnp.maximum(y - target, 1e-300), jnp.inf)
+        step = jnp.minimum(jnp.min(ratio), 1.0)
+        leaving = jnp.argmin(ratio)
+        must_leave = jnp.any(blocking)
+        y = jnp.where(passive, y + step * (target - y), 0.0)
+        y = jnp.where(must_leave & (index == leaving), 0.0, y)
+        # At that solution: let in the variable that gains most.
+        may_enter = ~passive & ~dropped & (jnp.diagonal(tableau[:, :size]) > pivot_tol)
+        gain = jnp.where(may_enter, tableau[:, size], -jnp.inf)
+        entering = jnp.argmax(gain)
+        optimal = ~must_leave & (gain[entering] <= _SLACK_TOL)
+        k = jnp.where(must_leave, leaving, entering)
+        return (
+            jnp.where(optimal, tableau, pivot(tableau, k)),
+            y,
+            jnp.where(optimal, passive, passive ^ (index == k)),
+            # What has just left must not come back before another has entered.
+            must_leave & (dropped | (index == k)),
+            pivots + 1,
+            optimal,
+        )
+
+    tableau = jnp.concatenate([hessian, linear[:, None]], axis=1)
+    nobody: Bool[Array, " k"] = jnp.zeros(size, bool)
+    tableau, passive, _, pivots = jax.lax.while_loop(
+        lambda state: jnp.any(state[2]),
+        enter_start,
+        (tableau, nobody, start > 0, jnp.array(0)),
+    )
+    start = jnp.where(passive, start, 0.0)
+    _, y, _, _, pivots, _ = jax.lax.while_loop(
+        lambda state: ~state[5] & (state[4] < 8 * size + 8),
+        exchange,
+        (tableau, start, passive, nobody, pivots, jnp.array(False)),
+    )
+    return y, pivots

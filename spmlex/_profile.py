@@ -1,0 +1,329 @@
+"""The differentiable primitive: the profile likelihood of a matrix `lclk`.
+
+Three rules make it differentiable to second order, forwards and backwards, under `jit`
+and `vmap`, whatever solver found the mixing probabilities:
+
+- the value is that of equation (1), computed by one function with and without
+  differentiation;
+- its derivative is the envelope theorem's, equation (4): no derivative of `probs`;
+- the derivative of `probs` is the implicit function theorem's on the active face,
+  equation (5). The second derivative of the value needs nothing more.
+
+They hold where the face does not change in a neighbourhood of theta. At the isolated
+points where an atom appears or disappears the value is still once differentiable; its
+second derivative jumps, and the one of the face found is returned.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from spmlex._inner import InnerSolver, solve_probs
+from spmlex._likelihood import log_mixture, normalise_weights, scale_rows
+from spmlex._types import Data, LogCondLik, Model, Probs, Scalar, Support, Weights
+
+_FACE_RTOL = 1e-12
+"""Eigenvalues of the face system below this share of the largest count as zero."""
+
+
+def profile(
+    lclk: LogCondLik,
+    weights: Weights | None = None,
+    *,
+    probs0: Probs | None = None,
+    solver: InnerSolver = "active_set",
+) -> tuple[Scalar, Probs]:
+    """Return the profile value of `lclk` and the optimal mixing probabilities.
+
+    Equation (2), with derivatives by equations (4) and (5) in `lclk` and `weights`.
+    Where the solve is not certified the value is too large by at most the gap that
+    `solve_probs` reports.
+
+    Args:
+        lclk: Log conditional likelihoods in nats; `-inf` allowed.
+        weights: Nonnegative observation weights; their scale does not matter.
+        probs0: Start of the inner solver.
+        solver: Inner solver, by name or as an object.
+
+    Returns:
+        The negative mean log-likelihood, nats per observation, and `probs`.
+    """
+    weights = normalise_weights(weights, lclk.shape[0])
+    solution = solve_probs(
+        lclk,
+        weights=jax.lax.stop_gradient(weights),
+        probs0=probs0,
+        solver=solver,
+        throw=False,
+    )
+    probs = optimal_probs(lclk, weights, jax.lax.stop_gradient(solution.probs))
+    return profile_value(lclk, weights, probs), probs
+
+
+@jax.custom_jvp
+def profile_value(lclk: LogCondLik, weights: Weights, probs: Probs) -> Scalar:
+    """Return equation (1) at optimal `probs`, with the derivative of equation (4)."""
+    terms = log_mixture(lclk, probs)
+    return -jnp.sum(jnp.where(weights > 0, weights * terms, 0.0))
+
+
+@profile_value.defjvp
+def _profile_value_jvp(primals, tangents):
+    lclk, weights, probs = primals
+    lclk_dot, weights_dot, _ = tangents
+    relative = relative_densities(lclk, probs)
+    terms = log_mixture(lclk, probs)
+    lclk_dot = jnp.where(relative > 0, lclk_dot, 0.0)
+    expected = (relative * lclk_dot) @ probs
+    known = jnp.where(jnp.isfinite(terms), terms, 0.0)
+    return profile_value(lclk, weights, probs), -(
+        weights @ expected + weights_dot @ known
+    )
+
+
+@jax.custom_jvp
+def optimal_probs(lclk: LogCondLik, weights: Weights, probs: Probs) -> Probs:
+    """Return `probs`, known to be optimal, with the derivative of equation (5)."""
+    del lclk, weights
+    return probs
+
+
+@optimal_probs.defjvp
+def _optimal_probs_jvp(primals, tangents):
+    lclk, weights, probs = primals
+    lclk_dot, weights_dot, _ = tangents
+    # Calling itself, not taking `probs`, so that it can be differentiated again.
+    optimum = optimal_probs(lclk, weights, probs)
+    relative = relative_densities(lclk, optimum)
+    lclk_dot = jnp.where(relative > 0, lclk_dot, 0.0)
+    expected = (relative * lclk_dot) @ optimum
+    right = weights_dot @ relative + weights @ (
+        relative * (lclk_dot - expected[:, None])
+    )
+    system = face_system(relative, weights, probs)
+    return optimum, solve_face(system, right, probs)
+
+
+def relative_densities(lclk: LogCondLik, probs: Probs) -> LogCondLik:
+    """Return `B_ij = A_ij / (A p)_i`, zero in rows without any density."""
+    scaled, _ = scale_rows(lclk)
+    density = scaled @ probs
+    return scaled / jnp.where(density > 0, density, 1.0)[:, None]
+
+
+def face_system(
+    relative: LogCondLik, weights: Weights, probs: Probs
+) -> Float[Array, "n_supp n_supp"]:
+    """Return `phi_SS` of equation (5), zero outside the active face."""
+    face = jnp.where(probs > 0, relative, 0.0)
+    return face.T @ (weights[:, None] * face)
+
+
+def solve_face(
+    system: Float[Array, "n_supp n_supp"], right: Float[Array, " n_supp"], probs: Probs
+) -> Float[Array, " n_supp"]:
+    """Solve the face system; zero off the face, least norm where it is singular.
+
+    The system is singular where support points are duplicated or outnumber the
+    observations. Rows and columns are scaled to a unit diagonal, and the solution of
+    least norm in that scale is returned (Moore-Penrose), never `nan`.
+    """
+    face = probs > 0
+    diagonal = jnp.diagonal(system)
+    scale = jnp.where(
+        face & (diagonal > 0), 1.0 / jnp.sqrt(jnp.where(face, diagonal, 1.0)), 0.0
+    )
+    scale = jnp.where(jnp.isfinite(scale), scale, 0.0)
+
+    def apply(vector):
+        return scale * (system @ (scale * vector))
+
+    def solve(_, vector):
+        values, vectors = jnp.linalg.eigh(
+            jax.lax.stop_gradient(scale[:, None] * system * scale)
+        )
+        kept = values > _FACE_RTOL * jnp.max(values)
+        inverse = jnp.where(kept, 1.0 / jnp.where(kept, values, 1.0), 0.0)
+        return vectors @ (inverse * (vectors.T @ vector))
+
+    scaled = jax.lax.custom_linear_solve(apply, scale * right, solve, symmetric=True)
+    return scale * scaled
+
+
+def profile_derivatives(
+    face_lclk: Callable[[Float[Array, " p"]], LogCondLik],
+    theta: Float[Array, " p"],
+    probs: Probs,
+    weights: Weights,
+) -> tuple[
+    Float[Array, " p"],
+    Float[Array, "p p"],
+    Float[Array, "n_obs p"],
+    Float[Array, "n_supp p"],
+]:
+    """Return gradient, Hessian, scores and `d probs / d theta` at optimal `probs`.
+
+    The derivatives of `profile` along `face_lclk(theta)`, written out so that the model
+    is differentiated once for all of them. Support points without mass contribute to
+    none, so `face_lclk` need only hold those with mass.
+
+    Returns:
+        Gradient and Hessian of the profile value, nats per observation; the score of
+        each observation's log-likelihood along the profile, `d log l_i(theta,
+        p*(theta)) / d theta`, nats, unweighted; and the derivative of `probs`.
+    """
+    lclk = face_lclk(theta)
+    # (p, n_obs, n_supp): one forward pass a parameter.
+    slopes = jax.vmap(lambda v: jax.jvp(face_lclk, (theta,), (v,))[1])(
+        jnp.eye(theta.size)
+    )
+    relative = relative_densities(lclk, probs)
+    slopes = jnp.where(relative > 0, slopes, 0.0)
+    posterior = relative * probs
+    expected = jnp.einsum("ij,pij->pi", posterior, slopes)
+    centred = slopes - expected[:, :, None]
+    weighted = weights[:, None] * relative
+    system = face_system(relative, weights, probs)
+    right = jnp.einsum("ij,pij->pj", weighted, centred)
+    probs_dot = jax.vmap(lambda r: solve_face(system, r, probs))(right)
+
+    moved = probs_dot @ relative.T
+    scores = expected + moved
+    # d posterior = posterior (slope - score) + relative d probs.
+    turned = posterior * centred + relative * (
+        probs_dot[:, None, :] - moved[:, :, None] * probs
+    )
+    first = jnp.einsum("i,pij,qij->pq", weights, turned, slopes)
+    held = jax.lax.stop_gradient(weights[:, None] * posterior)
+    held = jnp.where(held > 0, held, 0.0)
+
+    def frozen(theta):
+        lclk = face_lclk(theta)
+        return jnp.sum(held * jnp.where(held > 0, lclk, 0.0))
+
+    second = jax.hessian(frozen)(theta)
+    hessian = -(first + second)
+    gradient = -(weights @ expected.T)
+    return gradient, 0.5 * (hessian + hessian.T), scores.T, probs_dot.T
+
+
+def cast_to_float64(tree):
+    """Cast floating-point array leaves to float64; leave everything else alone."""
+
+    def cast(leaf):
+        if isinstance(leaf, np.ndarray | np.generic | jax.Array) and jnp.issubdtype(
+            leaf.dtype, jnp.floating
+        ):
+            return jnp.asarray(leaf, jnp.float64)
+        return leaf
+
+    return jax.tree.map(cast, tree)
+
+
+def profile_ll(
+    model: Model,
+    data: Data,
+    supp: Support,
+    *,
+    groups: Int[Array, " n_obs"] | None = None,
+    n_groups: int | None = None,
+    weights: Weights | None = None,
+    solver: InnerSolver = "active_set",
+) -> tuple[Scalar, Float[Array, "n_supp *n_groups"]]:
+    """Return the profile log-likelihood of a model, to be minimised over theta.
+
+    Equation (2) of `spmlex/README.md`, composed with `model.lclk`: the negative mean
+    log-likelihood with the mixing distribution at its optimum. Differentiable to second
+    order by `jax.grad`, `jax.hessian` and so on, under `jit` and `vmap`. Inputs in
+    float32 are cast up.
+
+    Args:
+        model: A pytree with `lclk(data, supp) -> (n_obs, n_supp)`; its floating-point
+            arrays are theta.
+        data: A pytree of arrays with leading axis n_obs.
+        supp: Support grid: `(n_supp,)`, `(n_supp, d)` or a pytree with leading axis
+            n_supp.
+        groups: Group of each observation, `0 .. n_groups - 1`: each group has a mixing
+            distribution of its own on the common grid.
+        n_groups: Number of groups; needed only where `groups` is traced.
+        weights: Nonnegative observation weights; their scale does not matter.
+        solver: Inner solver: "active_set", "interior_point", "mixsqp", "em", or an
+            object.
+
+    Returns:
+        Nats per observation, and the mixing probabilities, `(n_supp,)` or `(n_supp,
+        n_groups)`. The value is `inf` where an observation has zero likelihood at every
+        support point and `nan` where `lclk` is.
+
+    Raises:
+        ValueError: `lclk` is not a matrix, or `groups` or `solver` do not fit.
+    """
+    lclk = conditional_likelihoods(
+        cast_to_float64(model), cast_to_float64(data), cast_to_float64(supp)
+    )
+    if groups is None:
+        return profile(lclk, weights, solver=solver)
+    weights = normalise_weights(weights, lclk.shape[0])
+    size = count_groups(groups, n_groups, lclk.shape[0])
+
+    def one_group(group):
+        own = jnp.where(groups == group, weights, 0.0)
+        share = jnp.sum(own)
+        value, probs = profile(lclk, own, solver=solver)
+        return share * value, probs
+
+    values, probs = jax.lax.map(one_group, jnp.arange(size))
+    return jnp.sum(values), probs.T
+
+
+def conditional_likelihoods(model: Model, data: Data, supp: Support) -> LogCondLik:
+    """Call `model.lclk` and check what comes back.
+
+    Raises:
+        ValueError: The model has no `lclk`, or its value is not a matrix of floats.
+    """
+    if not hasattr(model, "lclk"):
+        raise ValueError(
+            f"model={type(model).__name__} has no method `lclk`. Give it "
+            "`lclk(data, supp)` returning log-likelihoods of shape (n_obs, n_supp)."
+        )
+    lclk = model.lclk(data, supp)
+    shape = getattr(lclk, "shape", None)
+    if shape is None or len(shape) != 2 or 0 in shape:
+        raise ValueError(
+            f"{type(model).__name__}.lclk returned shape {shape}; it must return a "
+            "matrix (n_obs, n_supp) with at least one observation and support point."
+        )
+    return jnp.asarray(lclk, jnp.float64)
+
+
+def count_groups(groups, n_groups: int | None, n_obs: int) -> int:
+    """Check `groups` and return how many there are.
+
+    Raises:
+        ValueError: Wrong shape, empty groups, or a traced array without `n_groups`.
+    """
+    if groups.shape != (n_obs,):
+        raise ValueError(
+            f"groups has shape {groups.shape}; it must give one group for each of the "
+            f"{n_obs} observations."
+        )
+    if isinstance(groups, jax.core.Tracer):
+        if n_groups is None:
+            raise ValueError(
+                "n_groups is needed where groups is traced by jit or vmap: pass the "
+                "number of groups."
+            )
+        return n_groups
+    found = np.unique(np.asarray(groups))
+    size = int(found[-1]) + 1 if n_groups is None else n_groups
+    if not np.array_equal(found, np.arange(size)):
+        raise ValueError(
+            f"groups holds {found.tolist()[:10]}; they must be 0, 1, ..., "
+            f"{size - 1} with at least one observation each. Renumber them, for "
+            "example with np.unique(groups, return_inverse=True)."
+        )
+    return size

@@ -1,0 +1,142 @@
+"""The fitted model and what can be asked of it."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.scipy as jsp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float, Int
+
+from spmlex._inference import covariance_matrix
+from spmlex._solution import RESULTS
+from spmlex._types import Model, Probs, Scalar, Support, Weights
+
+MIN_RESOLUTION = 0.6
+"""Kernel widths below this many grid steps: F follows single observations."""
+
+MAX_GRID_SHARE = 0.6
+"""A larger share of the grid with mass is the other mark of a degenerate maximum."""
+
+
+class Fit(eqx.Module):
+    """An estimate of theta and F, with the evidence that it is one.
+
+    Attributes:
+        model: The model at the estimate.
+        probs: Mixing probabilities on `supp`.
+        supp: The support grid.
+        theta: The free parameters as one vector, in the order of `parameter_names`.
+        log_likelihood: Of the sample, nats (observations times the weighted mean).
+        gradient: Of the profile value, nats per observation.
+        hessian: Of the profile value, nats per observation.
+        scores: Profile score of each observation, nats.
+        weights: Observation weights, sum one.
+        gap: Bound on what other mixing probabilities could still gain, nats per
+            observation.
+        residual: Largest deviation of the gradient function from one on the support.
+        num_steps: Evaluations of the profile likelihood.
+        inner_steps: Steps of the inner solver, all evaluations together.
+        fallbacks: Evaluations in which the inner solver needed its safety net.
+        num_atoms: Support points with mass.
+        resolution: Median width of `v -> G(w_i, v)` in grid steps.
+        result: Result code.
+        free: Which leaves of the model are theta.
+    """
+
+    model: Model
+    probs: Probs
+    supp: Support
+    theta: Float[Array, " p"]
+    log_likelihood: Scalar
+    gradient: Float[Array, " p"]
+    hessian: Float[Array, "p p"]
+    scores: Float[Array, "n_obs p"]
+    weights: Weights
+    gap: Scalar
+    residual: Scalar
+    num_steps: Int[Array, ""]
+    inner_steps: Int[Array, ""]
+    fallbacks: Int[Array, ""]
+    num_atoms: Int[Array, ""]
+    resolution: Scalar
+    result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
+    free: Any = eqx.field(static=True)
+
+    @property
+    def gradient_norm(self) -> Scalar:
+        """Largest entry of the profile gradient, nats per observation."""
+        return jnp.max(jnp.abs(self.gradient))
+
+    @property
+    def flagged(self) -> Bool[Array, ""]:
+        """Whether this looks like a degenerate maximum; see `spmlex/README.md`.
+
+        With noise scales free and a fine grid, F can reproduce single observations:
+        the kernels become narrower than the grid, or most of the grid carries mass.
+        """
+        n_supp = self.probs.shape[0]
+        crowded = self.num_atoms > max(MAX_GRID_SHARE * n_supp, 8)
+        return (self.resolution < MIN_RESOLUTION) | crowded
+
+    def covariance(self, kind: str = "sandwich") -> Float[Array, "p p"]:
+        """Return a covariance matrix of theta: "observed", "opg" or "sandwich".
+
+        In the order of `parameter_names`; `nan` where the Hessian is singular.
+        """
+        return covariance_matrix(self.hessian, self.scores, self.weights, kind)
+
+    def standard_errors(self, kind: str = "sandwich") -> Model:
+        """Return standard errors, shaped like the model; fixed leaves are `None`."""
+        errors = jnp.sqrt(jnp.diagonal(self.covariance(kind)))
+        _, unravel = ravel_pytree(eqx.filter(self.model, self.free))
+        return unravel(errors)
+
+    def confint(
+        self, level: float = 0.95, kind: str = "sandwich"
+    ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+        """Return the limits of Wald intervals for theta.
+
+        Args:
+            level: Confidence level, between 0 and 1.
+            kind: Kind of covariance.
+
+        Raises:
+            ValueError: The level is not between 0 and 1.
+        """
+        if not 0.0 < level < 1.0:
+            raise ValueError(
+                f"level={level} is not a confidence level; give one between 0 and 1, "
+                "such as 0.95."
+            )
+        critical = jsp.stats.norm.ppf(0.5 + 0.5 * level)
+        margin = critical * jnp.sqrt(jnp.diagonal(self.covariance(kind)))
+        return self.theta - margin, self.theta + margin
+
+    def summary(self, level: float = 0.95, kind: str = "sandwich") -> str:
+        """Return the fit as a printed table, with the warnings a reader needs."""
+        from spmlex._summary import format_fit
+
+        return format_fit(self, level, kind)
+
+
+def parameter_names(model: Model, free: Any = None) -> list[str]:
+    """Return a name for each entry of theta, such as "coef[0]", in pytree order.
+
+    Args:
+        model: The model.
+        free: Which leaves are theta; by default its floating-point arrays.
+    """
+    kept = eqx.filter(model, eqx.is_inexact_array if free is None else free)
+    names = []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(kept):
+        stem = jax.tree_util.keystr(path, simple=True, separator=".")
+        shape = np.shape(leaf)
+        if shape == ():
+            names.append(stem)
+            continue
+        for index in np.ndindex(*shape):
+            names.append(f"{stem}[{','.join(map(str, index))}]")
+    return names

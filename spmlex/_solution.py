@@ -1,0 +1,73 @@
+"""Result codes: how a solve or a fit ended, each with what to try next."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+
+class RESULTS(eqx.Enumeration):
+    """How a solve ended. The sentence is what a person needs to read."""
+
+    successful = ""
+    max_steps_reached = (
+        "The fit ran out of steps before the gradient vanished. Raise `max_steps`, or "
+        "start closer, for example at the moment estimate."
+    )
+    inner_not_certified = (
+        "The mixing probabilities are not certified optimal: the gap or the residual "
+        "on the support is above 1e-9. Try solver='interior_point'; if it stays, the "
+        "log conditional likelihoods are probably close to the limits of float64."
+    )
+    zero_likelihood = (
+        "An observation has zero likelihood at every support point. Widen `supp`, "
+        "or look for an outlying or miscoded observation."
+    )
+    non_finite = (
+        "The likelihood or a derivative is nan or infinite. Look for nan in the data, "
+        "and for parameters at which `lclk` is undefined, such as a variance of zero."
+    )
+    singular_hessian = (
+        "The profile Hessian is singular at the estimate: some combination of the "
+        "parameters is not identified by these data. Hold a parameter fixed, or use "
+        "more data; standard errors are not available."
+    )
+    parameter_diverging = (
+        "A parameter runs off towards infinity while the likelihood still rises: it is "
+        "not identified by these data, or the start was in the wrong basin. Try "
+        "another start, or hold it fixed."
+    )
+    stalled = (
+        "No step improves the likelihood although its gradient is not zero. Two local "
+        "maxima on the grid are probably closer than a step; try a finer grid or "
+        "another start."
+    )
+
+
+RESULT_CODES: tuple[tuple[int, str, str], ...] = tuple(
+    (code, name, RESULTS[getattr(RESULTS, name)])
+    for code, name in enumerate(
+        (
+            "successful",
+            "max_steps_reached",
+            "inner_not_certified",
+            "zero_likelihood",
+            "non_finite",
+            "singular_hessian",
+            "parameter_diverging",
+            "stalled",
+        )
+    )
+)
+"""Every result code as (integer, name, sentence); the integers are what is stored."""
+
+
+def result_code(result) -> Int[Array, "..."]:
+    """Return the integer of a result code, as an array, also under `jit`.
+
+    Args:
+        result: A member of `RESULTS`.
+    """
+    return jnp.asarray(result._value, dtype=jnp.int32)
+
+
+__all__ = ["RESULTS", "RESULT_CODES", "result_code"]

@@ -1,0 +1,19 @@
+"""Shape aliases shared by the package; the axes' names are the notation's."""
+
+from typing import Any
+
+from jaxtyping import Array, Float, PyTree
+
+Scalar = Float[Array, ""]
+LogCondLik = Float[Array, "n_obs n_supp"]
+Probs = Float[Array, " n_supp"]
+Weights = Float[Array, " n_obs"]
+
+Model = Any
+"""A pytree with `lclk(data, supp) -> (n_obs, n_supp)`; its floats are theta."""
+
+Data = PyTree
+"""Arrays with leading axis `n_obs`."""
+
+Support = PyTree
+"""`(n_supp,)`, `(n_supp, d)` or a pytree of arrays with leading axis `n_supp`."""
