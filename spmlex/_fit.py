@@ -21,9 +21,6 @@ from spmlex._solution import RESULTS
 from spmlex._trust_region import solve_trust_region
 from spmlex._types import Data, Model, Scalar, Support, Weights
 
-_FACE_SIZE = 24
-"""Support points with mass that the fast derivatives hold; more take the full grid."""
-
 _DIVERGED = 1e4
 
 
@@ -164,38 +161,18 @@ def _evaluate(build, theta, data, supp, weights, probs0, solver) -> _Evaluation:
     solution = solve_probs(
         lclk, weights=weights, probs0=probs0, solver=solver, throw=False
     )
-    probs = solution.probs
-    n_supp = lclk.shape[1]
+    def lclk_at(theta, columns):
+        points = jax.tree.map(lambda leaf: leaf[columns], supp)
+        return conditional_likelihoods(build(theta), data, points)
 
-    def derivatives(face):
-        def face_lclk(theta):
-            points = supp if face is None else jax.tree.map(lambda x: x[face], supp)
-            return conditional_likelihoods(build(theta), data, points)
-
-        held = probs if face is None else probs[face]
-        gradient, hessian, scores, dot = profile_derivatives(
-            face_lclk, theta, held, weights
-        )
-        if face is not None:
-            dot = jnp.zeros((n_supp, theta.size)).at[face].set(dot)
-        return gradient, hessian, scores, dot
-
-    if n_supp <= _FACE_SIZE:
-        parts = derivatives(None)
-    else:
-        parts = jax.lax.cond(
-            jnp.sum(probs > 0) <= _FACE_SIZE,
-            lambda: derivatives(jax.lax.top_k(probs, _FACE_SIZE)[1]),
-            lambda: derivatives(None),
-        )
-    gradient, hessian, scores, probs_dot = parts
+    slopes = profile_derivatives(lclk_at, theta, lclk, solution.probs, weights)
     return _Evaluation(
         solution.value,
-        gradient,
-        hessian,
-        scores,
-        probs,
-        probs_dot,
+        slopes.gradient,
+        slopes.hessian,
+        slopes.scores,
+        solution.probs,
+        slopes.probs_dot,
         solution.gap,
         solution.residual,
         solution.num_steps,
