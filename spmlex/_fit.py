@@ -9,15 +9,15 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._inner import CERTIFICATE_TOL, InnerSolver, solve_probs
+from spmlex._inner import CERTIFICATE_TOL, InnerSolver, get_solver, solve_probs
 from spmlex._likelihood import normalise_weights, scale_rows
 from spmlex._profile import (
     cast_to_float64,
     conditional_likelihoods,
     profile_derivatives,
 )
-from spmlex._result import Fit
-from spmlex._solution import RESULTS
+from spmlex._result import Fit, split_model
+from spmlex._solution import RESULTS, raise_if_failed
 from spmlex._trust_region import solve_trust_region
 from spmlex._types import Data, Model, Scalar, Support, Weights
 
@@ -97,21 +97,32 @@ def fit(
     """
     model0, data, supp = cast_to_float64((model0, data, supp))
     free = _free_leaves(model0, fixed)
-    variable, constant = eqx.partition(model0, free)
-    theta0, unravel = ravel_pytree(variable)
-    if theta0.size == 0:
+    if not any(free):
         raise ValueError(
             f"model0={type(model0).__name__} has no free floating-point array: there "
             "is nothing to estimate. Store parameters as jax arrays, or free some."
         )
+    n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
+    estimate = _maximise(
+        model0,
+        data,
+        supp,
+        normalise_weights(weights, n_obs),
+        free,
+        get_solver(solver),
+        tol,
+        max_steps,
+    )
+    return raise_if_failed(estimate, estimate.result) if throw else estimate
+
+
+@eqx.filter_jit  # so that a call outside `jit` compiles once a shape, not each time
+def _maximise(model0, data, supp, weights, free, solver, tol, max_steps) -> Fit:
+    variable, constant = split_model(model0, free)
+    theta0, unravel = ravel_pytree(variable)
 
     def build(theta):
         return eqx.combine(unravel(theta), constant)
-
-    n_obs = jax.eval_shape(
-        lambda: conditional_likelihoods(model0, data, supp)
-    ).shape[0]
-    weights = normalise_weights(weights, n_obs)
 
     def evaluate(theta, probs0):
         return _evaluate(build, theta, data, supp, weights, probs0, solver)
@@ -120,12 +131,12 @@ def fit(
     here = state.here
     result = _judge(state, here, tol)
     model = build(state.theta)
-    estimate = Fit(
+    return Fit(
         model=model,
         probs=here.probs,
         supp=supp,
         theta=state.theta,
-        log_likelihood=-here.value * n_obs,
+        log_likelihood=-here.value * weights.shape[0],
         gradient=here.gradient,
         hessian=here.hessian,
         scores=here.scores,
@@ -140,20 +151,17 @@ def fit(
         result=result,
         free=free,
     )
-    if throw:
-        estimate = result.error_if(estimate, result != RESULTS.successful)
-    return estimate
 
 
-def _free_leaves(model: Model, fixed: Callable[[Any], Any] | None):
-    """Return a pytree of booleans: which leaves of the model are theta."""
+def _free_leaves(model: Model, fixed: Callable[[Any], Any] | None) -> tuple[bool, ...]:
+    """Return for each leaf of the model whether it belongs to theta."""
     free = jax.tree.map(eqx.is_inexact_array, model)
-    if fixed is None:
-        return free
-    held = fixed(model)
-    count = len(held) if isinstance(held, tuple | list) else 1
-    replacement = (False,) * count if count > 1 or isinstance(held, tuple) else False
-    return eqx.tree_at(fixed, free, replacement)
+    if fixed is not None:
+        held = fixed(model)
+        several = isinstance(held, tuple | list)
+        off = jax.tree.map(lambda _: False, held)
+        free = eqx.tree_at(fixed, free, tuple(off) if several else off)
+    return tuple(jax.tree.leaves(free))
 
 
 def _evaluate(build, theta, data, supp, weights, probs0, solver) -> _Evaluation:
@@ -161,6 +169,7 @@ def _evaluate(build, theta, data, supp, weights, probs0, solver) -> _Evaluation:
     solution = solve_probs(
         lclk, weights=weights, probs0=probs0, solver=solver, throw=False
     )
+
     def lclk_at(theta, columns):
         points = jax.tree.map(lambda leaf: leaf[columns], supp)
         return conditional_likelihoods(build(theta), data, points)
@@ -232,15 +241,16 @@ def _accept_or_shrink(
     gained = here.value - there.value
     # Where the promise is below rounding, the gradient must judge.
     negligible = state.promised <= rounding
-    smaller = jnp.linalg.norm(there.gradient / state.scale) < jnp.linalg.norm(
-        here.gradient / state.scale
-    )
+    before: Scalar = jnp.linalg.norm(here.gradient / state.scale)
+    after: Scalar = jnp.linalg.norm(there.gradient / state.scale)
     good = jnp.where(
-        negligible, smaller & (gained >= -rounding), gained >= 1e-4 * state.promised
+        negligible,
+        (after < before) & (gained >= -rounding),
+        gained >= 1e-4 * state.promised,
     )
-    accepted = finite & (good | first)
+    accepted = (finite & good) | first
     ratio = gained / jnp.maximum(state.promised, 1e-300)
-    length = jnp.linalg.norm(state.step * state.scale)
+    length: Scalar = jnp.linalg.norm(state.step * state.scale)
     radius = jnp.where(accepted, state.radius, 0.25 * length)
     radius = jnp.where(accepted & (ratio < 0.25) & ~negligible, 0.5 * length, radius)
     grow = accepted & (ratio > 0.75) & (length > 0.8 * radius)
@@ -257,7 +267,7 @@ def _accept_or_shrink(
     )
     flat = jnp.max(jnp.abs(now.gradient / scale)) <= tol
     positive = jnp.linalg.eigvalsh(now.hessian / (scale[:, None] * scale))[0] > 0
-    converged = accepted & flat & (positive | (promised <= rounding))
+    converged = finite & accepted & flat & (positive | (promised <= rounding))
     return _State(
         theta,
         now,
@@ -288,9 +298,7 @@ def _judge(state: _State, here: _Evaluation, tol: float):
     result = RESULTS.where(
         succeeded & (values[0] < 1e-10), RESULTS.singular_hessian, result
     )
-    result = RESULTS.where(
-        succeeded & uncertified, RESULTS.inner_not_certified, result
-    )
+    result = RESULTS.where(succeeded & uncertified, RESULTS.inner_not_certified, result)
     far = jnp.max(jnp.abs(state.theta)) > _DIVERGED
     result = RESULTS.where(far, RESULTS.parameter_diverging, result)
     finite = jnp.isfinite(here.value) & jnp.all(jnp.isfinite(here.gradient))

@@ -28,7 +28,7 @@ def row_max(lclk: LogCondLik) -> Float[Array, " n_obs"]:
     `nan` may be lost here, but not in the exponential that follows.
     """
     lclk = jax.lax.stop_gradient(lclk)
-    largest = jax.lax.reduce(
+    largest: Float[Array, " n_obs"] = jax.lax.reduce(
         lclk, jnp.array(-jnp.inf), lambda a, b: jnp.where(a > b, a, b), (1,)
     )
     return jnp.where(jnp.isfinite(largest), largest, 0.0)

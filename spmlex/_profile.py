@@ -20,6 +20,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from spmlex._inner import InnerSolver, solve_probs
@@ -136,7 +137,7 @@ def solve_face(
     least norm in that scale is returned (Moore-Penrose), never `nan`.
     """
     face = probs > 0
-    diagonal = jnp.diagonal(system)
+    diagonal: Float[Array, " n_supp"] = jnp.diagonal(system)
     scale = jnp.where(
         face & (diagonal > 0), 1.0 / jnp.sqrt(jnp.where(face, diagonal, 1.0)), 0.0
     )
@@ -146,9 +147,9 @@ def solve_face(
         return scale * (system @ (scale * vector))
 
     def solve(_, vector):
-        values, vectors = jnp.linalg.eigh(
-            jax.lax.stop_gradient(scale[:, None] * system * scale)
-        )
+        matrix = jax.lax.stop_gradient(scale[:, None] * system * scale)
+        values: Float[Array, " n_supp"]
+        values, vectors = jnp.linalg.eigh(matrix)
         kept = values > _FACE_RTOL * jnp.max(values)
         inverse = jnp.where(kept, 1.0 / jnp.where(kept, values, 1.0), 0.0)
         return vectors @ (inverse * (vectors.T @ vector))
@@ -212,7 +213,7 @@ def profile_derivatives(
         fresh = first + jnp.arange(chunk) >= start
         held = jnp.where(fresh, probs[columns], 0.0)
         # (p, n_obs, chunk): one forward pass a parameter.
-        slopes = jax.vmap(
+        slopes: Float[Array, "p n_obs chunk"] = jax.vmap(
             lambda v: jax.jvp(lambda t: lclk_at(t, columns), (theta,), (v,))[1]
         )(jnp.eye(size))
         relative = scaled[:, columns] / density[:, None]
@@ -285,7 +286,7 @@ def profile_ll(
     n_groups: int | None = None,
     weights: Weights | None = None,
     solver: InnerSolver = "active_set",
-) -> tuple[Scalar, Float[Array, "n_supp *n_groups"]]:
+) -> tuple[Scalar, Float[Array, "..."]]:
     """Return the profile log-likelihood of a model, to be minimised over theta.
 
     Equation (2) of `spmlex/README.md`, composed with `model.lclk`: the negative mean
@@ -364,7 +365,7 @@ def count_groups(groups, n_groups: int | None, n_obs: int) -> int:
             f"groups has shape {groups.shape}; it must give one group for each of the "
             f"{n_obs} observations."
         )
-    if isinstance(groups, jax.core.Tracer):
+    if isinstance(groups, Tracer):
         if n_groups is None:
             raise ValueError(
                 "n_groups is needed where groups is traced by jit or vmap: pass the "

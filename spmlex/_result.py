@@ -1,7 +1,5 @@
 """The fitted model and what can be asked of it."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -63,7 +61,7 @@ class Fit(eqx.Module):
     num_atoms: Int[Array, ""]
     resolution: Scalar
     result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
-    free: Any = eqx.field(static=True)
+    free: tuple[bool, ...] = eqx.field(static=True)
 
     @property
     def gradient_norm(self) -> Scalar:
@@ -91,7 +89,7 @@ class Fit(eqx.Module):
     def standard_errors(self, kind: str = "sandwich") -> Model:
         """Return standard errors, shaped like the model; fixed leaves are `None`."""
         errors = jnp.sqrt(jnp.diagonal(self.covariance(kind)))
-        _, unravel = ravel_pytree(eqx.filter(self.model, self.free))
+        _, unravel = ravel_pytree(split_model(self.model, self.free)[0])
         return unravel(errors)
 
     def confint(
@@ -122,14 +120,28 @@ class Fit(eqx.Module):
         return format_fit(self, level, kind)
 
 
-def parameter_names(model: Model, free: Any = None) -> list[str]:
+def split_model(model: Model, free: tuple[bool, ...]) -> tuple[Model, Model]:
+    """Return the model's free leaves and the rest, `None` taking the others' places.
+
+    Args:
+        model: The model.
+        free: For each of its leaves, in pytree order, whether it belongs to theta.
+    """
+    return eqx.partition(model, jax.tree.unflatten(jax.tree.structure(model), free))
+
+
+def parameter_names(model: Model, free: tuple[bool, ...] | None = None) -> list[str]:
     """Return a name for each entry of theta, such as "coef[0]", in pytree order.
 
     Args:
         model: The model.
-        free: Which leaves are theta; by default its floating-point arrays.
+        free: For each leaf whether it belongs to theta; by default every
+            floating-point array does.
     """
-    kept = eqx.filter(model, eqx.is_inexact_array if free is None else free)
+    if free is None:
+        kept = eqx.filter(model, eqx.is_inexact_array)
+    else:
+        kept, _ = split_model(model, free)
     names = []
     for path, leaf in jax.tree_util.tree_leaves_with_path(kept):
         stem = jax.tree_util.keystr(path, simple=True, separator=".")

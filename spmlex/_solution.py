@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Int
 
 
@@ -70,4 +71,24 @@ def result_code(result) -> Int[Array, "..."]:
     return jnp.asarray(result._value, dtype=jnp.int32)
 
 
-__all__ = ["RESULTS", "RESULT_CODES", "result_code"]
+def raise_if_failed(value, result):
+    """Return `value`, or raise with the sentence of the result code.
+
+    Under `jit` the check happens when the compiled code runs.
+
+    Args:
+        value: Any pytree.
+        result: A member of `RESULTS`.
+
+    Raises:
+        RuntimeError: The result is not successful.
+    """
+    failed = result != RESULTS.successful
+    if isinstance(failed, Tracer):
+        return result.error_if(value, failed)
+    if bool(failed):
+        raise RuntimeError(RESULTS[result])
+    return value
+
+
+__all__ = ["RESULTS", "RESULT_CODES", "raise_if_failed", "result_code"]

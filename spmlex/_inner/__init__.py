@@ -1,136 +1,17 @@
-"""Solvers of the inner problem: the mixing probabilities given theta.
-
-Every solver is a frozen object with the same call, `solver(scaled, weights, probs0) ->
-(probs, num_steps, fell_back)`; `solve_probs` puts the certificate of equation (3) and a
-result code around any of them, so success never rests on a solver's own word.
-"""
-
-import difflib
-
-import equinox as eqx
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+"""Solvers of the inner problem, one a file, and the one call around them."""
 
 from spmlex._inner.active_set import ActiveSet
 from spmlex._inner.em import EM
 from spmlex._inner.interior_point import InteriorPoint
 from spmlex._inner.mixsqp import MixSQP
-from spmlex._likelihood import (
-    normalise_weights,
-    row_max,
-    support_residual,
-    weight_per_density,
+from spmlex._inner.solve import (
+    CERTIFICATE_TOL,
+    SOLVERS,
+    InnerSolver,
+    MixingSolution,
+    get_solver,
+    solve_probs,
 )
-from spmlex._solution import RESULTS
-from spmlex._types import LogCondLik, Probs, Scalar, Weights
-
-CERTIFICATE_TOL = 1e-9
-"""Gap and support residual above which a solve is not successful."""
-
-SOLVERS = {
-    "active_set": ActiveSet,
-    "interior_point": InteriorPoint,
-    "mixsqp": MixSQP,
-    "em": EM,
-}
-
-InnerSolver = str | ActiveSet | InteriorPoint | MixSQP | EM
-
-
-class MixingSolution(eqx.Module):
-    """Mixing probabilities with their certificate.
-
-    Attributes:
-        probs: On the simplex, exact zeros off the support.
-        value: Negative mean log-likelihood at `probs`, nats per observation.
-        gap: Upper bound on what `probs` leaves to be gained, nats per observation.
-        residual: Largest deviation of the gradient function from one on the support.
-        num_steps: Steps the solver took.
-        fell_back: Whether the active set handed over to the interior-point method.
-        result: Result code.
-    """
-
-    probs: Probs
-    value: Scalar
-    gap: Scalar
-    residual: Scalar
-    num_steps: Int[Array, ""]
-    fell_back: Bool[Array, ""]
-    result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
-
-
-def get_solver(solver: InnerSolver):
-    """Return the solver object for a name, or the object itself.
-
-    Raises:
-        ValueError: The name is unknown.
-    """
-    if not isinstance(solver, str):
-        return solver
-    if solver not in SOLVERS:
-        close = difflib.get_close_matches(solver, SOLVERS, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else ""
-        names = ", ".join(SOLVERS)
-        raise ValueError(
-            f"solver={solver!r} is not an inner solver. {hint} Choose from {names}."
-        )
-    return SOLVERS[solver]()
-
-
-def solve_probs(
-    lclk: LogCondLik,
-    *,
-    weights: Weights | None = None,
-    probs0: Probs | None = None,
-    solver: InnerSolver = "active_set",
-    throw: bool = True,
-) -> MixingSolution:
-    """Maximise the likelihood over the mixing probabilities. Equations (2) and (3).
-
-    Args:
-        lclk: Log conditional likelihoods in nats; `-inf` allowed, `nan` not.
-        weights: Nonnegative observation weights; their scale does not matter.
-        probs0: A start, such as the solution at a nearby theta.
-        solver: A name ("active_set", "interior_point", "mixsqp", "em") or a solver.
-        throw: Raise where the solve is not successful; else only say so in `result`.
-
-    Returns:
-        The solution with its certificate. No derivative passes through it: see
-        `profile` for a differentiable version.
-
-    Raises:
-        RuntimeError: Under `throw`, with the sentence of the result code.
-    """
-    lclk = jax.lax.stop_gradient(lclk)
-    weights = normalise_weights(weights, lclk.shape[0])
-    shift = row_max(lclk)
-    scaled = jnp.exp(lclk - shift[:, None])
-    # Only an all-`-inf` row has a scaled maximum below one. It is left out of the
-    # solve, and the result says so.
-    zero_row = jnp.all(lclk == -jnp.inf, axis=1) & (weights > 0)
-    solver_weights = jnp.where(zero_row, 0.0, weights)
-    probs, num_steps, fell_back = get_solver(solver)(scaled, solver_weights, probs0)
-
-    density = scaled @ probs
-    gradient = weight_per_density(density, solver_weights) @ scaled
-    gradient = gradient / jnp.sum(solver_weights)
-    gap = jnp.log(jnp.max(gradient))
-    residual = support_residual(gradient, probs)
-    terms = jnp.log(density) + shift
-    value = -jnp.sum(jnp.where(weights > 0, weights * terms, 0.0))
-    certified = (gap <= CERTIFICATE_TOL) & (residual <= CERTIFICATE_TOL)
-    result = RESULTS.where(certified, RESULTS.successful, RESULTS.inner_not_certified)
-    finite = jnp.isfinite(value) & jnp.isfinite(gap)
-    result = RESULTS.where(finite, result, RESULTS.non_finite)
-    result = RESULTS.where(jnp.any(zero_row), RESULTS.zero_likelihood, result)
-    solution = MixingSolution(
-        probs, value, gap, residual, num_steps, fell_back, result
-    )
-    if throw:
-        solution = result.error_if(solution, result != RESULTS.successful)
-    return solution
-
 
 __all__ = [
     "CERTIFICATE_TOL",

@@ -28,7 +28,7 @@ from jaxtyping import Array, Bool, Float, Int
 from spmlex._inner import interior_point
 from spmlex._inner.nonnegative_qp import solve_nonnegative_qp
 from spmlex._likelihood import support_residual, weight_per_density
-from spmlex._types import LogCondLik, Probs, Weights
+from spmlex._types import LogCondLik, Probs, Scalar, Weights
 
 _EM_STEPS = 5
 _EM_ROWS = 512
@@ -130,13 +130,24 @@ def _cold_start(scaled: LogCondLik, weights: Weights) -> Probs:
     scaled, weights = scaled[::stride], weights[::stride]
     total = jnp.sum(weights)
     weights = jnp.where(total > 0, weights / total, 0.0)
-    probs = jnp.full(n_supp, 1.0 / n_supp)
-    for _ in range(_EM_STEPS):
-        probs = probs * (weight_per_density(scaled @ probs, weights) @ scaled)
-    return jnp.where(total > 0, probs, 1.0 / n_supp)
+    uniform: Probs = jnp.full(n_supp, 1.0 / n_supp)
+
+    def step(_, probs: Probs) -> Probs:
+        return probs * (weight_per_density(scaled @ probs, weights) @ scaled)
+
+    probs: Probs = jax.lax.fori_loop(0, _EM_STEPS, step, uniform)
+    has_weight = total > 0
+    return jnp.where(has_weight, probs, uniform)
 
 
-def _evaluate(scaled, weights, mass, density, atol, num_steps=0) -> _State:
+def _evaluate(
+    scaled: LogCondLik,
+    weights: Weights,
+    mass: Probs,
+    density: Float[Array, " n_obs"],
+    atol: float,
+    num_steps: int | Int[Array, ""] = 0,
+) -> _State:
     gradient = weight_per_density(density, weights) @ scaled
     total = jnp.sum(mass)
     gap = jnp.max(gradient) * total - 1.0
@@ -172,7 +183,9 @@ def _choose_working_set(mass: Probs, gradient: Probs, size: int) -> Int[Array, "
     return jax.lax.top_k(rank, size)[1]
 
 
-def _step(scaled, weights, state: _State, size: int, atol: float) -> _State:
+def _step(
+    scaled: LogCondLik, weights: Weights, state: _State, size: int, atol: float
+) -> _State:
     mass, density, gradient = state.mass, state.density, state.gradient
     working = _choose_working_set(mass, gradient, size)
     columns = scaled[:, working].T
@@ -183,22 +196,21 @@ def _step(scaled, weights, state: _State, size: int, atol: float) -> _State:
     rest = jnp.where(has_rest, jnp.maximum(density - inside @ columns, 0.0), 0.0)
 
     # Column k of the model is B_ik = A_ik / (A x)_i; the last one stands for the rest.
-    safe_density = jnp.where(weights > 0, density, 1.0)
-    relative = jnp.concatenate([columns, rest[None]]) / safe_density
+    inverse = jnp.where(weights > 0, 1.0 / density, 0.0)
+    relative = jnp.concatenate([columns, rest[None]]) * inverse
     now = jnp.append(inside, jnp.where(has_rest, 1.0, 0.0))
     cost = jnp.append(jnp.ones(size), outside_mass)
-    descent = jnp.append(gradient[working], outside @ gradient) - cost
+    descent = jnp.append(gradient[working], jnp.sum(outside * gradient)) - cost
     hessian = (relative * weights) @ relative.T
     target, _ = solve_nonnegative_qp(hessian, hessian @ now + descent, now)
 
     direction = target - now
     change = direction @ relative
-    slope = -descent @ direction
+    slope = -jnp.sum(descent * direction)
 
-    def objective_change(length):
-        terms = jnp.log1p(length * change)
-        gain = jnp.sum(jnp.where(weights > 0, weights * terms, 0.0))
-        return length * (cost @ direction) - gain
+    def objective_change(length: Scalar) -> Scalar:
+        gain = weights @ jnp.log1p(length * change)
+        return length * (jnp.sum(cost * direction)) - gain
 
     def shorten(trial):
         length = 0.5 * trial[0]
@@ -218,12 +230,8 @@ def _step(scaled, weights, state: _State, size: int, atol: float) -> _State:
     new = jnp.where(length == 1.0, target, now + length * direction)
     new_mass = (outside * new[size]).at[working].set(new[:size])
     new_density = density * (new @ relative)
-    after = _evaluate(
-        scaled, weights, new_mass, new_density, atol, state.num_steps + 1
-    )
+    after = _evaluate(scaled, weights, new_mass, new_density, atol, state.num_steps + 1)
     # More atoms than places, for several steps: a larger working set must take over.
     overflow = (jnp.sum(new_mass > 0) > size) & (after.num_steps >= 12)
     stuck = after.stuck | (shortened >= 30) | overflow
     return after._replace(stuck=stuck & ~after.done)
-
-

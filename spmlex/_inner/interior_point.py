@@ -65,7 +65,7 @@ def minimise(
         density = scaled @ mass
         return density, weight_per_density(density, weights) @ scaled
 
-    def longest(value, change):
+    def longest(value: Probs, change: Probs) -> Scalar:
         ratio = jnp.where(change < 0, -value / change, jnp.inf)
         return jnp.minimum(1.0, _TO_BOUNDARY * jnp.min(ratio))
 

@@ -1,5 +1,7 @@
 """The companion package `mixsqpx`: mix-SQP in Rust, called from compiled JAX code."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -45,7 +47,7 @@ class MixSQP(eqx.Module):
         @jax.custom_batching.sequential_vmap
         def solve(scaled, weights):
             floor = jnp.finfo(jnp.float64).tiny
-            result = mixsolve(
+            result: Any = mixsolve(
                 jnp.log(jnp.maximum(scaled, floor)),
                 density_offset=self.density_offset,
                 return_info=True,

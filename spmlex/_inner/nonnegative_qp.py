@@ -1,5 +1,7 @@
 """A small dense quadratic program over the nonnegative orthant."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -9,6 +11,15 @@ _PIVOT_RTOL = 1e-11
 norm is a duplicate of what is in already; it stays out."""
 
 _SLACK_TOL = 1e-13
+
+
+class _State(NamedTuple):
+    tableau: Float[Array, "k k+1"]
+    solution: Float[Array, " k"]
+    passive: Bool[Array, " k"]
+    barred: Bool[Array, " k"]
+    pivots: Int[Array, ""]
+    optimal: Bool[Array, ""]
 
 
 def solve_nonnegative_qp(
@@ -33,7 +44,9 @@ def solve_nonnegative_qp(
     index = jnp.arange(size)
     pivot_tol = _PIVOT_RTOL * jnp.diagonal(hessian)
 
-    def pivot(tableau, k):
+    def pivot(
+        tableau: Float[Array, "k k+1"], k: Int[Array, ""]
+    ) -> Float[Array, "k k+1"]:
         row = tableau[k] / tableau[k, k]
         column = tableau[:, k]
         here, inverse = index == k, 1.0 / tableau[k, k]
@@ -41,17 +54,21 @@ def solve_nonnegative_qp(
         swept = swept.at[:, k].set(jnp.where(here, inverse, -column * inverse))
         return swept.at[k].set(row.at[k].set(inverse))
 
-    def enter_start(state):
-        tableau, passive, waiting, pivots = state
-        diagonal = jnp.diagonal(tableau[:, :size])
-        k = jnp.argmax(jnp.where(waiting, diagonal, -jnp.inf))
+    def enter(state: _State) -> _State:
+        """Let one of the starting variables, those barred so far, into the set."""
+        tableau = state.tableau
+        diagonal: Float[Array, " k"] = jnp.diagonal(tableau[:, :size])
+        k = jnp.argmax(jnp.where(state.barred, diagonal, -jnp.inf))
         independent = tableau[k, k] > pivot_tol[k]
-        tableau = jnp.where(independent, pivot(tableau, k), tableau)
-        passive = passive | ((index == k) & independent)
-        return tableau, passive, waiting & (index != k), pivots + 1
+        return state._replace(
+            tableau=jnp.where(independent, pivot(tableau, k), tableau),
+            passive=state.passive | ((index == k) & independent),
+            barred=state.barred & (index != k),
+            pivots=state.pivots + 1,
+        )
 
-    def exchange(state):
-        tableau, y, passive, dropped, pivots, _ = state
+    def exchange(state: _State) -> _State:
+        tableau, y, passive = state.tableau, state.solution, state.passive
         target = jnp.where(passive, tableau[:, size], 0.0)
         blocking = passive & (target <= 0.0)
         # Towards the solution on the passive set, up to the first bound.
@@ -62,32 +79,33 @@ def solve_nonnegative_qp(
         y = jnp.where(passive, y + step * (target - y), 0.0)
         y = jnp.where(must_leave & (index == leaving), 0.0, y)
         # At that solution: let in the variable that gains most.
-        may_enter = ~passive & ~dropped & (jnp.diagonal(tableau[:, :size]) > pivot_tol)
+        independent = jnp.diagonal(tableau[:, :size]) > pivot_tol
+        may_enter = ~passive & ~state.barred & independent
         gain = jnp.where(may_enter, tableau[:, size], -jnp.inf)
         entering = jnp.argmax(gain)
         optimal = ~must_leave & (gain[entering] <= _SLACK_TOL)
         k = jnp.where(must_leave, leaving, entering)
-        return (
+        return _State(
             jnp.where(optimal, tableau, pivot(tableau, k)),
             y,
             jnp.where(optimal, passive, passive ^ (index == k)),
             # What has just left must not come back before another has entered.
-            must_leave & (dropped | (index == k)),
-            pivots + 1,
+            must_leave & (state.barred | (index == k)),
+            state.pivots + 1,
             optimal,
         )
 
-    tableau = jnp.concatenate([hessian, linear[:, None]], axis=1)
-    nobody: Bool[Array, " k"] = jnp.zeros(size, bool)
-    tableau, passive, _, pivots = jax.lax.while_loop(
-        lambda state: jnp.any(state[2]),
-        enter_start,
-        (tableau, nobody, start > 0, jnp.array(0)),
+    state = _State(
+        jnp.concatenate([hessian, linear[:, None]], axis=1),
+        start,
+        jnp.zeros(size, bool),
+        start > 0,
+        jnp.array(0),
+        jnp.array(False),
     )
-    start = jnp.where(passive, start, 0.0)
-    _, y, _, _, pivots, _ = jax.lax.while_loop(
-        lambda state: ~state[5] & (state[4] < 8 * size + 8),
-        exchange,
-        (tableau, start, passive, nobody, pivots, jnp.array(False)),
+    state = jax.lax.while_loop(lambda state: jnp.any(state.barred), enter, state)
+    state = state._replace(solution=jnp.where(state.passive, start, 0.0))
+    state = jax.lax.while_loop(
+        lambda state: ~state.optimal & (state.pivots < 8 * size + 8), exchange, state
     )
-    return y, pivots
+    return state.solution, state.pivots

@@ -1,0 +1,149 @@
+"""Figures of measures: select from the summary and draw, nothing else.
+
+Every function draws one panel on the axes it is given and returns them: one parameter,
+estimator and grid, i.e. the dimensions that are left are the sample size and that of
+the lines (`by`). Monte Carlo errors are those stored in the summary, drawn as intervals
+at 95 percent. `drawing.draw_panels` puts panels together, inside `drawing.style()`.
+"""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from analysis import drawing, labels
+
+Z = 1.96  # Monte Carlo intervals are at 95 percent
+
+
+def plot_rmse(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
+    """Draw the RMSE against the sample size on log axes, with the slope -1/2.
+
+    The dashed line starts at the first point of the last line drawn and falls at the
+    parametric rate; with one sample size there is no rate and no such line.
+    """
+    chosen = drawing.select(process, ("rmse", "rmse_mcse"), ("sample_size", by))
+    sizes = _sizes(chosen)
+    start = None
+    for i, label, line in drawing.series(chosen, by):
+        value, error = _values(line, "rmse"), Z * _values(line, "rmse_mcse")
+        error = np.minimum(error, 0.95 * value)  # a log axis has no zero
+        _draw_line(ax, sizes, value, (error, error), i, _count(chosen, by), label)
+        known = np.flatnonzero(np.isfinite(value))
+        if known.size:
+            start = sizes[known[0]], value[known[0]]
+    if start is not None and sizes.size > 1:
+        x = np.array([start[0], sizes[-1]])
+        slope = start[1] * (x / start[0]) ** -0.5
+        ax.plot(x, slope, "--", color=drawing.GREY, lw=0.8, label=drawing.SLOPE)
+    drawing.plain_log_axis(ax)
+    drawing.sample_size_axis(ax, sizes)
+    ax.set_ylabel(labels.label_measure("rmse"))
+    return ax
+
+
+def plot_coverage(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
+    """Draw the coverage against the sample size beside its nominal level.
+
+    Points carry Wilson's interval. The grey band is where 95 percent of the points
+    would fall if the intervals were exact, given the replications used at each sample
+    size (the fewest over the lines).
+    """
+    names = ("coverage", "coverage_lower", "coverage_upper")
+    keep = ("sample_size", by)
+    chosen = drawing.select(process, names, keep)
+    level = process["coverage"].attrs.get("level", 0.95)
+    sizes = _sizes(chosen)
+    drawing.sample_size_axis(ax, sizes)
+    used = drawing.select(process, ("used",), keep)["used"]
+    used = used.min(by) if by in used.dims else used
+    counts = np.maximum(np.atleast_1d(used.values), 1)
+    half = Z * np.sqrt(level * (1 - level) / counts)
+    ends = ax.get_xlim()
+    x = np.array([ends[0], *sizes, ends[1]])
+    half = np.array([half[0], *half, half[-1]])
+    ax.fill_between(
+        x, level - half, np.minimum(level + half, 1), color="0.9", lw=0, zorder=0
+    )
+    ax.axhline(level, color=drawing.GREY, lw=0.8, zorder=1)
+    for i, label, line in drawing.series(chosen, by):
+        value, low, high = (_values(line, name) for name in names)
+        error = (np.maximum(value - low, 0), np.maximum(high - value, 0))
+        _draw_line(ax, sizes, value, error, i, _count(chosen, by), label)
+    ax.set_ylabel(labels.label_measure("coverage"))
+    return ax
+
+
+def plot_bias(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
+    """Draw the bias against the sample size, with zero marked."""
+    chosen = drawing.select(process, ("bias", "bias_mcse"), ("sample_size", by))
+    sizes = _sizes(chosen)
+    ax.axhline(0, color=drawing.GREY, lw=0.8, zorder=1)
+    for i, label, line in drawing.series(chosen, by):
+        error = Z * _values(line, "bias_mcse")
+        value = _values(line, "bias")
+        _draw_line(ax, sizes, value, (error, error), i, _count(chosen, by), label)
+    drawing.sample_size_axis(ax, sizes)
+    ax.set_ylabel(labels.label_measure("bias"))
+    return ax
+
+
+def plot_seconds(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
+    """Draw the time of one replication against the sample size, on log axes."""
+    chosen = drawing.select(process, ("seconds", "seconds_mcse"), ("sample_size", by))
+    sizes = _sizes(chosen)
+    for i, label, line in drawing.series(chosen, by):
+        value, error = _values(line, "seconds"), Z * _values(line, "seconds_mcse")
+        error = np.minimum(error, 0.95 * value)
+        _draw_line(ax, sizes, value, (error, error), i, _count(chosen, by), label)
+    drawing.plain_log_axis(ax)
+    drawing.sample_size_axis(ax, sizes)
+    ax.set_ylabel("Seconds per replication")
+    return ax
+
+
+def plot_wasserstein(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
+    """Draw the distance of the fitted from the true F against the sample size."""
+    names = ("wasserstein", "wasserstein_mcse")
+    chosen = drawing.select(process, names, ("sample_size", by))
+    sizes = _sizes(chosen)
+    for i, label, line in drawing.series(chosen, by):
+        value, error = (_values(line, name) for name in names)
+        _draw_line(
+            ax, sizes, value, (Z * error, Z * error), i, _count(chosen, by), label
+        )
+    drawing.sample_size_axis(ax, sizes)
+    ax.set_ylabel("Wasserstein-1 distance")
+    return ax
+
+
+def _draw_line(
+    ax: Axes,
+    sizes: np.ndarray,
+    value: np.ndarray,
+    error: tuple[np.ndarray, np.ndarray],
+    i: int,
+    count: int,
+    label: str,
+) -> None:
+    ax.errorbar(
+        drawing.dodge(sizes, i, count),
+        value,
+        yerr=np.stack(error),
+        color=f"C{i % 7}",
+        marker=drawing.MARKERS[i % len(drawing.MARKERS)],
+        elinewidth=0.7,
+        label=label or None,
+        zorder=3,
+    )
+
+
+def _sizes(chosen: xr.Dataset) -> np.ndarray:
+    return np.atleast_1d(chosen["sample_size"].values).astype(float)
+
+
+def _values(line: xr.Dataset, name: str) -> np.ndarray:
+    return np.atleast_1d(line[name].values)
+
+
+def _count(chosen: xr.Dataset, by: str) -> int:
+    return chosen.sizes.get(by, 1)

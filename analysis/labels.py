@@ -1,0 +1,177 @@
+"""Readable names of everything that appears in tables and figures: the one place.
+
+A name without an entry is shown as it is stored, so a new model or measure needs no
+change here to be drawn.
+"""
+
+import re
+from typing import NamedTuple
+
+
+class Measure(NamedTuple):
+    """How a measure is called: in a sentence, over a column, and in what unit."""
+
+    long_name: str
+    short: str
+    units: str = "1"
+
+
+PARAMETER_UNIT = "unit of the parameter"
+
+MEASURES = {
+    "bias": Measure("bias", "Bias", PARAMETER_UNIT),
+    "relative_bias": Measure("relative bias, a proportion", "Rel. bias"),
+    "empirical_se": Measure("empirical standard error", "Empirical SE", PARAMETER_UNIT),
+    "mse": Measure("mean squared error", "MSE", f"{PARAMETER_UNIT}, squared"),
+    "rmse": Measure("root mean squared error", "RMSE", PARAMETER_UNIT),
+    "median_bias": Measure("median bias", "Median bias", PARAMETER_UNIT),
+    "mae": Measure("mean absolute error", "MAE", PARAMETER_UNIT),
+    "mean_model_se": Measure(
+        "root mean squared model standard error", "Model SE", PARAMETER_UNIT
+    ),
+    "relative_model_se_error": Measure(
+        "relative error of the model standard error", "Model SE error, %", "percent"
+    ),
+    "coverage": Measure("coverage of the confidence interval", "Coverage"),
+    "bias_eliminated_coverage": Measure(
+        "coverage of the mean estimate", "Bias-elim. coverage"
+    ),
+    "interval_width": Measure(
+        "mean width of the confidence interval", "Width", PARAMETER_UNIT
+    ),
+    "seconds": Measure("mean time of one replication", "Seconds", "s"),
+    "failure_rate": Measure("failed over attempted replications", "Failure rate"),
+    "rate": Measure("slope of log RMSE on log sample size", "Rate"),
+    "bias_difference": Measure("difference in bias", "Bias diff.", PARAMETER_UNIT),
+    "rmse_ratio": Measure("ratio of RMSEs", "RMSE ratio"),
+    "coverage_difference": Measure("difference in coverage", "Coverage diff."),
+}
+
+LATENT_UNIT = "unit of the latent variable"
+
+MEASURES |= {
+    "num_atoms": Measure("number of support points with mass", "Atoms"),
+    "edge_mass": Measure("mass on the ends of the support grid", "Edge mass"),
+    "latent_mean_bias": Measure("bias of the mean of F", "Bias, mean F", LATENT_UNIT),
+    "latent_variance_bias": Measure(
+        "bias of the variance of F", "Bias, var. F", f"{LATENT_UNIT}, squared"
+    ),
+    "latent_quantile_bias": Measure(
+        "bias of a quantile of F", "Bias, quantile", LATENT_UNIT
+    ),
+    "wasserstein": Measure(
+        "Wasserstein-1 distance of the fitted from the true F", "W1", LATENT_UNIT
+    ),
+    "cdf_sup": Measure("sup distance of the fitted from the true cdf", "Sup. dist."),
+    "cdf_squared": Measure(
+        "integrated squared distance of the fitted from the true cdf",
+        "Sq. dist.",
+        LATENT_UNIT,
+    ),
+    "fitted_cdf": Measure("mean of the fitted cdf", "Mean fitted cdf"),
+}
+
+OTHERS = {
+    "truth": ("true value", PARAMETER_UNIT),
+    "true_cdf_at": ("values at which the true cdf is given", LATENT_UNIT),
+    "true_cdf": ("true cdf of the latent variable", "1"),
+    "true_mean": ("true mean of the latent variable", LATENT_UNIT),
+    "true_variance": ("true variance of the latent", f"{LATENT_UNIT}, squared"),
+    "cdf_band": ("quantiles of the fitted cdf over replications", "1"),
+}
+
+COUNTS = {
+    "by_code": "replications by result code",
+    "attempted": "replications attempted",
+    "used": "replications used",
+    "failed": "replications that failed",
+    "flagged": "replications used with a degenerate maximum suspected",
+    "used_standard_error": "replications used with a standard error",
+}
+
+DIMS = {
+    "process": "Process",
+    "estimator": "Estimator",
+    "grid": "Grid",
+    "sample_size": "Sample size",
+    "n_supp": "Grid points",
+    "replication": "Replication",
+    "parameter": "Parameter",
+    "kind": "Standard error",
+    "point": "Support point",
+}
+
+SYMBOLS = {"sample_size": "n", "n_supp": "n_supp"}
+
+PARAMETERS = {
+    "coef": "loading",
+    "log_std_e": "log error s.d.",
+}
+
+_MATH = {
+    "coef": r"\lambda",
+    "log_std_e": r"\log\sigma",
+}
+
+
+def label_measure(name: str) -> str:
+    """Name a measure for the head of a column or an axis."""
+    entry = MEASURES.get(name)
+    return entry.short if entry else name.replace("_", " ")
+
+
+def label_dim(name: str) -> str:
+    """Name a dimension for an axis or a legend."""
+    return DIMS.get(name, name.replace("_", " "))
+
+
+def label_parameter(name: str) -> str:
+    """Name a parameter in words: `coef[0]` becomes `loading 0`.
+
+    The index stays that of the code, counted from zero.
+    """
+    base, index = _split(name)
+    words = PARAMETERS.get(base, base.replace("_", " "))
+    return f"{words} {index}" if index else words
+
+
+def label_parameter_math(name: str) -> str:
+    """Name a parameter by its symbol for LaTeX and matplotlib: `coef[0]`.
+
+    A parameter without a symbol is set upright with its index below it.
+    """
+    base, index = _split(name)
+    upright = r"\mathrm{" + base.replace("_", r"\_") + "}"
+    symbol = _MATH.get(base, upright)
+    return f"${symbol}_{{{index}}}$" if index else f"${symbol}$"
+
+
+def describe(name: str) -> dict[str, str]:
+    """Return `long_name` and `units` for a variable of `summary.nc`."""
+    if name in COUNTS:
+        return {"long_name": COUNTS[name], "units": "1"}
+    if name in OTHERS:
+        long_name, units = OTHERS[name]
+        return {"long_name": long_name, "units": units}
+    for ending, words in (
+        ("_mcse", "Monte Carlo standard error of the "),
+        ("_lower", "lower Wilson limit of the "),
+        ("_upper", "upper Wilson limit of the "),
+    ):
+        if name.endswith(ending):
+            inner = describe(name.removesuffix(ending))
+            return {"long_name": words + inner["long_name"], "units": inner["units"]}
+    for dim in DIMS:
+        if name.endswith(f"_over_{dim}"):
+            inner = describe(name.removesuffix(f"_over_{dim}"))
+            words = f"{inner['long_name']}, {dim} against other_{dim}, paired"
+            return {"long_name": words, "units": inner["units"]}
+    entry = MEASURES.get(name)
+    if entry is None:
+        return {"long_name": name.replace("_", " "), "units": "1"}
+    return {"long_name": entry.long_name, "units": entry.units}
+
+
+def _split(name: str) -> tuple[str, str]:
+    match = re.fullmatch(r"(.+?)\[([\d, ]+)\]", name)
+    return (match[1], match[2].replace(" ", "")) if match else (name, "")

@@ -1,0 +1,236 @@
+"""Rebuild everything that is made from `replications.nc`: `python -m analysis.make`.
+
+Nothing is estimated, so it takes seconds, and it works on a study still running. Every
+file is written under a temporary name and then renamed: a file that exists is whole.
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import get_args
+
+import pandas as pd
+import xarray as xr
+
+from analysis import drawing
+from analysis.exchange import tidy_replications
+from analysis.formatting import format_table, to_markdown
+from analysis.gallery import Picture, list_process, list_study
+from analysis.latex import to_latex
+from analysis.report import Drawn, render_report
+from analysis.summarise import COMPARED, ExclusionRule, summarise, used_replications
+from analysis.tables import MIXING, performance_table, table_notes
+
+REPLICATIONS = "replications.nc"
+SUMMARY = "summary.nc"
+REPORT = "report.html"
+TIDY = "replications_tidy.csv"
+
+
+class StudyError(ValueError):
+    """A study that cannot be read; the message is one line for the user."""
+
+
+def make(
+    study_dir: Path | str,
+    *,
+    exclusion_rule: ExclusionRule = "per_estimator",
+    tidy_csv: bool = False,
+) -> list[Path]:
+    """Write summary, tables, figures, report of a study from its replications alone.
+
+    Args:
+        study_dir: The folder that holds `replications.nc`.
+        exclusion_rule: Which replications are used, see `summarise`.
+        tidy_csv: Write the replications as CSV too, see `exchange.tidy_replications`.
+
+    Returns:
+        The files written: `summary.nc`, `tables/<process>/...`,
+        `figures/<process>/...`, `figures/...` of all processes, `report.html`. A
+        process without a replication yet has neither table nor figure.
+
+    Raises:
+        StudyError: No such folder, no replications in it, or an unreadable file.
+    """
+    study_dir = Path(study_dir)
+    replications = load_replications(study_dir)
+    summary = summarise(replications, exclusion_rule=exclusion_rule)
+    paths = [_write(study_dir / SUMMARY, lambda path: summary.to_netcdf(path))]
+    listed = {}
+    for name in started(summary):
+        paths += _write_tables(summary, name, study_dir / "tables" / _slug(name))
+        process = replications[name].to_dataset()
+        if tidy_csv:
+            path = study_dir / "tables" / _slug(name) / TIDY
+            text = tidy_replications(process).to_csv(index=False)
+            paths.append(_write_text(path, text))
+        used = used_replications(process, exclusion_rule=exclusion_rule)
+        listed[name] = list_process(summary[name].to_dataset(), used)
+    listed[""] = list_study(summary)
+    drawn: dict[str, list[Drawn]] = {}
+    for name, pictures in listed.items():
+        folder = study_dir / "figures" / _slug(name)
+        for picture, path in _write_figures(pictures, folder):
+            paths.append(path)
+            if path.suffix == ".png":
+                drawn.setdefault(name, []).append(Drawn(picture.caption, path))
+    report = render_report(summary, drawn)
+    paths.append(_write_text(study_dir / REPORT, report))
+    return paths
+
+
+def load_replications(study_dir: Path) -> xr.DataTree:
+    """Read `replications.nc` of a study into memory and check what it holds."""
+    if not study_dir.is_dir():
+        raise StudyError(f"there is no study folder {study_dir}; give results/<study>.")
+    path = study_dir / REPLICATIONS
+    if not path.is_file():
+        raise StudyError(
+            f"{study_dir} holds no {REPLICATIONS}; run the study first, or give the "
+            "folder of a study."
+        )
+    try:
+        with xr.open_datatree(path, engine="netcdf4") as tree:
+            replications = tree.load()
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise StudyError(f"cannot read {path} ({reason}); merge it again.") from error
+    if not replications.children:
+        raise StudyError(f"{path} holds no process (no group below its root).")
+    for name, node in replications.children.items():
+        for variable in ("estimate", "truth"):
+            if variable not in node:
+                raise StudyError(f"{path}: group {name} holds no `{variable}`.")
+    return replications
+
+
+def load_summary(study_dir: Path | str) -> xr.DataTree:
+    """Read `summary.nc` of a study into memory."""
+    with xr.open_datatree(Path(study_dir) / SUMMARY, engine="netcdf4") as tree:
+        return tree.load()
+
+
+def started(summary: xr.DataTree) -> list[str]:
+    """List the processes of which a replication was attempted."""
+    children = summary.children.items()
+    return [x for x, node in children if node.to_dataset()["attempted"].sum() > 0]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code, 2 if the study cannot be read."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.make",
+        description="Rebuild summary, tables, figures and report of a study, without "
+        "estimating anything.",
+    )
+    parser.add_argument("study", type=Path, help="its folder, results/<study>")
+    parser.add_argument(
+        "--exclusion-rule",
+        choices=get_args(ExclusionRule),
+        default="per_estimator",
+        help="use every estimator's own successes (default), or only replications in "
+        "which all estimators succeeded",
+    )
+    parser.add_argument(
+        "--tidy-csv",
+        action="store_true",
+        help=f"write tables/<process>/{TIDY} for rsimsum, simsum and others",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        paths = make(
+            options.study,
+            exclusion_rule=options.exclusion_rule,
+            tidy_csv=options.tidy_csv,
+        )
+        summary = load_summary(options.study)
+    except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: cannot write to {options.study}: {error}", file=sys.stderr)
+        return 2
+    if not summary.attrs.get("complete", 1):
+        print("The study is incomplete: these are the replications done so far.")
+    for name in set(summary.children) - set(started(summary)):
+        print(f"{name}: no replication yet, so no table and no figure.")
+    for path in paths:
+        print(path)
+    return 0
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> Path:
+    """Write a file under a temporary name beside its own, then rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _write_text(path: Path, text: str) -> Path:
+    return _write(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+def _write_tables(summary: xr.DataTree, name: str, folder: Path) -> Iterator[Path]:
+    process = summary[name].to_dataset()
+    compared = (x for x in COMPARED if f"rmse_ratio_over_{x}" in process)
+    table = performance_table(process, best_over=next(compared, None))
+    yield from _write_table(summary, name, table, folder, "performance", "performance")
+    if any(x in process for x in MIXING):
+        table = performance_table(process, measures=MIXING)
+        words = "the fitted mixing distribution"
+        yield from _write_table(summary, name, table, folder, "mixing", words)
+
+
+def _write_table(
+    summary: xr.DataTree,
+    name: str,
+    table: pd.DataFrame,
+    folder: Path,
+    stem: str,
+    words: str,
+) -> Iterator[Path]:
+    notes = table_notes(summary, name, table)
+    label = str(summary[name].attrs.get("label", name))
+    ending = "" if stem == "performance" else f"-{stem}"
+    texts = {
+        "csv": table.assign(process=name).to_csv(index=False),
+        "md": f"**{label}**\n\n{to_markdown(format_table(table), notes=notes)}",
+        "tex": to_latex(
+            table,
+            caption=f"{label}: {words} over replications",
+            label=f"tab:{_slug(name)}{ending}",
+            notes=notes,
+        ),
+    }
+    for kind, text in texts.items():
+        yield _write_text(folder / f"{stem}.{kind}", text)
+
+
+def _write_figures(
+    pictures: Iterable[Picture], folder: Path
+) -> Iterator[tuple[Picture, Path]]:
+    for picture in pictures:
+        with drawing.style():
+            figure = picture.draw()
+            for ending in ("pdf", "png"):
+                path = folder / f"{_slug(picture.name)}.{ending}"
+                yield (
+                    picture,
+                    _write(path, lambda p, f=figure: drawing.save_figure(f, p)),
+                )
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""How far the fitted mixing distribution is from the true one.
+
+The fitted distribution of a replication puts mass `probs` on the points `supp`, both
+padded with missing values along `point`. The truth is given on a grid of latent values,
+as `true_cdf` at `true_cdf_at` along `cdf_point`, with `true_mean` and `true_variance`;
+measures of what is absent are left out. The grid is increasing, need not be evenly
+spaced, and should hold the support points; where the fitted support reaches beyond it,
+the true cdf keeps its last value. A jump of the truth is exact if the grid holds the
+point just below it too.
+
+With D the fitted less the true cdf: Wasserstein-1 is the integral of |D|, the squared
+distance that of D², both by the midpoint rule between grid points (exact where both
+jump at grid points only); the sup distance is the largest |D| at a grid point.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+
+from analysis import measures as me
+from analysis.measures import REPLICATION
+
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+BAND = (0.025, 0.975)  # of the fitted cdf over replications, pointwise
+BAND_POINTS = 201  # at most, evenly chosen from the grid
+
+Rows = Float[np.ndarray, "rows point"]
+Grid = Float[np.ndarray, " grid"]
+
+
+def mixing_measures(
+    process: xr.Dataset, used: xr.DataArray, *, dim: str = REPLICATION
+) -> Iterator[xr.Dataset]:
+    """Measure the fitted mixing distributions of one process against the truth.
+
+    Args:
+        process: One group of `replications.nc`.
+        used: Which replications are used, boolean.
+        dim: The replication dimension.
+
+    Yields:
+        Datasets of a value and its `_mcse` each: `num_atoms`, `edge_mass`; of the
+        latent variable `latent_mean_bias`, `latent_variance_bias` and, by `quantile`,
+        `latent_quantile_bias`; `wasserstein`, `cdf_sup`, `cdf_squared`; `fitted_cdf`,
+        the mean cdf by `band_point`, with `cdf_band`, quantiles over replications.
+    """
+    if "num_atoms" in process:
+        atoms = process["num_atoms"].where(used & (process["num_atoms"] >= 0))
+        yield me.mean_of(atoms, name="num_atoms", dim=dim)
+    if "probs" not in process or "supp" not in process:
+        return
+    probs, supp = process["probs"].where(used), process["supp"].where(used)
+    yield me.mean_of(edge_mass(probs, supp), name="edge_mass", dim=dim)
+    mean, variance = moments(probs, supp)
+    if "true_mean" in process:
+        yield me.mean_of(mean - process["true_mean"], name="latent_mean_bias", dim=dim)
+    if "true_variance" in process:
+        error = variance - process["true_variance"]
+        yield me.mean_of(error, name="latent_variance_bias", dim=dim)
+    if "true_cdf" in process and "true_cdf_at" in process:
+        at, truth = process["true_cdf_at"].values, process["true_cdf"].values
+        for name, distance in distances(probs, supp, at, truth).items():
+            yield me.mean_of(distance, name=str(name), dim=dim)
+        error = quantiles(probs, supp) - true_quantiles(at, truth)
+        yield me.mean_of(error, name="latent_quantile_bias", dim=dim)
+        yield _band(probs, supp, at, dim)
+
+
+def edge_mass(probs: xr.DataArray, supp: xr.DataArray) -> xr.DataArray:
+    """Return the mass on the lowest and the highest point of the support grid.
+
+    Much of it says that the grid is too narrow.
+    """
+    at_edge = (supp == supp.min("point")) | (supp == supp.max("point"))
+    return probs.where(at_edge).sum("point", min_count=1)
+
+
+def moments(
+    probs: xr.DataArray, supp: xr.DataArray
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return mean and variance of the fitted distributions."""
+    mean = (probs * supp).sum("point", min_count=1)
+    return mean, (probs * (supp - mean) ** 2).sum("point", min_count=1)
+
+
+def distances(
+    probs: xr.DataArray, supp: xr.DataArray, at: Grid, truth: Grid
+) -> xr.Dataset:
+    """Return `wasserstein`, `cdf_sup` and `cdf_squared` of every fitted distribution.
+
+    Args:
+        probs: Masses, with dimension `point`, missing values where padded.
+        supp: The points they are on; any order.
+        at: Latent values, increasing, at least two.
+        truth: The true cdf at these.
+    """
+    if at.ndim != 1 or at.size < 2 or (np.diff(at) <= 0).any():
+        raise ValueError("true_cdf_at must be a list of two or more increasing values.")
+
+    def kernel(probs: np.ndarray, supp: np.ndarray) -> np.ndarray:
+        return _by_rows(_distances, probs, supp, at, truth)
+
+    found = xr.apply_ufunc(
+        kernel,
+        probs,
+        supp,
+        input_core_dims=[["point"], ["point"]],
+        output_core_dims=[["distance"]],
+    )
+    names = ("wasserstein", "cdf_sup", "cdf_squared")
+    return xr.Dataset({x: found.isel(distance=i) for i, x in enumerate(names)})
+
+
+def fitted_cdf(probs: xr.DataArray, supp: xr.DataArray, at: Grid) -> xr.DataArray:
+    """Evaluate the fitted cdfs at increasing latent values, along `band_point`."""
+
+    def kernel(probs: np.ndarray, supp: np.ndarray) -> np.ndarray:
+        return _by_rows(_cdf, probs, supp, at)
+
+    return xr.apply_ufunc(
+        kernel,
+        probs,
+        supp,
+        input_core_dims=[["point"], ["point"]],
+        output_core_dims=[["band_point"]],
+    )
+
+
+def quantiles(probs: xr.DataArray, supp: xr.DataArray) -> xr.DataArray:
+    """Return the lowest support points with a cdf of `QUANTILES` or more."""
+    found = xr.apply_ufunc(
+        _quantiles,
+        probs,
+        supp,
+        input_core_dims=[["point"], ["point"]],
+        output_core_dims=[["quantile"]],
+    )
+    return found.assign_coords(quantile=list(QUANTILES))
+
+
+def true_quantiles(at: Grid, truth: Grid) -> xr.DataArray:
+    """Return the lowest grid values with a true cdf of `QUANTILES` or more."""
+    index = np.searchsorted(truth, np.array(QUANTILES) - 1e-12)
+    inside = index < truth.size
+    values = np.where(inside, at[np.minimum(index, truth.size - 1)], np.nan)
+    return xr.DataArray(values, {"quantile": list(QUANTILES)})
+
+
+def _band(probs: xr.DataArray, supp: xr.DataArray, at: Grid, dim: str) -> xr.Dataset:
+    step = -(-at.size // BAND_POINTS)
+    shown = at[::step]
+    cdf = fitted_cdf(probs, supp, shown).assign_coords(band_point=shown)
+    band = xr.apply_ufunc(
+        _nan_quantiles, cdf, input_core_dims=[[dim]], output_core_dims=[["band"]]
+    )
+    mean = me.mean_of(cdf, name="fitted_cdf", dim=dim)
+    return mean.assign(cdf_band=band.assign_coords(band=list(BAND)))
+
+
+def _nan_quantiles(values: Float[np.ndarray, "*cells n"]) -> np.ndarray:
+    """Return the quantiles of the values present; order statistics, missing last."""
+    ordered = np.sort(values, axis=-1)
+    n = np.isfinite(ordered).sum(-1, keepdims=True)
+    index = np.clip(np.ceil(np.array(BAND) * n).astype(int) - 1, 0, None)
+    found = np.take_along_axis(ordered, np.broadcast_to(index, (*n.shape[:-1], 2)), -1)
+    return np.where(n > 0, found, np.nan)
+
+
+def _by_rows(kernel, probs: np.ndarray, supp: np.ndarray, *grids: Grid) -> np.ndarray:
+    """Apply a kernel to chunks of distributions, one a row, to bound the memory."""
+    shape = probs.shape[:-1]
+    probs, supp = np.broadcast_arrays(probs, supp)
+    probs = probs.reshape(-1, probs.shape[-1])
+    supp = supp.reshape(-1, supp.shape[-1])
+    step = max(1, 2_000_000 // grids[0].size)
+    chunks = [
+        kernel(probs[i : i + step], supp[i : i + step], *grids)
+        for i in range(0, max(1, len(probs)), step)
+    ]
+    found = np.concatenate(chunks)
+    return found.reshape(*shape, found.shape[-1])
+
+
+def _cdf(probs: Rows, supp: Rows, at: Grid) -> Float[np.ndarray, "rows grid"]:
+    """Add up the mass at or below every grid value; missing without any mass."""
+    cells = at.size + 1  # the last one holds what lies above the grid
+    known = np.isfinite(probs) & np.isfinite(supp)
+    first = np.searchsorted(at, np.where(known, supp, np.inf), side="left")
+    rows: Int[np.ndarray, "rows 1"] = np.arange(len(probs))[:, None]
+    mass = np.bincount(
+        (first + rows * cells).ravel(),
+        weights=np.where(known, probs, 0.0).ravel(),
+        minlength=len(probs) * cells,
+    )
+    cdf = np.cumsum(mass.reshape(len(probs), cells)[:, :-1], axis=1)
+    return np.where(known.any(1, keepdims=True), cdf, np.nan)
+
+
+def _distances(
+    probs: Rows, supp: Rows, at: Grid, truth: Grid
+) -> Float[np.ndarray, "rows 3"]:
+    outside = supp[(supp < at[0]) | (supp > at[-1])]
+    if outside.size:
+        at, truth = (
+            np.union1d(at, outside),
+            np.interp(np.union1d(at, outside), at, truth),
+        )
+    width = np.diff(at)
+    middle = _cdf(probs, supp, at[:-1] + width / 2) - (truth[:-1] + truth[1:]) / 2
+    largest = abs(_cdf(probs, supp, at) - truth).max(axis=1)
+    return np.stack([abs(middle) @ width, largest, middle**2 @ width], axis=1)
+
+
+def _quantiles(
+    probs: Float[np.ndarray, "*cells point"], supp: Float[np.ndarray, "*cells point"]
+) -> Float[np.ndarray, "*cells quantile"]:
+    probs, supp = np.broadcast_arrays(probs, supp)
+    order = np.argsort(supp, axis=-1)  # missing values go last
+    supp = np.take_along_axis(supp, order, -1)
+    cdf = np.cumsum(np.nan_to_num(np.take_along_axis(probs, order, -1)), axis=-1)
+    found = [
+        np.take_along_axis(
+            supp,
+            (cdf < q - 1e-12).sum(-1, keepdims=True).clip(max=supp.shape[-1] - 1),
+            -1,
+        )
+        for q in QUANTILES
+    ]
+    known = np.isfinite(probs).any(-1, keepdims=True)
+    return np.where(known, np.concatenate(found, axis=-1), np.nan)

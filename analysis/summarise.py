@@ -1,0 +1,239 @@
+"""Reduce the replications of a study to its summary: every measure, every count.
+
+A replication is attempted when its code is not -1. It fails when its code is not 0 (or
+it left no finite estimate); a failed replication is never used, whatever values it left
+behind, and never counted as covering. What is used then follows the exclusion rule:
+
+- `per_estimator`: an estimator's measures use all its own successes;
+- `all_or_none`: only replications in which every estimator run at that design point
+  succeeded, so that all are judged on the same draws.
+
+Paired comparisons always use the draws in which both sides succeeded.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Literal, get_args
+
+import numpy as np
+import xarray as xr
+
+from analysis import measures as me
+from analysis import measures_intervals as mi
+from analysis import measures_paired as mp
+from analysis._moments import as_finite, count
+from analysis.labels import describe
+from analysis.mixing import mixing_measures
+
+ExclusionRule = Literal["per_estimator", "all_or_none"]
+
+CELL = ("estimator", "grid", "sample_size", "n_supp")
+COMPARED = ("estimator", "grid", "n_supp")
+NOT_RUN = -1
+COPIED = ("truth", "true_cdf_at", "true_cdf", "true_mean", "true_variance")
+
+
+def summarise(
+    replications: xr.DataTree, *, exclusion_rule: ExclusionRule = "per_estimator"
+) -> xr.DataTree:
+    """Reduce every process of `replications` to its measures.
+
+    Args:
+        replications: One group per process, as in `replications.nc`.
+        exclusion_rule: Which replications are used, see above.
+
+    Returns:
+        The same groups without the replication dimension: every measure `x` beside its
+        Monte Carlo standard error `x_mcse`; counts; the attributes of the study.
+    """
+    groups = {
+        f"/{name}": summarise_process(node.to_dataset(), exclusion_rule=exclusion_rule)
+        for name, node in replications.children.items()
+    }
+    if not groups:
+        raise ValueError("replications holds no process (no group below its root).")
+    summary = xr.DataTree.from_dict(groups)
+    summary.attrs = {**replications.attrs, "exclusion_rule": exclusion_rule}
+    return summary
+
+
+def summarise_process(
+    process: xr.Dataset, *, exclusion_rule: ExclusionRule = "per_estimator"
+) -> xr.Dataset:
+    """Reduce the replications of one process; `summarise` for a single group.
+
+    Only `estimate` and `truth` are needed. Measures of what is absent (`code`,
+    `standard_error`, `lower` and `upper`, `seconds`) are left out.
+    """
+    rules = get_args(ExclusionRule)
+    if exclusion_rule not in rules:
+        raise ValueError(
+            f"exclusion_rule is {exclusion_rule!r}; choose one of {', '.join(rules)}."
+        )
+    coords = process.load().coords
+    # Without labels there is nothing to align, which takes more time than the sums.
+    process = process.drop_vars([x for x in coords if x != "sample_size"])
+    attempted, succeeded = _outcomes(process)
+    used = _used(attempted, succeeded, exclusion_rule)
+    parts = [_counts(process, attempted, succeeded, used)]
+    parts += _estimate_measures(process["estimate"].where(used), process["truth"])
+    if "standard_error" in process:
+        parts += _standard_error_measures(process, used)
+    if "lower" in process and "upper" in process:
+        parts += _interval_measures(process, used)
+    if "seconds" in process:
+        time = process["seconds"].where(attempted)  # a failure costs time too
+        parts.append(me.mean_of(time, name="seconds"))
+    parts += mixing_measures(process, used)
+    parts.append(process[[x for x in COPIED if x in process]])
+    parts += _comparisons(process, succeeded)
+    summary = xr.merge(parts, compat="no_conflicts", join="exact")
+    summary = summary.assign_coords(
+        {x: y for x, y in coords.items() if set(y.dims) <= set(summary.dims)}
+    )
+    for dim in (x for x in COMPARED if f"other_{x}" in summary.dims and x in coords):
+        summary.coords[f"other_{dim}"] = (f"other_{dim}", coords[dim].values)
+    for name, variable in summary.data_vars.items():
+        variable.attrs = describe(str(name))
+    if "by_code" in summary:
+        summary["by_code"].attrs = {**process["code"].attrs, **describe("by_code")}
+    if "coverage" in summary:
+        level = float(process["lower"].attrs.get("level", 0.95))
+        for name in ("coverage", "bias_eliminated_coverage"):
+            summary[name].attrs["level"] = level
+    return summary.assign_attrs(process.attrs)
+
+
+def used_replications(
+    process: xr.Dataset, *, exclusion_rule: ExclusionRule = "per_estimator"
+) -> xr.Dataset:
+    """Keep estimates, standard errors and limits of the replications that are used.
+
+    All others are missing. For figures of the replications themselves.
+    """
+    used = _used(*_outcomes(process), exclusion_rule)
+    names = [
+        x for x in ("estimate", "standard_error", "lower", "upper") if x in process
+    ]
+    return process[["truth"]].assign({x: process[x].where(used) for x in names})
+
+
+def default_kind(summary: xr.Dataset) -> str | None:
+    """Name the kind of standard error to show: as stored, or the first."""
+    if "kind" not in summary.coords:
+        return None
+    kinds = [str(kind) for kind in summary["kind"].values]
+    chosen = summary.attrs.get("default_kind", kinds[0])
+    return chosen if chosen in kinds else kinds[0]
+
+
+def _outcomes(process: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    finite = as_finite(process["estimate"]).notnull().any("parameter")
+    if "code" not in process:
+        return xr.ones_like(finite), finite
+    attempted = process["code"] != NOT_RUN
+    return attempted, finite & (process["code"] == 0)
+
+
+def _used(
+    attempted: xr.DataArray, succeeded: xr.DataArray, rule: ExclusionRule
+) -> xr.DataArray:
+    if rule == "per_estimator" or "estimator" not in succeeded.dims:
+        return succeeded
+    in_design = attempted.any("replication")
+    return succeeded & (succeeded | ~in_design).all("estimator")
+
+
+def _counts(
+    process: xr.Dataset,
+    attempted: xr.DataArray,
+    succeeded: xr.DataArray,
+    used: xr.DataArray,
+) -> xr.Dataset:
+    failed = attempted & ~succeeded
+    counts = mi.failure_rate(failed, attempted).assign(
+        attempted=attempted.sum("replication"),
+        used=used.sum("replication"),
+        failed=failed.sum("replication"),
+    )
+    if "code" in process:
+        counts["by_code"] = _count_by_code(process["code"])
+    if "flagged" in process:
+        counts["flagged"] = ((process["flagged"] == 1) & used).sum("replication")
+    if "standard_error" in process:
+        errors = process["standard_error"].where(used)
+        counts["used_standard_error"] = count(as_finite(errors), "replication")
+    return counts
+
+
+def _count_by_code(code: xr.DataArray) -> xr.DataArray:
+    """Count the replications by how they ended; the attributes name the codes."""
+    values = code.attrs.get("flag_values", np.unique(code))
+    values = xr.DataArray(np.asarray(values), dims="code").astype(code.dtype)
+    found = (code == values).sum("replication")
+    return found.assign_coords(code=values.values)
+
+
+def _estimate_measures(
+    estimate: xr.DataArray, truth: xr.DataArray
+) -> Iterator[xr.Dataset]:
+    for measure in (
+        me.bias,
+        me.relative_bias,
+        me.mse,
+        me.rmse,
+        me.median_bias,
+        me.mae,
+    ):
+        yield measure(estimate, truth)
+    yield me.empirical_se(estimate)
+    if estimate.sizes.get("sample_size", 1) > 1:
+        yield mp.convergence_rate(estimate, truth)
+
+
+def _standard_error_measures(
+    process: xr.Dataset, used: xr.DataArray
+) -> Iterator[xr.Dataset]:
+    error = process["standard_error"].where(used)
+    yield me.mean_model_se(error)
+    yield me.relative_model_se_error(process["estimate"].where(used), error)
+
+
+def _interval_measures(process: xr.Dataset, used: xr.DataArray) -> Iterator[xr.Dataset]:
+    lower, upper = process["lower"].where(used), process["upper"].where(used)
+    yield mi.coverage(lower, upper, process["truth"])
+    estimate = process["estimate"].where(used)
+    yield mi.bias_eliminated_coverage(lower, upper, estimate)
+    yield mi.interval_width(lower, upper)
+
+
+def _comparisons(process: xr.Dataset, succeeded: xr.DataArray) -> Iterator[xr.Dataset]:
+    estimate = process["estimate"].where(succeeded)
+    truth = process["truth"]
+    covers = None
+    if "lower" in process and "upper" in process:
+        lower, upper = process["lower"], process["upper"]
+        known = succeeded & lower.notnull() & upper.notnull() & truth.notnull()
+        covers = ((lower <= truth) & (truth <= upper)).where(known)
+    for dim in COMPARED:
+        if estimate.sizes.get(dim, 1) == 1:
+            continue
+        yield _pairwise(mp.paired_difference, estimate, dim, "bias_difference")
+        yield _pairwise(
+            partial(mp.rmse_ratio, truth=truth), estimate, dim, "rmse_ratio"
+        )
+        if covers is not None:
+            yield _pairwise(mp.paired_difference, covers, dim, "coverage_difference")
+
+
+def _pairwise(
+    compare: Callable[[xr.DataArray, xr.DataArray], xr.Dataset],
+    values: xr.DataArray,
+    dim: str,
+    name: str,
+) -> xr.Dataset:
+    """Compare every entry along `dim` with every other, along `other_<dim>`."""
+    found = compare(values, values.rename({dim: f"other_{dim}"}))
+    value, error = (str(x) for x in found.data_vars)
+    names = {value: f"{name}_over_{dim}", error: f"{name}_over_{dim}_mcse"}
+    return found.rename(names)

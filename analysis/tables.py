@@ -1,0 +1,219 @@
+"""Tables of a summary: tidy numbers first, then Markdown, CSV, LaTeX or a console.
+
+`performance_table` selects; `formatting` and `latex` write. Nothing is computed here.
+"""
+
+from collections.abc import Sequence
+from textwrap import wrap
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from analysis import formatting as fm
+from analysis import labels
+from analysis.summarise import CELL, default_kind
+
+CONSOLE = ("bias", "rmse", "coverage")
+PAPER = ("bias", "rmse", "coverage", "empirical_se", "mean_model_se")
+MIXING = (
+    *("wasserstein", "cdf_sup", "cdf_squared"),
+    *("latent_mean_bias", "latent_variance_bias", "num_atoms", "edge_mass"),
+)
+ENDINGS = ("", "_mcse", "_lower", "_upper")
+BEST = "rmse_best_over_"
+COUNTS = ("attempted", "used", "failed", "flagged")
+
+RULES = {
+    "per_estimator": "every estimator is measured on all its own successes",
+    "all_or_none": "only replications in which every estimator succeeded are used",
+}
+
+
+def performance_table(
+    process: xr.Dataset,
+    *,
+    measures: Sequence[str] = PAPER,
+    kind: str | None = None,
+    best_over: str | None = None,
+) -> pd.DataFrame:
+    """Select measures of one process as a table with one row per design point.
+
+    Args:
+        process: One group of `summary.nc`.
+        measures: Names of measures; one the summary does not hold is left out, as
+            coverage is when no interval was stored.
+        kind: Standard error of measures that depend on one; else `default_kind`.
+        best_over: Dimension along which the best RMSE is marked, see `find_best`.
+
+    Returns:
+        Columns estimator, grid, parameter, sample_size, n_supp (those that exist),
+        every measure with its `_mcse` (proportions also `_lower` and `_upper`), the
+        counts, and `rmse_best_over_<dim>` if asked for. Design points never attempted
+        are left out.
+    """
+    kind = kind or default_kind(process)
+    if kind is not None:
+        stored = [str(x) for x in process["kind"].values]
+        if kind not in stored:
+            raise ValueError(f"kind is {kind!r}; choose one of {', '.join(stored)}.")
+        process = process.sel(kind=kind, drop=True)
+    columns = [f"{name}{end}" for name in measures for end in ENDINGS]
+    present = [name for name in (*columns, *COUNTS) if name in process]
+    if not any(name in process for name in measures):
+        raise ValueError(f"the summary holds none of {', '.join(measures)}.")
+    chosen = process[present]
+    if best_over is not None:
+        name = f"rmse_best_over_{best_over}"
+        chosen = chosen.assign({name: find_best(process, best_over)})
+        present.append(name)
+    dims = [name for name in _ORDER if name in chosen.dims]
+    table = chosen.to_dataframe(dim_order=dims).reset_index()
+    table = table[[*dims, *present]]
+    return table.loc[np.asarray(table["attempted"]) > 0].reset_index(drop=True)
+
+
+def find_best(process: xr.Dataset, dim: str) -> xr.DataArray:
+    """Find the RMSE below all others along a dimension by more than Monte Carlo error.
+
+    Every ratio to another one, paired by replication, is below 1 by 1.96 of its errors
+    or more. Nothing is best where no other was run.
+    """
+    name = f"rmse_ratio_over_{dim}"
+    if name not in process:
+        raise ValueError(f"the summary compares nothing along {dim!r}.")
+    ratio, error = process[name], process[f"{name}_mcse"]
+    itself = process[dim] == process[f"other_{dim}"]
+    other = ratio.notnull() & ~itself
+    below = ratio + 1.96 * error < 1
+    best = (below | ~other).all(f"other_{dim}") & other.any(f"other_{dim}")
+    return best.transpose(*process["rmse"].dims).drop_attrs()
+
+
+def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[str]:
+    """Say in sentences what a reader must know about the numbers of a table."""
+    process = summary[name].to_dataset()
+    rule = summary.attrs["exclusion_rule"]
+    cells = table.drop_duplicates([x for x in CELL if x in table.columns])
+    counts = {x: np.asarray(cells[x]) for x in COUNTS if x in cells.columns}
+    failed, attempted = counts["failed"].sum(), counts["attempted"].sum()
+    share = f"{failed / attempted:.2%}" if attempted else "none"
+    sentences = [
+        f"Replications attempted {_span(counts['attempted'])} and used "
+        f"{_span(counts['used'])} per design point; {failed} of {attempted} fits "
+        f"failed ({share}).",
+        f"Rule: {RULES[rule]}.",
+    ]
+    flagged = counts.get("flagged", np.zeros(1)).sum()
+    if flagged:
+        sentences.append(
+            f"A degenerate maximum is suspected in {flagged} fits, which are used."
+        )
+    largest = [
+        f"{labels.label_measure(x)} {np.nanmax(table[f'{x}_mcse']):.2g}"
+        for x in fm.measures_in(table)
+        if np.isfinite(table[f"{x}_mcse"]).any()
+    ]
+    sentences.append(
+        "Monte Carlo standard errors in brackets; the largest: "
+        f"{', '.join(largest) or 'none'}."
+    )
+    kind = default_kind(process)
+    if kind is not None and "coverage" in table.columns:
+        level = process["coverage"].attrs.get("level", 0.95)
+        sentences.append(f"Standard errors: {kind}. Nominal coverage {level:g}.")
+    proportions = [x for x in fm.measures_in(table) if f"{x}_lower" in table.columns]
+    if any(np.any(table[f"{x}_mcse"] == 0) for x in proportions):
+        sentences.append(
+            "At a proportion of 0 or 1 half of Wilson's interval over 1.96 stands in "
+            "for the error."
+        )
+    for column in map(str, table.columns):
+        if column.startswith(BEST) and np.any(table[column]):
+            words = labels.label_dim(column.removeprefix(BEST)).lower()
+            sentences.append(
+                f"Bold: the RMSE is below that of every other {words} at the design "
+                "point by more than 1.96 Monte Carlo errors of their paired ratio."
+            )
+    if not summary.attrs.get("complete", 1):
+        sentences.append("The study is incomplete; numbers will change.")
+    return sentences
+
+
+def render_console_table(
+    summary: xr.DataTree, *, measures: Sequence[str] = CONSOLE, width: int = 100
+) -> str:
+    """Write the summary for a terminal or a log: plain text, at most `width` columns.
+
+    One block per process, estimator and grid; one row per parameter, sample size and
+    number of grid points; each measure with its Monte Carlo standard error in brackets.
+    """
+    blocks = []
+    for name, node in summary.children.items():
+        table = performance_table(node.to_dataset(), measures=measures)
+        label = node.attrs.get("label", name)
+        outer = [x for x in ("estimator", "grid") if x in table.columns]
+        where = [
+            ", ".join(f"{x} {row[x]}" for x in outer)
+            for row in table.to_dict("records")
+        ]
+        for block in dict.fromkeys(where):
+            part = table.loc[[x == block for x in where]]
+            heading = ", ".join(x for x in (f"{label} ({name})", block) if x)
+            blocks.append(f"{heading}\n{_console_block(part, width)}")
+        if table.empty:
+            blocks.append(f"{label} ({name})\nno replication yet")
+        else:
+            blocks.append(
+                "\n".join(wrap(" ".join(table_notes(summary, name, table)), width))
+            )
+    return "\n\n".join(blocks) + "\n"
+
+
+_ORDER = ("estimator", "grid", "parameter", "sample_size", "n_supp")
+
+
+def _console_block(table: pd.DataFrame, width: int) -> str:
+    text = _console_lines(table, significant=2)
+    if max(map(len, text)) > width:
+        text = _console_lines(table, significant=1)
+    return "\n".join(text)
+
+
+def _console_lines(table: pd.DataFrame, *, significant: int) -> list[str]:
+    columns: list[list[str]] = []
+    for name in ("parameter", "sample_size", "n_supp"):
+        if name not in table:
+            continue
+        cells = [str(x) for x in table[name]]
+        header = labels.SYMBOLS.get(name, name)
+        length = max(len(x) for x in (header, *cells))
+        if name == "parameter":
+            cells = ["" if i and x == cells[i - 1] else x for i, x in enumerate(cells)]
+            columns.append([x.ljust(length) for x in (header, *cells)])
+        else:
+            columns.append([x.rjust(length) for x in (header, *cells)])
+    for name in fm.measures_in(table):
+        errors = fm.shown_errors(table, name)
+        pairs = list(zip(table[name], errors, strict=True))
+        values = fm.align_decimals(
+            [fm.format_value(x, e, significant=significant) for x, e in pairs]
+        )
+        brackets = fm.align_decimals(
+            [fm.format_error(e, significant=significant) for _, e in pairs]
+        )
+        cells = [f"{x} {e}" for x, e in zip(values, brackets, strict=True)]
+        header = f"{labels.label_measure(name)} (MCSE)"
+        length = max(len(x) for x in (header, *cells))
+        columns.append([header.rjust(length), *(x.rjust(length) for x in cells)])
+    counts = ["used/run", *fm.used_over_attempted(table)]
+    length = max(map(len, counts))
+    columns.append([x.rjust(length) for x in counts])
+    rows = ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
+    rule = "-" * max(map(len, rows))
+    return [rule, rows[0], rule, *rows[1:], rule]
+
+
+def _span(values: np.ndarray) -> str:
+    low, high = values.min(), values.max()
+    return f"{low}" if low == high else f"{low} to {high}"

@@ -1,0 +1,1 @@
+"""Monte Carlo studies of estimators built on spmlex: `python -m experiments.run`."""

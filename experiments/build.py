@@ -1,0 +1,94 @@
+"""From a resolved configuration to a design, and the checks before anything runs."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from experiments.config import instantiate
+from experiments.dgp import Data, Model
+from experiments.errors import InputError
+from experiments.study import Cell, Design, Engine
+
+# An observation's density, averaged over its outcomes, below the smallest float64.
+_LOG_UNDERFLOW = -745.0
+
+
+def build_design(config: dict[str, Any]) -> Design:
+    """Build processes, grids and estimators, and make every support grid once.
+
+    Args:
+        config: The resolved configuration, as `config.compose` returns it.
+
+    Raises:
+        InputError: Some part of it can't be built.
+    """
+    parts = {
+        group: {name: instantiate(config, f"{group}.{name}") for name in config[group]}
+        for group in ("dgp", "grid", "estimator")
+    }
+    for name, grid in parts["grid"].items():
+        for n_supp in config["n_supp"]:
+            try:
+                grid.make(n_supp)
+            except ValueError as error:
+                raise InputError(f"grid.{name}: {error}") from error
+    names = ("seed", "streams", "n_replications", "block_size", "batch_size")
+    return Design(
+        **{name: config[name] for name in names},
+        sample_size=config["sample_size"],
+        n_supp=config["n_supp"],
+        processes=parts["dgp"],
+        grids=parts["grid"],
+        estimators=parts["estimator"],
+    )
+
+
+def check_design(engine: Engine) -> None:
+    """Draw one data set of each process and look at it before the study runs.
+
+    Raises:
+        InputError: The data hold NaN, or an observation has zero likelihood at every
+            support point of a grid even at the true parameters.
+    """
+    design = engine.design
+    estimator = next(iter(design.estimators))
+    for dgp, process in design.processes.items():
+        n = max(design.sample_size)
+        cell = Cell(dgp, next(iter(design.grids)), n, design.n_supp[0], estimator)
+        stacked, _ = engine.draw(cell, 0, 1)
+        data = jax.tree.map(lambda leaf: leaf[0], stacked)
+        for leaf in jax.tree.leaves(data):
+            if not np.isfinite(np.asarray(leaf, float)).all():
+                raise InputError(
+                    f"dgp.{dgp}: the data it draws hold NaN or infinite values. "
+                    "Look at the numbers under its truth and mixing."
+                )
+        width = sum(leaf.size for leaf in jax.tree.leaves(data)) / n
+        for name, grid in design.grids.items():
+            for n_supp in design.n_supp:
+                supp = grid.make(n_supp)
+                value = np.asarray(_best(process.truth, data, jnp.asarray(supp)))
+                if np.isnan(value).any():
+                    raise InputError(
+                        f"dgp.{dgp}: its log-likelihood is NaN at the true parameters. "
+                        "Look at the numbers under its truth."
+                    )
+                lost = int((value < _LOG_UNDERFLOW * width).sum())
+                if lost:
+                    raise InputError(
+                        f"grid.{name} with n_supp={n_supp}, from {supp[0]:g} to "
+                        f"{supp[-1]:g}: {lost} of {n} observations of {dgp} have zero "
+                        "likelihood at every point.\nMake the grid cover the "
+                        "unobservable's distribution, or take more points."
+                    )
+
+
+@jax.jit
+def _best(
+    model: Model, data: Data, supp: Float[Array, " n_supp"]
+) -> Float[Array, " n_obs"]:
+    """Return each observation's largest log-density on the grid."""
+    return model.lclk(data, supp).max(axis=1)

@@ -1,0 +1,199 @@
+"""Compose a study's configuration from `conf/` and overrides.
+
+Hydra's own errors name its internals; here each becomes an `InputError` of one or two
+lines: what was given, and what to try.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from experiments.errors import InputError
+from experiments.schema import GROUPS, Study, check_values
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+ALL_GROUPS = (*GROUPS, "compute", "experiment")
+_LISTS = ("sample_size", "n_supp", *GROUPS)
+
+
+def compose(overrides: list[str]) -> dict[str, Any]:
+    """Return the resolved configuration as plain values.
+
+    Args:
+        overrides: Hydra overrides, such as `dgp=linear_factor_normal` or
+            `sample_size=[500,1000]`. A single value stands for a list of one.
+
+    Raises:
+        InputError: An override can't be used.
+    """
+    overrides = [_read_override(text) for text in overrides]
+    ConfigStore.instance().store("schema", Study)
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            composed = hydra.compose("config", overrides)
+        config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(_explain(error, overrides)) from error
+    assert isinstance(config, dict)
+    config = {str(name): value for name, value in config.items()}
+    fields = Study.__dataclass_fields__
+    for name in config.keys() - fields.keys():
+        raise InputError(f"+{name}: no such setting.{suggest(name, fields)}")
+    for name in fields.keys() - config.keys():
+        raise InputError(f"~{name}: a study needs this setting; give it a value.")
+    try:
+        check_values(config)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    config["question"] = config["question"] or _find_question(overrides)
+    return config
+
+
+def instantiate(config: dict[str, Any], path: str) -> Any:
+    """Build the object that a part of the configuration describes.
+
+    Args:
+        config: The resolved configuration.
+        path: Which part, such as "dgp.linear_factor_discrete".
+
+    Raises:
+        InputError: The values given don't make such an object.
+    """
+    node: Any = config
+    for name in path.split("."):
+        node = node[name]
+    try:
+        return hydra.utils.instantiate(node, _convert_="all")
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error.__cause__ or error
+        while isinstance(cause, HydraException) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        where = re.search(r"full_key: (\S+)", str(error))
+        where = f"{path}.{where[1]}" if where else path
+        file = f"conf/{path.replace('.', '/')}.yaml"
+        raise InputError(f"{where}: {_first_line(cause)} See {file}.") from error
+
+
+def list_options(group: str) -> dict[str, str]:
+    """Return a group's options, each with the first comment of its file."""
+    return {
+        path.stem: first_comment(path) for path in sorted((CONF / group).glob("*.yaml"))
+    }
+
+
+def first_comment(path: Path) -> str:
+    """Return the first comment of a YAML file that is not a directive."""
+    for line in path.read_text().splitlines():
+        if line.startswith("#") and not line.startswith("# @"):
+            return line.lstrip("# ").strip()
+    return ""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean ...?" for the name nearest to the one given, or ""."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if not near:  # the end of a long name, or an abbreviation
+        near = [other for other in known if other.endswith(f".{name}")][:1]
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _read_override(text: str) -> str:
+    """Check one override's form and choices; make a list where one is needed."""
+    try:
+        (override,) = OverridesParser.create().parse_overrides([text])
+    except OverrideParseException as error:
+        raise InputError(
+            f"{text}: not of the form NAME=VALUE. Examples: n_replications=1000, "
+            "sample_size=[500,1000]."
+        ) from error
+    name, value = override.key_or_group, override.value()
+    if name.partition(".")[0] == "hydra":
+        raise InputError(f"{text}: Hydra's own settings are not used here.")
+    if override.is_sweep_override():
+        values = text.partition("=")[2]
+        raise InputError(f"{text}: write a list, {name}=[{values}].")
+    if name in ALL_GROUPS and not override.is_delete():
+        _check_choices(override, text)
+    if name in _LISTS and override.is_add() is False and not isinstance(value, list):
+        if isinstance(value, str | int | float):
+            return f"{name}=[{text.partition('=')[2]}]"
+    return text
+
+
+def _check_choices(override: Override, text: str) -> None:
+    group, value = override.key_or_group, override.value()
+    options = list_options(group)
+    choices = value if isinstance(value, list) else [value]
+    if isinstance(value, list) and group not in GROUPS:
+        raise InputError(f"{text}: choose one {group}, not a list.")
+    if len(set(map(str, choices))) < len(choices):
+        raise InputError(f"{text}: an option is there twice; drop one.")
+    for choice in choices:
+        if choice not in options:
+            raise InputError(
+                f"{text}: no such {group}.{suggest(str(choice), options)} "
+                f"Choices: {', '.join(options)}."
+            )
+
+
+def _explain(error: Exception, overrides: list[str]) -> str:
+    """Say in one or two lines what was wrong with the overrides."""
+    unknown = re.match(r"Could not override '([^']+)'", str(error))
+    if unknown:
+        name = unknown[1]
+        return f"{name}: no such setting.{suggest(name, _list_settings(overrides))}"
+    merging = re.match(r"Error merging override (.+)", str(error))
+    if merging:
+        return f"{merging[1]}: {_explain_type(error)}"
+    return _first_line(error)
+
+
+def _explain_type(error: Exception) -> str:
+    cause = error.__cause__ or error
+    wanted = re.search(r"could not be converted to (\w+)", str(cause))
+    if wanted:
+        kinds = {"Integer": "a whole number", "Float": "a number"}
+        kinds |= {"Boolean": "true or false"}
+        return f"give {kinds.get(wanted[1], wanted[1])}."
+    if "is not a valid bool" in str(cause):
+        return "give true or false."
+    return _first_line(cause)
+
+
+def _list_settings(overrides: list[str]) -> list[str]:
+    """List the names of all settings, for the options that the overrides choose."""
+    choices = [text for text in overrides if text.partition("=")[0] in ALL_GROUPS]
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra.compose("config", choices)
+    config = OmegaConf.to_container(composed)
+    return [*_flatten(config), *ALL_GROUPS]
+
+
+def _flatten(node: Any, prefix: str = "") -> Iterator[str]:
+    for name, value in node.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+
+
+def _find_question(overrides: list[str]) -> str:
+    chosen = dict(text.split("=", 1) for text in overrides if "=" in text)
+    experiment = chosen.get("experiment", "null")
+    path = CONF / "experiment" / f"{experiment}.yaml"
+    return first_comment(path if path.exists() else CONF / "config.yaml")
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]

@@ -1,0 +1,59 @@
+"""Data-generating processes: a model at the truth and a mixing distribution."""
+
+from typing import Any, Protocol, runtime_checkable
+
+import equinox as eqx
+import jax.random as jr
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from experiments.mixing import AbstractMixing
+
+Data = Any
+"""A pytree of arrays with leading axis n_obs."""
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What a study needs of a model, any pytree; its float leaves are theta."""
+
+    def simulate(self, data: Data, *, rng: PRNGKeyArray) -> Data:
+        """Draw outcomes given the latent variable."""
+        ...
+
+    def lclk(self, data: Data, supp: Any) -> Float[Array, "n_obs n_supp"]:
+        """Evaluate the log-density of each observation at each support point."""
+        ...
+
+    def starting_values(self, data: Data) -> "Model":
+        """Return a model at rough estimates computed from the data."""
+        ...
+
+
+class Process(eqx.Module):
+    """Draws data sets from a model at the truth.
+
+    Attributes:
+        truth: The model at the true parameters.
+        mixing: The distribution of the latent variable.
+        label: How tables and figures call the process.
+    """
+
+    truth: Model
+    mixing: AbstractMixing
+    label: str = eqx.field(static=True, default="")
+
+    def simulate(self, key: PRNGKeyArray, n: int) -> Data:
+        """Draw n observations; the first ones don't depend on n.
+
+        One key is folded per purpose, so that a process with another mixing
+        distribution shares the outcomes' noise.
+
+        Args:
+            key: The replication's key.
+            n: Number of observations.
+
+        Returns:
+            The data as the estimator sees them, without the latent variable.
+        """
+        data = self.mixing.simulate(rng=jr.fold_in(key, 0), n=n)
+        return self.truth.simulate(data, rng=jr.fold_in(key, 1))

@@ -1,0 +1,49 @@
+"""Settings that have to be in the environment before JAX is imported.
+
+Each is a default: what the user has set stays.
+"""
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+
+def prepare() -> None:
+    """Keep compiled programs between runs, and the compiler's log off the terminal."""
+    folder = _cache_home() / "spmlex" / f"xla-{_processor_key()}"
+    defaults = {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+        # A quarter less compile time for these programs, and no slower to run.
+        "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false",
+        # Loading a cached program logs false alarms about processor features.
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def _cache_home() -> Path:
+    """Return the folder where this platform's programs keep caches."""
+    if "XDG_CACHE_HOME" in os.environ:
+        return Path(os.environ["XDG_CACHE_HOME"])
+    if platform.system() == "Windows" and "LOCALAPPDATA" in os.environ:
+        return Path(os.environ["LOCALAPPDATA"])
+    if platform.system() == "Darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path.home() / ".cache"
+
+
+def _processor_key() -> str:
+    """Identify the processor: programs compiled for another may not run on it."""
+    text = f"{platform.machine()} {platform.processor()}"
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        text += "".join(
+            sorted({x for x in lines if x.startswith(("model name", "flags"))})
+        )
+    except OSError:
+        pass
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

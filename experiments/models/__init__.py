@@ -1,0 +1,1 @@
+"""Econometric models, one a file: equinox modules with `lclk` and `simulate`."""

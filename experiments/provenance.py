@@ -1,0 +1,82 @@
+"""What a result depends on besides its design: code, packages, flags, machine, time."""
+
+import datetime
+import functools
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+
+PACKAGES = ("jax", "jaxlib", "numpy", "equinox", "mixsqpx", "hydra-core", "xarray")
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@functools.cache
+def describe_code() -> dict[str, Any]:
+    """Return version and commit of the code, and whether files differ from it."""
+    commit = _git("rev-parse", "HEAD") or "unknown"
+    return {
+        "spmlex_version": importlib.metadata.version("spmlex"),
+        "git_commit": commit,
+        "git_dirty": int(bool(_git("status", "--porcelain", "--untracked-files=no"))),
+    }
+
+
+@functools.cache
+def describe_software() -> dict[str, str]:
+    """Return the versions of Python and of the packages that numbers depend on."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        versions[package] = importlib.metadata.version(package)
+    return versions
+
+
+@functools.cache
+def describe_machine() -> str:
+    """Return processor, cores and operating system on one line."""
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{_processor()}, {os.cpu_count()} cores, {system}"
+
+
+def describe_jax() -> dict[str, Any]:
+    """Return the flags of JAX that could change a number."""
+    return {
+        "backend": jax.default_backend(),
+        "enable_x64": bool(jax.config.read("jax_enable_x64")),
+        "random_bits": "threefry2x32, partitionable",
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def read_clock() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown processor"
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

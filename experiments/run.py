@@ -1,0 +1,102 @@
+"""The command line: `python -m experiments.run ACTION [STUDY] [NAME=VALUE ...]`."""
+
+import importlib
+import sys
+import traceback
+
+from experiments import config as cfg
+from experiments.errors import InputError, StoreError
+
+ACTIONS = {
+    "sweep": "run a study, or what is missing of it, and make its tables and figures",
+    "status": "show what is done, missing and failed in STUDY; works while it runs",
+    "rerun": "run one replication of STUDY again and show its fit",
+}
+
+_HELP = """\
+Monte Carlo studies of semiparametric maximum likelihood.
+
+  python -m experiments.run ACTION [STUDY] [NAME=VALUE ...]
+
+Actions
+{actions}
+  -h, --help    show this text
+  --traceback   show where in the code an error arose
+
+Experiments: the default one, or experiment=NAME
+{experiments}
+
+Parts of a study, one or a list: dgp=NAME, grid=[NAME,NAME] ...
+{groups}
+Every setting is in conf/config.yaml and in the files of the parts.
+
+Examples
+  python -m experiments.run sweep
+  python -m experiments.run sweep experiment=quick
+  python -m experiments.run sweep study=mine dgp=linear_factor_normal \\
+      sample_size=[250,1000] n_replications=1000
+  python -m experiments.run sweep study=mine2 grid.uniform.low=-8 compute.n_workers=1
+  python -m experiments.run status default
+  python -m experiments.run rerun default sample_size=500 n_supp=25 replication=17
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run one action; return the exit code.
+
+    Args:
+        arguments: The words after `python -m experiments.run`.
+
+    Returns:
+        0 if all went well, 2 for input that can't be used, 1 for a folder that can't be
+        used, 130 if the user stopped it.
+    """
+    if not arguments or {"-h", "--help", "help"} & set(arguments):
+        print(_write_help())
+        return 0
+    show_traceback = "--traceback" in arguments
+    arguments = [text for text in arguments if text != "--traceback"]
+    try:
+        action, *rest = arguments
+        if action not in ACTIONS:
+            raise InputError(
+                f"{action}: no such action.{cfg.suggest(action, ACTIONS)} "
+                f"Actions: {', '.join(ACTIONS)}."
+            )
+        for text in rest:
+            if text.startswith("-") and "=" not in text:
+                raise InputError(f"{text}: no such option. Try --help.")
+        return importlib.import_module(f"experiments.{action}").main(rest)
+    except (InputError, StoreError) as error:
+        if show_traceback:
+            traceback.print_exception(error)
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on from there.", file=sys.stderr)
+        return 130
+
+
+def _write_help() -> str:
+    experiments = {"(default)": cfg.first_comment(cfg.CONF / "config.yaml")}
+    groups = "".join(
+        f"  {group}\n{_columns(cfg.list_options(group), indent=4)}\n"
+        for group in (*cfg.GROUPS, "compute")
+    )
+    return _HELP.format(
+        actions=_columns(ACTIONS),
+        experiments=_columns(experiments | cfg.list_options("experiment")),
+        groups=groups,
+    )
+
+
+def _columns(rows: dict[str, str], indent: int = 2) -> str:
+    width = max(map(len, rows))
+    return "\n".join(f"{'':{indent}}{k:{width}}  {v}" for k, v in rows.items())
+
+
+if __name__ == "__main__":
+    from experiments import environment
+
+    environment.prepare()
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,73 @@
+"""The typed top level of a study's configuration, and the values it may take."""
+
+import dataclasses
+import re
+from typing import Any
+
+from omegaconf import MISSING
+
+GROUPS = ("dgp", "grid", "estimator")
+"""Config groups chosen as lists: each is an axis of the study."""
+
+
+@dataclasses.dataclass
+class Study:
+    """A study's configuration; `conf/config.yaml` explains and fills every field."""
+
+    study: str = MISSING
+    question: str = ""
+    seed: int = MISSING
+    streams: str = MISSING
+    sample_size: list[int] = MISSING
+    n_supp: list[int] = MISSING
+    n_replications: int = MISSING
+    level: float = MISSING
+    block_size: int = MISSING
+    batch_size: int | None = MISSING
+    overwrite: bool = MISSING
+    results_dir: str = MISSING
+    dgp: dict[str, Any] = dataclasses.field(default_factory=dict)
+    grid: dict[str, Any] = dataclasses.field(default_factory=dict)
+    estimator: dict[str, Any] = dataclasses.field(default_factory=dict)
+    compute: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def check_values(config: dict[str, Any]) -> None:
+    """Refuse values that no study can have.
+
+    Args:
+        config: The resolved configuration, of the right types.
+
+    Raises:
+        ValueError: Names the field, what was given and what to try.
+    """
+    if not re.fullmatch(r"[\w][\w.+-]*", config["study"]):
+        raise ValueError(
+            f"study={config['study']!r} names a folder: use letters, digits, - and _."
+        )
+    for name in ("n_replications", "block_size", "batch_size"):
+        value = config[name]
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value}: give 1 or more.")
+    if not 0 <= config["seed"] < 2**32:
+        raise ValueError(f"seed={config['seed']}: give a number from 0 to 2^32 - 1.")
+    for name in ("sample_size", "n_supp"):
+        _check_sizes(name, config[name])
+    if not 0 < config["level"] < 1:
+        raise ValueError(f"level={config['level']}: give a share, such as 0.95.")
+    if config["streams"] not in ("common", "independent"):
+        raise ValueError(
+            f"streams={config['streams']!r}: choose common or independent."
+        )
+    for name in GROUPS:
+        if not config[name]:
+            raise ValueError(f"{name}=[] leaves nothing to run: choose at least one.")
+
+
+def _check_sizes(name: str, sizes: list[int]) -> None:
+    if not sizes:
+        raise ValueError(f"{name}=[] leaves nothing to run: give at least one number.")
+    if min(sizes) < 1:
+        raise ValueError(f"{name}={sizes}: every number has to be 1 or more.")
+    if len(set(sizes)) < len(sizes):
+        raise ValueError(f"{name}={sizes} holds a number twice: drop one.")

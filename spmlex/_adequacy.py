@@ -1,0 +1,288 @@
+"""What a grid leaves to be gained: the gradient function between its points.
+
+Theta is held at the estimate throughout. From concavity in F (Lindsay 1983) no mixing
+distribution on the range gains more than `log sup g` over F, with g the gradient
+function of equation (3) at F; so a bound on g over the continuum judges the grid.
+
+The bound. On a cell with centre c, `lclk_i(c + t) <= lclk_i(c) + lclk_i'(c) t` where
+`v -> lclk_i(v)` is concave, as with normal, logistic, probit and Poisson kernels. Then
+g lies below `u(t) = sum_i exp(log_ratio_i + lclk_i(c) + lclk_i'(c) t)`; u is convex, so
+its maximum over the cell is at a corner. Cells whose bound matters are halved until it
+is within the tolerance of a value that g takes. Concavity is looked at along the
+diagonals at the centre of every cell. Where it fails twice the curvature is added:
+still convex, but no longer a proof, and `is_proof` says so.
+"""
+
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from spmlex._continuum import (
+    Box,
+    log_gradient,
+    log_ratios,
+    make_box,
+    maximise_gradient,
+    rows_of,
+)
+from spmlex._likelihood import normalise_weights
+from spmlex._profile import cast_to_float64, conditional_likelihoods
+from spmlex._result import Fit
+from spmlex._types import Data, Model, Probs, Scalar, Support, Weights
+
+_FIRST_CELLS = 256
+_BATCH_ENTRIES = 4_000_000
+"""Entries of `lclk` held at a time, so that memory does not grow with the sample."""
+
+_EDGE = 1e-6
+"""Atoms this close to the edge, as a share of the range, lie on it."""
+
+
+def gradient_on(
+    model: Model,
+    data: Data,
+    supp: Support,
+    probs: Probs,
+    points: Support,
+    *,
+    weights: Weights | None = None,
+) -> Float[Array, " n_points"]:
+    """Return the gradient function at any points of the continuum. Equation (3).
+
+    `g(v) = (1/n) sum_i w_i G(w_i, v) / l_i`: adding mass at v raises the likelihood
+    where `g(v) > 1`, by at most `log g(v)` nats per observation.
+
+    Args:
+        model: The model at theta.
+        data: A pytree of arrays with leading axis n_obs.
+        supp: Support of the mixing distribution.
+        probs: Its probabilities.
+        points: Where to evaluate, in the form of `supp`.
+        weights: Nonnegative observation weights; their scale does not matter.
+    """
+    model, data, supp, points = cast_to_float64((model, data, supp, points))
+    lclk = conditional_likelihoods(model, data, points)
+    log_ratio = log_ratios(
+        model, data, supp, probs, normalise_weights(weights, lclk.shape[0])
+    )
+    return jnp.exp(jax.nn.logsumexp(log_ratio[:, None] + lclk, axis=0))
+
+
+class Adequacy(eqx.Module):
+    """How much a mixing distribution leaves to be gained on a range, theta held.
+
+    Attributes:
+        gap: Upper bound on the gain of any distribution on the range, nats per
+            observation.
+        found: `log g` at the best point found, the greatest lower bound on the bound.
+        at: That point, in the form of a support point.
+        edge_mass: Probability on the edge of the range; where it is not zero, the range
+            binds.
+        is_proof: Whether every kernel was concave at every cell examined, so that `gap`
+            is a bound and not a numerical estimate of one.
+        num_cells: Cells examined.
+    """
+
+    gap: Scalar
+    found: Scalar
+    at: PyTree
+    edge_mass: Scalar
+    is_proof: Bool[Array, ""]
+    num_cells: Int[Array, ""]
+
+
+def adequacy(
+    fit: Fit,
+    data: Data,
+    low: PyTree,
+    high: PyTree,
+    *,
+    tol: float = 1e-9,
+    max_cells: int = 100_000,
+) -> Adequacy:
+    """Bound what any mixing distribution on a range could still gain over a fit.
+
+    Theta is held: moving it as well could gain more. See the head of this module for
+    the bound. The cost is one column of `lclk` and its slope for each cell; some
+    thousands in one dimension.
+
+    Args:
+        fit: The fit whose grid is judged.
+        data: What it was fitted to.
+        low: Lower end of the range: a number, or a support point.
+        high: Upper end.
+        tol: How closely the supremum of g is bounded, nats per observation.
+        max_cells: Limit on the cells; where it is hit, `gap` is a bound but wider.
+
+    Raises:
+        ValueError: The range is empty or does not have the form of a support point.
+    """
+    data = cast_to_float64(data)
+    box = make_box(low, high)
+    supp = rows_of(fit.supp)
+    if supp.shape[1] != box.low.size:
+        raise ValueError(
+            f"low={low} has {box.low.size} coordinates and the support points of the "
+            f"fit {supp.shape[1]}; give low and high in the form of one support point."
+        )
+    log_ratio = log_ratios(fit.model, data, fit.supp, fit.probs, fit.weights)
+    return bound_gradient(
+        fit.model, data, box, log_ratio, supp, fit.probs, tol, max_cells
+    )
+
+
+def bound_gradient(
+    model: Model,
+    data: Data,
+    box: Box,
+    log_ratio: Float[Array, " n_obs"],
+    supp: Float[Array, "n_supp d"],
+    probs: Probs,
+    tol: float,
+    max_cells: int,
+) -> Adequacy:
+    """Bound the supremum of `log g` over a box by halving cells."""
+    low, high = np.asarray(box.low), np.asarray(box.high)
+    span = high - low
+    centres, radii = _first_cells(low, high)
+    best, at = -np.inf, centres[0]
+    settled, examined, proof = -np.inf, 0, True
+    while len(centres) and examined < max_cells:
+        upper, values, concave = _bound_cells(
+            model, data, box, log_ratio, centres, radii
+        )
+        examined += len(centres)
+        proof = proof and bool(np.all(concave))
+        top = np.argsort(-values)[:16]
+        peaks, heights = maximise_gradient(
+            model,
+            data,
+            box,
+            log_ratio,
+            _pad(centres[top], 16),
+            jnp.asarray(span / 256.0),
+        )
+        winner = int(np.argmax(heights))
+        if float(heights[winner]) > best:
+            best, at = float(heights[winner]), np.asarray(peaks)[winner]
+        matters = upper > best + tol
+        settled = max(settled, np.max(upper[~matters], initial=-np.inf))
+        centres, radii = _halve(centres[matters], radii[matters], span)
+        remaining = np.max(upper[matters], initial=-np.inf)
+        if not len(centres):
+            remaining = -np.inf
+    gap = max(best, settled, remaining)
+    on_edge = np.any(
+        (np.asarray(supp) <= low + _EDGE * span)
+        | (np.asarray(supp) >= high - _EDGE * span),
+        axis=1,
+    )
+    return Adequacy(
+        gap=jnp.asarray(gap),
+        found=jnp.asarray(best),
+        at=box.unravel(jnp.asarray(at)),
+        edge_mass=jnp.sum(jnp.where(on_edge, probs, 0.0)),
+        is_proof=jnp.asarray(proof),
+        num_cells=jnp.asarray(examined),
+    )
+
+
+def _first_cells(low, high):
+    """Cut the box into about 256 equal cells."""
+    size = low.size
+    count = max(2, round(_FIRST_CELLS ** (1.0 / size)))
+    steps = (np.arange(count) + 0.5) / count
+    unit = np.stack(np.meshgrid(*[steps] * size, indexing="ij"), axis=-1)
+    centres = low + unit.reshape(-1, size) * (high - low)
+    return centres, np.broadcast_to(0.5 * (high - low) / count, centres.shape)
+
+
+def _halve(centres, radii, span):
+    """Cut every cell in two across its longest side, measured in ranges."""
+    rows = np.arange(len(centres))
+    longest = np.argmax(radii / span, axis=1)
+    smaller = np.array(radii)
+    smaller[rows, longest] *= 0.5
+    shift = np.zeros_like(smaller)
+    shift[rows, longest] = smaller[rows, longest]
+    return (
+        np.concatenate([centres - shift, centres + shift]),
+        np.concatenate([smaller, smaller]),
+    )
+
+
+def _pad(rows, length):
+    """Repeat the last row up to a fixed length, so that shapes compile once."""
+    padding = np.repeat(rows[-1:], length - len(rows), axis=0)
+    return jnp.asarray(np.concatenate([rows, padding]))
+
+
+def _bound_cells(model, data, box, log_ratio, centres, radii):
+    batch = int(np.clip(_BATCH_ENTRIES // log_ratio.size, 16, _FIRST_CELLS))
+    pieces = []
+    for start in range(0, len(centres), batch):
+        rows = slice(start, start + batch)
+        count = len(centres[rows])
+        values = _bound_batch(
+            model,
+            data,
+            box,
+            log_ratio,
+            _pad(centres[rows], batch),
+            _pad(radii[rows], batch),
+        )
+        pieces.append([np.asarray(value)[:count] for value in values])
+    return [np.concatenate(column) for column in zip(*pieces, strict=True)]
+
+
+@eqx.filter_jit
+def _bound_batch(
+    model: Model,
+    data: Data,
+    box: Box,
+    log_ratio: Float[Array, " n_obs"],
+    centres: Float[Array, "cells d"],
+    radii: Float[Array, "cells d"],
+) -> tuple[Float[Array, " cells"], Float[Array, " cells"], Bool[Array, " cells"]]:
+    """Return a bound on `log g` over each cell, its value at the centre, concavity."""
+
+    def lclk_at(points):
+        return conditional_likelihoods(model, data, box.to_supp(points))
+
+    lclk = lclk_at(centres)
+    finite = jnp.isfinite(lclk)
+    # One diagonal of the cell for each pair of opposite corners.
+    signs = [
+        jnp.array((1.0, *rest))
+        for rest in itertools.product((1.0, -1.0), repeat=centres.shape[1] - 1)
+    ]
+    slopes, curvatures = [], []
+    for sign in signs:
+
+        def along(points, sign=sign):
+            return jax.jvp(lclk_at, (points,), (sign * radii,))[1]
+
+        slope, curvature = jax.jvp(along, (centres,), (sign * radii,))
+        slopes.append(jnp.where(finite, slope, 0.0))
+        curvatures.append(jnp.where(finite, curvature, 0.0))
+    largest = jnp.max(jnp.stack(curvatures), axis=0)
+    # The rounding of a linear kernel's second derivative is not a convex kernel.
+    rounding = 1e-13 * (1.0 + jnp.abs(jnp.where(finite, lclk, 0.0)))
+    bulge = jnp.where(largest > rounding, largest, 0.0)
+    base = log_ratio[:, None] + lclk + bulge
+    corners = [
+        jax.nn.logsumexp(base + side * slope, axis=0)
+        for slope in slopes
+        for side in (1.0, -1.0)
+    ]
+    carries = log_ratio[:, None] > -jnp.inf
+    concave = jnp.all(jnp.where(carries, finite & (bulge == 0.0), True), axis=0)
+    upper = jnp.max(jnp.stack(corners), axis=0)
+    return upper, log_gradient(model, data, box, log_ratio, centres), concave
+
+
+__all__ = ["Adequacy", "adequacy", "bound_gradient", "gradient_on"]

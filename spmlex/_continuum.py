@@ -1,0 +1,219 @@
+"""The continuum of support points: a box, and the gradient function on it.
+
+Points of the box are rows of a matrix `(k, d)` here, whatever the model calls a support
+point: a number, a vector or a pytree. With `log_ratio_i = log w_i - log l_i` the
+gradient function of equation (3) at any point v is `g(v) = sum_i exp(log_ratio_i +
+lclk_i(v))`; a column of `lclk` depends on its own point only, so one forward pass
+differentiates all points at once.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PyTree
+
+from spmlex._likelihood import log_mixture
+from spmlex._profile import cast_to_float64, conditional_likelihoods
+from spmlex._types import Data, Model, Probs, Support, Weights
+
+_MAX_STEPS = 80
+
+
+class Box(eqx.Module):
+    """A range of support points.
+
+    Attributes:
+        low: Least value of every coordinate.
+        high: Largest value of every coordinate.
+        unravel: Turns a row of coordinates into one support point.
+    """
+
+    low: Float[Array, " d"]
+    high: Float[Array, " d"]
+    unravel: Any = eqx.field(static=True)
+
+    def to_supp(self, points: Float[Array, "k d"]) -> Support:
+        """Return rows of coordinates as the support a model expects."""
+        return jax.vmap(self.unravel)(points)
+
+
+def make_box(low: PyTree, high: PyTree) -> Box:
+    """Return the box between two support points.
+
+    Args:
+        low: The least support point: a number, a vector or a pytree.
+        high: The largest, of the same structure.
+
+    Raises:
+        ValueError: The two do not fit together, or the range is empty or not finite.
+    """
+    first, unravel = ravel_pytree(_as_floats(low))
+    last, _ = ravel_pytree(_as_floats(high))
+    if first.shape != last.shape:
+        raise ValueError(
+            f"low={low} and high={high} have {first.size} and {last.size} coordinates; "
+            "give both in the form of one support point."
+        )
+    if not bool(jnp.all((first < last) & jnp.isfinite(first) & jnp.isfinite(last))):
+        raise ValueError(
+            f"low={low}, high={high} is not a range: give finite numbers with low < "
+            "high in every coordinate."
+        )
+    return Box(first, last, unravel)
+
+
+def box_of(supp: Support) -> tuple[Box, Float[Array, "n_supp d"]]:
+    """Return the range of a grid, and its points as rows.
+
+    Raises:
+        ValueError: The grid has no extension in some coordinate.
+    """
+    supp = cast_to_float64(supp)
+    low, high = (
+        jax.tree.map(lambda leaf, pick=pick: pick(leaf, axis=0), supp)
+        for pick in (jnp.min, jnp.max)
+    )
+    return make_box(low, high), rows_of(supp)
+
+
+def rows_of(supp: Support) -> Float[Array, "n_supp d"]:
+    """Return support points as rows of coordinates."""
+    return jax.vmap(lambda point: ravel_pytree(point)[0])(cast_to_float64(supp))
+
+
+def _as_floats(point: PyTree) -> PyTree:
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), point)
+
+
+def log_ratios(
+    model: Model, data: Data, supp: Support, probs: Probs, weights: Weights
+) -> Float[Array, " n_obs"]:
+    """Return `log w_i - log l_i` at a mixing distribution; `-inf` without weight."""
+    terms = log_mixture(conditional_likelihoods(model, data, supp), probs)
+    return jnp.where(weights > 0, jnp.log(weights) - terms, -jnp.inf)
+
+
+def log_gradient(
+    model: Model,
+    data: Data,
+    box: Box,
+    log_ratio: Float[Array, " n_obs"],
+    points: Float[Array, "k d"],
+) -> Float[Array, " k"]:
+    """Return `log g` at points of the box. Equation (3)."""
+    lclk = conditional_likelihoods(model, data, box.to_supp(points))
+    return jax.nn.logsumexp(log_ratio[:, None] + lclk, axis=0)
+
+
+class _Slopes(NamedTuple):
+    """Derivatives of `log g` at some points, and its values: what `jax.jvp` returns."""
+
+    gradient: Float[Array, "k d"]
+    hessian: Float[Array, "k d d"]
+    value: Float[Array, " k"]
+
+
+@eqx.filter_jit
+def maximise_gradient(
+    model: Model,
+    data: Data,
+    box: Box,
+    log_ratio: Float[Array, " n_obs"],
+    seeds: Float[Array, "k d"],
+    reach: Float[Array, " d"],
+) -> tuple[Float[Array, "k d"], Float[Array, " k"]]:
+    """Climb from each seed to a local maximum of `log g` in the box.
+
+    Newton's method on `|Hessian|` with a bound on the step that shrinks when a step
+    fails; coordinates on the edge that want to leave are held there.
+
+    Args:
+        model: Gives `lclk`.
+        data: Passed to `lclk`.
+        box: Where to search.
+        log_ratio: From `log_ratios`.
+        seeds: Where to start.
+        reach: Longest first step in every coordinate, such as the spacing of a grid.
+
+    Returns:
+        The maxima and `log g` there.
+    """
+
+    def total(points):
+        values = log_gradient(model, data, box, log_ratio, points)
+        return jnp.sum(values), values
+
+    slope = jax.grad(total, has_aux=True)
+    directions = jnp.eye(seeds.shape[1])
+
+    def derivatives(points):
+        def along(direction):
+            tangent = jnp.broadcast_to(direction, points.shape)
+            return jax.jvp(slope, (points,), (tangent,), has_aux=True)
+
+        return _Slopes(*jax.vmap(along, out_axes=(None, 1, None))(directions))
+
+    def climb(state):
+        points, here, radius, _, count = state
+        leaving = ((points <= box.low) & (here.gradient < 0)) | (
+            (points >= box.high) & (here.gradient > 0)
+        )
+        step = _newton_step(here, ~leaving, reach, radius)
+        proposed = jnp.clip(points + step, box.low, box.high)
+        there = derivatives(proposed)
+        better = there.value >= here.value - 1e-15
+        now = jax.tree.map(
+            lambda new, old: jnp.where(
+                better.reshape((-1,) + (1,) * (new.ndim - 1)), new, old
+            ),
+            there,
+            here,
+        )
+        taken = jnp.max(jnp.abs(proposed - points) / reach, axis=1)
+        points = jnp.where(better[:, None], proposed, points)
+        radius = jnp.where(better, 2.0 * radius, 0.25 * jnp.minimum(radius, taken))
+        return points, now, radius, jnp.max(taken), count + 1
+
+    def is_running(state):
+        return (state[3] > 1e-9) & (state[4] < _MAX_STEPS)
+
+    points: Float[Array, "k d"] = jnp.clip(seeds, box.low, box.high)
+    state = points, derivatives(points), jnp.ones(points.shape[0]), jnp.inf, 0
+    end: Any = jax.lax.while_loop(is_running, climb, state)
+    return end[0], end[1].value
+
+
+def _newton_step(here: _Slopes, stays, reach, radius) -> Float[Array, "k d"]:
+    """Return ascent steps, no coordinate longer than `radius * reach`."""
+    both = stays[:, :, None] & stays[:, None, :]
+    hessian = jnp.where(both, here.hessian, 0.0) * (reach[:, None] * reach)
+    scaled = jnp.where(stays, here.gradient, 0.0) * reach
+    finite = jnp.isfinite(hessian)
+    curvatures, axes = jnp.linalg.eigh(jnp.where(finite, -hessian, 0.0))
+    along = jnp.einsum("kij,ki->kj", axes, jnp.where(jnp.isfinite(scaled), scaled, 0.0))
+    along = along / jnp.maximum(jnp.abs(curvatures), 1e-12)
+    step = jnp.einsum("kij,kj->ki", axes, along)
+    length: Float[Array, " k"] = jnp.max(jnp.abs(step), axis=1)
+    shrink = jnp.minimum(1.0, radius / jnp.maximum(length, 1e-300))
+    return step * shrink[:, None] * reach
+
+
+def distinct_points(
+    points: np.ndarray, values: np.ndarray, apart: np.ndarray
+) -> np.ndarray:
+    """Return indices of distinct points, the largest value of each cluster first.
+
+    Args:
+        points: Rows of coordinates.
+        values: What decides among points that are close.
+        apart: Points closer than this in every coordinate are the same.
+    """
+    kept: list[int] = []
+    for i in np.argsort(-values, kind="stable"):
+        if all(np.any(np.abs(points[i] - points[j]) > apart) for j in kept):
+            kept.append(int(i))
+    return np.array(kept, dtype=int)

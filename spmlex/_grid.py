@@ -1,0 +1,219 @@
+"""How support grids are made.
+
+A grid should cover the range where the observations put the latent variable
+(`data_range`) with a spacing below the width of the kernels `v -> G(w_i, v)`: about a
+third of it where noise scales are known. Where they are free a finer grid is no
+improvement, see `spmlex/README.md`. `adequacy` judges the result.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from spmlex._continuum import make_box
+from spmlex._likelihood import posterior_weights, scale_rows
+from spmlex._profile import cast_to_float64, conditional_likelihoods
+from spmlex._types import Data, Model, Probs, Support
+
+_Values = Array | np.ndarray
+
+_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19)
+
+
+def uniform_grid(low: float | int, high: float | int, n: int) -> Float[Array, " n"]:
+    """Return n equally spaced points from `low` to `high`, both included.
+
+    Raises:
+        ValueError: The range is empty or not finite, or n is below two.
+    """
+    _check_count(n, 2)
+    make_box(low, high)
+    return jnp.linspace(low, high, n, dtype=jnp.float64)
+
+
+def quantile_grid(
+    values: Float[_Values, " n_values"],
+    n: int,
+    *,
+    weights: Float[_Values, " n_values"] | None = None,
+) -> Float[Array, " n"]:
+    """Return n points at equally spaced quantiles of a pilot distribution.
+
+    The least and the largest value are included. Between the midpoints of the steps of
+    the distribution function the quantile function is interpolated linearly.
+
+    Args:
+        values: Draws or support points of the pilot distribution of the latent, or
+            locations of the observations from `locate_observations`.
+        n: Number of points.
+        weights: Probabilities of `values`; equal by default.
+
+    Raises:
+        ValueError: The values are not finite, or have fewer than two distinct ones.
+    """
+    _check_count(n, 2)
+    points = np.asarray(values, dtype=float).ravel()
+    mass = np.ones(points.size) if weights is None else np.asarray(weights, dtype=float)
+    if mass.shape != points.shape or not (mass >= 0).all() or not mass.sum() > 0:
+        raise ValueError(
+            f"weights has shape {mass.shape} for {points.size} values; give one "
+            "nonnegative weight for each value, not all zero."
+        )
+    if not np.isfinite(points).all():
+        raise ValueError(
+            "values holds nan or infinite entries; drop them, or locate the "
+            "observations on a bounded grid with `locate_observations`."
+        )
+    distinct, position = np.unique(points[mass > 0], return_inverse=True)
+    if distinct.size < 2:
+        raise ValueError(
+            f"values has {distinct.size} distinct value with weight, which has no "
+            "quantiles to place points at. Use `uniform_grid` over a range instead."
+        )
+    mass = np.bincount(position, weights=mass[mass > 0])
+    middle = np.cumsum(mass) - 0.5 * mass
+    level = (middle - middle[0]) / (middle[-1] - middle[0])
+    return jnp.asarray(np.interp(np.linspace(0.0, 1.0, n), level, distinct))
+
+
+def product_grid(*axes: Float[_Values, " _"]) -> Float[Array, "n d"]:
+    """Return every combination of the points of several axes, the last one fastest.
+
+    Args:
+        axes: One grid for each coordinate of the latent.
+
+    Raises:
+        ValueError: No axis is given, or one is not a vector.
+    """
+    if not axes or any(np.ndim(axis) != 1 or np.size(axis) == 0 for axis in axes):
+        shapes = ", ".join(str(np.shape(axis)) for axis in axes)
+        raise ValueError(
+            f"axes have shapes ({shapes}); give one nonempty vector for each "
+            "coordinate, such as uniform_grid(-3, 3, 20)."
+        )
+    columns = [jnp.asarray(axis, jnp.float64) for axis in axes]
+    mesh = jnp.meshgrid(*columns, indexing="ij")
+    return jnp.stack([column.ravel() for column in mesh], axis=1)
+
+
+def halton_grid(
+    low: Float[_Values, " d"], high: Float[_Values, " d"], n: int
+) -> Float[Array, "n d"]:
+    """Return n points that fill a box evenly in several dimensions.
+
+    The Halton sequence (Halton 1960) in the first d primes, without its first point,
+    which is a corner. Needs far fewer points than a product grid of the same fineness
+    from three dimensions on.
+
+    Args:
+        low: Least value of every coordinate.
+        high: Largest value of every coordinate.
+        n: Number of points.
+
+    Raises:
+        ValueError: The box is empty, or has more than eight dimensions.
+    """
+    _check_count(n, 1)
+    box = make_box(jnp.atleast_1d(jnp.asarray(low)), jnp.atleast_1d(jnp.asarray(high)))
+    size = box.low.size
+    if size > len(_PRIMES):
+        raise ValueError(
+            f"low has {size} coordinates; the Halton sequence is even in at most "
+            f"{len(_PRIMES)}. Give the latent fewer dimensions."
+        )
+    unit = np.stack([_radical_inverse(n, base) for base in _PRIMES[:size]], axis=1)
+    return box.low + jnp.asarray(unit) * (box.high - box.low)
+
+
+def _radical_inverse(n: int, base: int) -> np.ndarray:
+    """Mirror the digits of 1..n at the point."""
+    rest = np.arange(1, n + 1)
+    value, unit = np.zeros(n), 1.0
+    while rest.any():
+        unit /= base
+        rest, digit = np.divmod(rest, base)
+        value += unit * digit
+    return value
+
+
+def locate_observations(
+    model: Model, data: Data, supp: Support, probs: Probs | None = None
+) -> Support:
+    """Return for each observation where its likelihood puts the latent.
+
+    Args:
+        model: The model at a value of theta.
+        data: A pytree of arrays with leading axis n_obs.
+        supp: A wide trial grid.
+        probs: Mixing probabilities on `supp`: then posterior means; else the point of
+            largest likelihood.
+
+    Returns:
+        Support points, one an observation, in the form of `supp`.
+    """
+    model, data, supp = cast_to_float64((model, data, supp))
+    lclk = conditional_likelihoods(model, data, supp)
+    if probs is None:
+        most_likely = jnp.argmax(lclk, axis=1)
+        return jax.tree.map(lambda leaf: leaf[most_likely], supp)
+    posterior = posterior_weights(lclk, probs)
+    return jax.tree.map(lambda leaf: posterior @ leaf, supp)
+
+
+def data_range(
+    model: Model,
+    data: Data,
+    low: float | int | Float[_Values, " d"],
+    high: float | int | Float[_Values, " d"],
+    *,
+    n_trial: int = 400,
+    widths: float = 3.0,
+) -> tuple[float, float] | tuple[Float[Array, " d"], Float[Array, " d"]]:
+    """Return the range in which the observations put the latent.
+
+    From the least to the largest point of greatest likelihood of an observation,
+    extended by some kernel widths. At this theta, and where the kernels have one peak,
+    no maximum likelihood F has mass outside the range of these points: beyond it every
+    kernel falls (Lindsay 1983). The extension leaves room for theta to move.
+
+    Args:
+        model: The model at a value of theta, such as a start.
+        data: A pytree of arrays with leading axis n_obs.
+        low: Lower end of a wide trial range: a number, or one for each coordinate.
+        high: Upper end.
+        n_trial: Points of the trial grid, over all dimensions.
+        widths: Kernel widths to extend by; the width is the median over observations of
+            the standard deviation of `v -> G(w_i, v)`.
+
+    Returns:
+        Lower and upper end, within the trial range.
+
+    Raises:
+        ValueError: The trial range is empty.
+    """
+    _check_count(n_trial, 2)
+    box = make_box(low, high)
+    size = box.low.size
+    count = max(2, round(n_trial ** (1.0 / size)))
+    axes = [jnp.linspace(box.low[k], box.high[k], count) for k in range(size)]
+    points = product_grid(*axes)
+    model, data = cast_to_float64((model, data))
+    lclk = conditional_likelihoods(model, data, box.to_supp(points))
+    located = points[jnp.argmax(lclk, axis=1)]
+    scaled, _ = scale_rows(lclk)
+    shares = scaled / jnp.sum(scaled, axis=1, keepdims=True)
+    # A kernel between two trial points is about as wide as their spacing.
+    spacing = (box.high - box.low) / (count - 1)
+    spread = shares @ points**2 - (shares @ points) ** 2
+    width = jnp.median(jnp.sqrt(jnp.maximum(spread, 0.0) + spacing**2 / 12.0), axis=0)
+    least = jnp.maximum(jnp.min(located, axis=0) - widths * width, box.low)
+    largest = jnp.minimum(jnp.max(located, axis=0) + widths * width, box.high)
+    if np.ndim(low) == 0:
+        return float(least[0]), float(largest[0])
+    return least, largest
+
+
+def _check_count(n: int, least: int) -> None:
+    if not isinstance(n, int | np.integer) or n < least:
+        raise ValueError(f"n={n!r} points make no grid; give an integer >= {least}.")

@@ -1,0 +1,160 @@
+"""A small study with known answers, stored as the data contract says."""
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+PARAMETERS = ("coef[0]", "coef[1]", "log_std_e[0]")
+TRUTH = (1.5, 0.3, 0.0)
+KINDS = ("observed", "sandwich")
+CODES = ("successful", "max_steps_reached", "zero_likelihood")
+CONFIG = """\
+study: synthetic
+streams: common
+dgp:
+  linear_factor_discrete:
+    label: Linear factor model, discrete F
+    mixing: {_target_: experiments.mixing.Discrete, supp: [-1.5, 1.5]}
+estimator:
+  profile: {_target_: x.Profile, label: Profile likelihood, solver: active_set}
+grid:
+  uniform: {label: Uniform, low: -3, high: 3}
+"""
+
+
+def make_process(
+    *,
+    estimators: tuple[str, ...] = ("profile", "em"),
+    grids: tuple[str, ...] = ("uniform",),
+    sample_sizes: tuple[int, ...] = (500, 1000, 2000),
+    n_supp: tuple[int, ...] = (25, 50, 100),
+    n_replications: int = 40,
+    bias: float = 0.02,
+    share_failed: float = 0.05,
+    not_run: int = 0,
+    seed: int = 1,
+) -> xr.Dataset:
+    """Simulate one group of `replications`.
+
+    Errors are normal with standard deviation 3/sqrt(n) around `bias` x 25/n_supp, and
+    nine tenths of their variance are common to grids and estimators. Standard errors
+    are right on average. The true F has mass 0.4 at -1.5 and 0.6 at 1.5; the fitted
+    ones have two atoms nearby, with other masses. `not_run` replications at the end are
+    missing, as in a study still running.
+    """
+    rng = np.random.default_rng(seed)
+    cell = (len(estimators), len(grids), len(sample_sizes), len(n_supp), n_replications)
+    full = (*cell, len(PARAMETERS))
+    scale = 3 / np.sqrt(np.array(sample_sizes))[None, None, :, None, None, None]
+    common = rng.standard_normal(
+        (1, 1, len(sample_sizes), 1, n_replications, len(PARAMETERS))
+    )
+    own = rng.standard_normal(full)
+    shift = bias * 25 / np.array(n_supp)[None, None, None, :, None, None]
+    noise = np.sqrt(0.9) * common + np.sqrt(0.1) * own
+    estimate = np.array(TRUTH) + shift + scale * noise
+    spread = rng.chisquare(50, size=(*cell, len(KINDS), len(PARAMETERS))) / 50
+    error = scale[..., None, :] * np.sqrt(spread)
+
+    code = np.where(rng.random(cell) < share_failed, 1, 0)
+    if not_run:
+        code[..., n_replications - not_run :] = -1
+    failed = code != 0
+    estimate[failed] = np.nan
+    error[failed] = np.nan
+    error[..., 0, 1, :] = np.nan  # the first replication has no sandwich
+    z = stats.norm.ppf(0.975)
+    points = max(n_supp)
+    probs = np.full((*cell, points), np.nan)
+    supp = np.full((*cell, points), np.nan)
+    for k, number in enumerate(n_supp):
+        supp[:, :, :, k, :, :number] = np.linspace(-3, 3, number)
+        share = 0.4 + rng.uniform(-0.1, 0.1, probs.shape[:3] + (n_replications,))
+        probs[:, :, :, k, :, :number] = 0.0
+        probs[:, :, :, k, :, number // 4] = share
+        probs[:, :, :, k, :, 3 * number // 4] = 1 - share
+    probs[failed] = np.nan
+    supp[failed] = np.nan
+
+    def drawn(low: float, high: float) -> np.ndarray:
+        return np.where(code == -1, np.nan, rng.uniform(low, high, cell))
+
+    dims = ("estimator", "grid", "sample_size", "n_supp", "replication")
+    names = (*dims, "kind", "parameter")
+    middle = estimate[..., None, :]
+    by_cell = {
+        "flagged": np.where(code == -1, -1, rng.random(cell) < 0.1).astype(np.int8),
+        "gap": drawn(0, 1e-10),
+        "gradient_norm": drawn(0, 1e-9),
+        "log_likelihood": drawn(-4000, -3000),
+        "seconds": drawn(0.1, 0.2),
+        "num_steps": np.where(code == -1, -1, 7).astype(np.int32),
+        "num_atoms": np.where(code == -1, -1, 2).astype(np.int32),
+    }
+    variables: dict[str, xr.Variable] = {
+        "truth": _variable(("parameter",), np.array(TRUTH), "true value"),
+        "estimate": _variable((*dims, "parameter"), estimate, "estimate"),
+        "standard_error": _variable(names, error, "standard error"),
+        "lower": _variable(names, middle - z * error, "lower limit"),
+        "upper": _variable(names, middle + z * error, "upper limit"),
+        "code": _variable(dims, code.astype(np.int8), "result code"),
+        "probs": _variable((*dims, "point"), probs, "mixing probability"),
+        "supp": _variable((*dims, "point"), supp, "support point"),
+        "data_hash": _variable(
+            ("sample_size", "replication"),
+            rng.integers(0, 2**60, (len(sample_sizes), n_replications)),
+            "hash of the simulated data",
+        ),
+    }
+    at = np.linspace(-3, 3, 2001)
+    cdf = 0.4 * (at >= -1.5) + 0.6 * (at >= 1.5)
+    variables |= {
+        "true_cdf_at": _variable(("cdf_point",), at, "latent value"),
+        "true_cdf": _variable(("cdf_point",), cdf, "true cdf"),
+        "true_mean": _variable((), np.array(0.3), "true mean"),
+        "true_variance": _variable((), np.array(2.16), "true variance"),
+    }
+    variables |= {name: _variable(dims, x, name) for name, x in by_cell.items()}
+    variables["lower"].attrs["level"] = variables["upper"].attrs["level"] = 0.95
+    variables["code"].attrs |= {
+        "flag_values": np.arange(len(CODES), dtype=np.int8),
+        "flag_meanings": " ".join(CODES),
+        "flag_sentences": "\n".join(f"Sentence of {name}." for name in CODES),
+    }
+    coords = {
+        "estimator": list(estimators),
+        "grid": list(grids),
+        "sample_size": list(sample_sizes),
+        "n_supp": list(n_supp),
+        "replication": np.arange(n_replications),
+        "parameter": list(PARAMETERS),
+        "kind": list(KINDS),
+        "point": np.arange(points),
+    }
+    attrs = {"label": "Linear factor model, discrete F", "default_kind": "sandwich"}
+    return xr.Dataset(variables, coords, attrs)
+
+
+def make_replications(
+    process: str = "linear_factor_discrete", *, complete: bool = True, **design
+) -> xr.DataTree:
+    """Simulate `replications` with one process."""
+    tree = xr.DataTree.from_dict({f"/{process}": make_process(**design)})
+    tree.attrs = {
+        "study": "synthetic",
+        "title": "Does the analysis read what the study wrote?",
+        "spmlex_version": "0.1.0",
+        "git_commit": "0" * 40,
+        "git_dirty": 0,
+        "seed": 1,
+        "created": "2025-01-01T00:00:00+00:00",
+        "packages": '{"python": "3.12", "jax": "0.9.2"}',
+        "jax_flags": '{"backend": "cpu", "xla_flags": ""}',
+        "config": CONFIG,
+        "complete": int(complete),
+    }
+    return tree
+
+
+def _variable(dims: tuple[str, ...], values: np.ndarray, name: str) -> xr.Variable:
+    return xr.Variable(dims, values, {"long_name": name, "units": "1"})

@@ -1,0 +1,162 @@
+import functools
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from synthetic_study import make_process
+
+from analysis import drawing, figures
+from analysis.summarise import summarise_process
+
+PLOTS = [
+    figures.plot_rmse,
+    figures.plot_coverage,
+    figures.plot_bias,
+    figures.plot_seconds,
+]
+
+
+@pytest.fixture
+def process():
+    return small_summary().copy()
+
+
+@functools.cache
+def small_summary(**design):
+    return summarise_process(make_process(estimators=("profile",), **design))
+
+
+@functools.cache
+def summary_with_a_hole():
+    process = make_process(estimators=("profile",), sample_sizes=(500, 1000))
+    process["code"].loc[{"n_supp": 100}] = -1
+    process["estimate"].loc[{"n_supp": 100}] = np.nan
+    return summarise_process(process)
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+def drawn(ax):
+    """Return the points and the ends of the error bars of every line drawn."""
+    for bars in ax.containers:
+        line, _, (segments,) = bars
+        ends = np.array([segment[:, 1] for segment in segments.get_segments()])
+        yield line.get_ydata(), ends
+
+
+@pytest.mark.parametrize(
+    ("plot", "name"),
+    [
+        (figures.plot_rmse, "rmse"),
+        (figures.plot_bias, "bias"),
+        (figures.plot_seconds, "seconds"),
+    ],
+)
+def test_drawn_values_and_errors_are_those_of_the_summary(process, ax, plot, name):
+    one = process.sel(parameter="coef[1]")
+    plot(one, ax)
+    lines = list(drawn(ax))
+    assert len(lines) == one.sizes["n_supp"]
+    for k, (value, ends) in enumerate(lines):
+        cell = one.isel(n_supp=k).squeeze()
+        np.testing.assert_array_equal(value, cell[name])
+        half = 1.96 * cell[f"{name}_mcse"].values
+        np.testing.assert_allclose(ends[:, 0], cell[name].values - half)
+        np.testing.assert_allclose(ends[:, 1], cell[name].values + half)
+
+
+def test_coverage_is_drawn_with_wilsons_limits_band_and_nominal_line(process, ax):
+    one = process.sel(parameter="coef[0]")
+    figures.plot_coverage(one, ax)
+    shown = one.sel(kind="sandwich").squeeze()  # the default kind of the file
+    for k, (value, ends) in enumerate(drawn(ax)):
+        cell = shown.isel(n_supp=k)
+        np.testing.assert_array_equal(value, cell["coverage"])
+        np.testing.assert_allclose(ends[:, 0], cell["coverage_lower"])
+        np.testing.assert_allclose(ends[:, 1], cell["coverage_upper"])
+    assert any(list(line.get_ydata()) == [0.95, 0.95] for line in ax.lines)
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    fewest = one["used"].min().item()
+    assert band.min() == pytest.approx(0.95 - 1.96 * np.sqrt(0.95 * 0.05 / fewest))
+    assert band.max() <= 1
+
+
+def test_reference_line_falls_at_the_parametric_rate(process, ax):
+    figures.plot_rmse(process.sel(parameter="coef[0]"), ax)
+    (line,) = [x for x in ax.lines if x.get_label() == drawing.SLOPE]
+    x, y = np.log(line.get_xdata()), np.log(line.get_ydata())
+    assert (y[1] - y[0]) / (x[1] - x[0]) == pytest.approx(-0.5)
+
+
+def test_ticks_are_the_sample_sizes(process, ax):
+    figures.plot_rmse(process.sel(parameter="coef[0]"), ax)
+    ax.figure.draw_without_rendering()
+    assert [x.get_text() for x in ax.get_xticklabels()] == ["500", "1000", "2000"]
+
+
+def test_lines_may_be_estimators(ax):
+    both = summarise_process(make_process(n_supp=(25,)))
+    figures.plot_rmse(both.sel(parameter="coef[0]"), ax, by="estimator")
+    assert ax.get_legend_handles_labels()[1] == [drawing.SLOPE, "profile", "em"]
+
+
+def test_too_many_dimensions_are_refused_with_a_way_out(process, ax):
+    with pytest.raises(ValueError, match=r"parameter has 3 entries; choose one, `summ"):
+        figures.plot_rmse(process, ax)
+    with pytest.raises(ValueError, match="no seconds"):
+        figures.plot_seconds(process.drop_vars("seconds"), ax)
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+@pytest.mark.parametrize(
+    "design",
+    [
+        {"sample_sizes": (500,)},
+        {"n_supp": (50,)},
+        {"sample_sizes": (500,), "n_supp": (50,)},
+    ],
+)
+def test_one_sample_size_or_one_grid_is_drawn(plot, design, ax):
+    process = small_summary(**design)
+    plot(process.isel(parameter=0), ax)
+    ax.figure.draw_without_rendering()
+    assert len(ax.containers) == len(design.get("n_supp", (25, 50, 100)))
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_cells_not_run_are_left_out(plot, ax):
+    plot(summary_with_a_hole().isel(parameter=0), ax)
+    ax.figure.draw_without_rendering()
+    assert len(ax.containers) == 2
+    assert [bars.get_label() for bars in ax.containers] == ["25", "50"]
+
+
+def test_panels_share_a_legend_and_leave_settings_alone(process):
+    before = dict(mpl.rcParams)
+    with drawing.style():
+        figure = drawing.draw_panels(process, figures.plot_rmse)
+    assert len(figure.axes) == 3
+    assert figure.axes[0].get_title() == r"$\lambda_{0}$"
+    (legend,) = figure.legends
+    words = [x.get_text() for x in legend.get_texts()]
+    assert words == ["25", "50", "100", drawing.SLOPE]
+    assert legend.get_title().get_text() == "Grid points"
+    assert dict(mpl.rcParams) == before
+
+
+def test_files_are_of_their_kind_and_the_same_every_time(tmp_path):
+    process = small_summary(n_supp=(50,)).isel(parameter=[0])
+    written = []
+    for name in ("a", "b"):
+        with drawing.style():
+            figure = drawing.draw_panels(process, figures.plot_coverage)
+            for ending in ("pdf", "png"):
+                drawing.save_figure(figure, tmp_path / f"{name}.{ending}")
+                written.append((tmp_path / f"{name}.{ending}").read_bytes())
+    assert written[0].startswith(b"%PDF")
+    assert written[1].startswith(b"\x89PNG")
+    assert written[:2] == written[2:]

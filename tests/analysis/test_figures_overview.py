@@ -1,0 +1,149 @@
+import functools
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+from synthetic_study import make_process
+
+from analysis import drawing, figures
+from analysis import figures_mixing as fm
+from analysis import figures_overview as overview
+from analysis.formatting import format_error, format_value
+from analysis.gallery import list_process, list_study
+from analysis.summarise import summarise_process, used_replications
+
+
+def small_process(**design):
+    return make_process(sample_sizes=(500, 1000), n_supp=(25, 50), **design)
+
+
+@functools.cache
+def summary():
+    return summarise_process(small_process())
+
+
+@pytest.fixture
+def one():
+    return summary().sel(estimator="profile", parameter="coef[1]")
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+def test_lollies_start_at_the_reference_and_have_the_errors_in_brackets(ax):
+    process = summary().sel(parameter="coef[0]", sample_size=500)
+    overview.plot_lolly(process, ax)
+    rows = process.squeeze()[["bias", "bias_mcse"]].transpose("estimator", "n_supp")
+    value, error = rows["bias"].values.ravel(), rows["bias_mcse"].values.ravel()
+    sticks, heads = ax.lines[1::2], ax.lines[2::2]
+    assert [x.get_xdata()[0] for x in sticks] == [0.0] * 4
+    np.testing.assert_array_equal([x.get_xdata()[0] for x in heads], value)
+    low, high = ax.texts[::2], ax.texts[1::2]
+    np.testing.assert_allclose([x.get_position()[0] for x in low], value - 1.96 * error)
+    np.testing.assert_allclose(
+        [x.get_position()[0] for x in high], value + 1.96 * error
+    )
+    names = [x.get_text() for x in ax.get_yticklabels()]
+    assert names[:2] == ["profile, 25 points", "profile, 50 points"]
+
+
+def test_coverage_lollies_start_at_the_level(one, ax):
+    overview.plot_lolly(one, ax, measure="coverage")
+    assert [x.get_xdata()[0] for x in ax.lines[1::2]] == [0.95] * 4
+
+
+def test_heat_map_holds_every_value_with_its_error(one, ax):
+    overview.plot_heatmap(one, ax)
+    cells = one[["rmse", "rmse_mcse"]].squeeze().transpose("n_supp", "sample_size")
+    value, error = cells["rmse"].values.ravel(), cells["rmse_mcse"].values.ravel()
+    drawn = np.asarray(ax.collections[0].get_array()).ravel()
+    np.testing.assert_array_equal(drawn, value)
+    expected = [
+        f"{format_value(x, e)}\n{format_error(e)}"
+        for x, e in zip(value, error, strict=True)
+    ]
+    assert [x.get_text() for x in ax.texts] == expected
+    assert [x.get_text() for x in ax.get_xticklabels()] == ["500", "1000"]
+
+
+def three_processes():
+    parts = {"/a": summary(), "/b": summary().isel(sample_size=[0])}
+    parts["/c"] = summary().isel(estimator=[1])
+    return xr.DataTree.from_dict(parts)
+
+
+def test_nested_loops_order_points_and_leave_out_those_not_run(ax):
+    tree = three_processes()
+    design = overview.join_processes(tree, ("rmse", "rmse_mcse"))
+    overview.plot_nested_loop(design.sel(parameter="coef[0]"), ax)
+    profile, em = (x.get_data() for x in ax.patches[:2])
+    points = 4 + 2 + 4
+    assert len(profile.values) == len(em.values) == points
+    value = summary()["rmse"].sel(parameter="coef[0]").squeeze()
+    loops = value.transpose("estimator", "n_supp", "sample_size").values
+    np.testing.assert_array_equal(profile.values[:4], loops[0].ravel())
+    np.testing.assert_array_equal(profile.values[4:6], loops[0, :, 0])
+    assert np.isnan(profile.values[6:]).all()
+    np.testing.assert_array_equal(em.values[6:], loops[1].ravel())
+    words = [x.get_text() for x in ax.texts]
+    assert words == [
+        "Process: a, b, c",
+        "Grid points: 25, 50",
+        "Sample size: 500, 1000",
+    ]
+    assert min(ax.get_yticks()) >= 0  # no ticks beside the factors
+
+
+def test_cdf_is_drawn_with_its_band_and_the_truth(one, ax):
+    cell = one.sel(sample_size=500, n_supp=25).squeeze()
+    fm.plot_cdf(cell, ax)
+    mean, truth = ax.lines
+    np.testing.assert_array_equal(mean.get_ydata(), cell["fitted_cdf"])
+    np.testing.assert_array_equal(truth.get_ydata(), cell["true_cdf"])
+    edges = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert edges.max() == cell["cdf_band"].values.max()
+    inner = ax.collections[1].get_paths()[0].vertices[:, 1]
+    expected = cell["fitted_cdf"] + 1.96 * cell["fitted_cdf_mcse"]
+    assert inner.max() == pytest.approx(expected.max().item())
+
+
+def test_distance_is_drawn_with_its_error(one, ax):
+    figures.plot_wasserstein(one, ax)
+    cell = one.isel(n_supp=0).squeeze()
+    line, _, (bars,) = ax.containers[0]
+    np.testing.assert_array_equal(line.get_ydata(), cell["wasserstein"])
+    high = [x[1, 1] for x in bars.get_segments()]
+    np.testing.assert_allclose(
+        high, cell["wasserstein"] + 1.96 * cell["wasserstein_mcse"]
+    )
+
+
+def names(process, summary):
+    return [x.name for x in list_process(summary, used_replications(process))]
+
+
+def test_a_study_gets_the_figures_that_apply():
+    listed = names(small_process(), summary())
+    assert len(set(listed)) == len(listed)
+    for name in ("rmse-em", "heatmap-rmse-em", "cdf-em", "seconds-em", "zip-em"):
+        assert name in listed
+    assert {"lolly-bias", "lolly-coverage", "pairwise-profile-em"} < set(listed)
+
+
+def test_figures_of_what_is_absent_are_left_out():
+    process = make_process(estimators=("profile",), sample_sizes=(500,), n_supp=(25,))
+    bare = process[["estimate", "truth", "code"]]
+    assert names(bare, summarise_process(bare)) == ["rmse", "bias", "density", "qq"]
+    waiting = small_process(not_run=40)
+    assert names(waiting, summarise_process(waiting)) == []
+
+
+def test_panels_in_excess_are_removed():
+    process = summary().sel(estimator="profile")
+    with drawing.style():
+        figure = drawing.draw_panels(process, figures.plot_bias, columns=2)
+    assert len(figure.axes) == 3
+    assert list(list_study(xr.DataTree.from_dict({"/a": process}))) == []

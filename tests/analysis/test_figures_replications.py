@@ -1,0 +1,116 @@
+import functools
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from scipy import stats
+from synthetic_study import make_process
+
+from analysis import figures_replications as fr
+from analysis import measures as me
+from analysis.summarise import used_replications
+
+CELL = {"sample_size": 1000, "n_supp": 50, "parameter": "coef[1]"}
+
+
+@functools.cache
+def replications():
+    return used_replications(make_process(sample_sizes=(500, 1000), n_supp=(50,)))
+
+
+@pytest.fixture
+def one():
+    return replications().sel(CELL).sel(estimator="profile")
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+def present(values):
+    return values.values.ravel()[np.isfinite(values.values.ravel())]
+
+
+def test_only_used_replications_are_drawn():
+    process = make_process(n_supp=(50,))
+    used = used_replications(process, exclusion_rule="all_or_none")
+    missing = used["estimate"].isnull().any("parameter")
+    np.testing.assert_array_equal(
+        missing, missing.any("estimator").broadcast_like(missing)
+    )
+    assert (missing | (process["code"] == 0)).all()
+
+
+def test_histogram_has_unit_area_and_the_normal_its_moments(one, ax):
+    fr.plot_density(one, ax)
+    values = present(one["estimate"])
+    bars = ax.patches[0].get_data()
+    assert np.sum(bars.values * np.diff(bars.edges)) == pytest.approx(1)
+    np.testing.assert_allclose(
+        bars.values, np.histogram(values, "auto", density=True)[0]
+    )
+    normal, truth = ax.lines
+    x, y = normal.get_data()
+    np.testing.assert_allclose(y, stats.norm.pdf(x, values.mean(), values.std(ddof=1)))
+    assert set(truth.get_xdata()) == {0.3}
+
+
+def test_quantiles_are_those_of_the_standardised_estimates(ax):
+    process = replications().sel(estimator="em", parameter="coef[0]")
+    fr.plot_qq(process, ax)
+    assert ax.get_legend_handles_labels()[1] == ["500", "1000"]
+    for line, size in zip(ax.lines[:2], (500, 1000), strict=True):
+        values = np.sort(present(process["estimate"].sel(sample_size=size)))
+        expected = (values - values.mean()) / values.std(ddof=1)
+        np.testing.assert_allclose(line.get_ydata(), expected)
+        assert (np.diff(line.get_xdata()) > 0).all()
+    band = ax.collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() < line.get_xdata()[0] < band[:, 1].max()
+
+
+def test_zip_draws_every_interval_and_those_that_miss_apart(one, ax):
+    fr.plot_zip(one, ax)
+    cell = one.sel(kind="sandwich").squeeze()
+    lower, upper = present(cell["lower"]), present(cell["upper"])
+    covers = (lower <= 0.3) & (0.3 <= upper)
+    hit, miss = ax.collections
+    assert len(hit.get_segments()) == covers.sum()
+    assert len(miss.get_segments()) == (~covers).sum()
+    drawn = [x[:, 0] for lines in (hit, miss) for x in lines.get_segments()]
+    np.testing.assert_allclose(np.sort(np.array(drawn)[:, 0]), np.sort(lower))
+    heights = [x[0, 1] for x in hit.get_segments()]
+    assert max(heights, default=0) < min(
+        (x[0, 1] for x in miss.get_segments()), default=101
+    )
+    assert any(list(line.get_ydata()) == [95, 95] for line in ax.lines)
+
+
+def test_standard_errors_are_drawn_with_the_empirical_one(one, ax):
+    fr.plot_estimate_se(one, ax)
+    points, spread, truth = ax.lines
+    cell = one.sel(kind="sandwich").squeeze()
+    np.testing.assert_array_equal(points.get_ydata(), cell["standard_error"])
+    np.testing.assert_array_equal(points.get_xdata(), cell["estimate"])
+    expected = me.empirical_se(cell["estimate"])["empirical_se"].item()
+    assert set(spread.get_ydata()) == {expected}
+    assert set(truth.get_xdata()) == {0.3}
+
+
+def test_pairs_are_of_the_same_draw(ax):
+    process = replications().sel(CELL)
+    fr.plot_pairwise(process, ax, pair=("em", "profile"))
+    points = ax.lines[0]
+    estimate = process["estimate"].squeeze()
+    np.testing.assert_array_equal(points.get_xdata(), estimate.sel(estimator="em"))
+    np.testing.assert_array_equal(points.get_ydata(), estimate.sel(estimator="profile"))
+
+
+@pytest.mark.parametrize(
+    "plot", [fr.plot_density, fr.plot_qq, fr.plot_zip, fr.plot_estimate_se]
+)
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_few_replications_are_drawn(plot, count, one, ax):
+    few = one.isel(replication=slice(1, 1 + count))  # the first has no sandwich
+    plot(few, ax)
+    ax.figure.draw_without_rendering()

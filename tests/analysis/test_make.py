@@ -1,0 +1,138 @@
+import itertools
+from base64 import b64encode
+
+import netCDF4
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from synthetic_study import make_replications
+
+from analysis import make as module
+from analysis.gallery import list_process
+from analysis.make import REPORT, StudyError, load_summary, main, make
+from analysis.summarise import summarise
+
+NAME = "linear_factor_discrete"
+SMALL = {
+    "estimators": ("profile",),
+    "sample_sizes": (500, 1000),
+    "n_supp": (25,),
+    "n_replications": 20,
+}
+FIGURES = (
+    *("rmse", "bias", "coverage", "wasserstein", "cdf", "seconds"),
+    *("density", "qq", "zip", "estimate_se"),
+)
+
+
+def study(folder, **design):
+    tree = make_replications(**{**SMALL, **design})
+    folder.mkdir(exist_ok=True)
+    tree.to_netcdf(folder / "replications.nc")
+    return tree
+
+
+@pytest.mark.slow
+def test_everything_is_rebuilt_from_the_replications_alone(tmp_path):
+    tree = study(tmp_path / "s")
+    paths = make(tmp_path / "s")
+    names = [str(x.relative_to(tmp_path / "s")) for x in paths]
+    assert names == [
+        "summary.nc",
+        *(f"tables/{NAME}/performance.{x}" for x in ("csv", "md", "tex")),
+        *(f"tables/{NAME}/mixing.{x}" for x in ("csv", "md", "tex")),
+        *(f"figures/{NAME}/{x}.{ending}" for x in FIGURES for ending in ("pdf", "png")),
+        "report.html",
+    ]
+    assert "data:image/png" in (tmp_path / "s" / "report.html").read_text()
+    files = {x for x in (tmp_path / "s").rglob("*") if x.is_file()}
+    assert files == {*paths, tmp_path / "s" / "replications.nc"}
+    xr.testing.assert_equal(load_summary(tmp_path / "s"), summarise(tree))
+    csv = pd.read_csv(tmp_path / "s" / "tables" / NAME / "performance.csv")
+    assert np.isfinite(csv["rmse_mcse"]).all()
+
+
+def test_report_holds_the_figures_that_are_written(tmp_path, monkeypatch):
+    study(tmp_path / "s")
+
+    def first(*process):
+        return itertools.islice(list_process(*process), 1)
+
+    monkeypatch.setattr(module, "list_process", first)
+    *_, pdf, png, report = make(tmp_path / "s")
+    assert [x.name for x in (pdf, png, report)] == ["rmse.pdf", "rmse.png", REPORT]
+    assert b64encode(png.read_bytes()).decode() in report.read_text()
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Leave out the figures, which take most of the time."""
+    monkeypatch.setattr(module, "list_process", lambda *_: [])
+
+
+def test_incomplete_study_is_made_and_said_to_be(tmp_path, capsys, no_figures):
+    study(tmp_path / "s", complete=False, not_run=5)
+    assert main([str(tmp_path / "s")]) == 0
+    out = capsys.readouterr().out
+    assert "incomplete" in out
+    assert "summary.nc" in out
+    text = (tmp_path / "s" / "tables" / NAME / "performance.md").read_text()
+    assert "attempted 15" in text
+    assert "incomplete" in text
+
+
+def test_study_without_replications_yet_is_said_to_be(tmp_path, capsys, no_figures):
+    study(tmp_path / "s", complete=False, not_run=20)
+    assert main([str(tmp_path / "s")]) == 0
+    assert "no replication yet" in capsys.readouterr().out
+
+
+def test_rule_can_be_chosen(tmp_path, no_figures):
+    study(tmp_path / "s", share_failed=0.2)
+    assert main([str(tmp_path / "s"), "--exclusion-rule", "all_or_none"]) == 0
+    assert load_summary(tmp_path / "s").attrs["exclusion_rule"] == "all_or_none"
+
+
+def test_wrong_studies_are_refused_in_one_line(tmp_path, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "replications.nc").write_bytes(b"not a netCDF file")
+    hollow = tmp_path / "hollow"
+    hollow.mkdir()
+    netCDF4.Dataset(hollow / "replications.nc", "w").close()
+    partial = tmp_path / "partial"
+    partial.mkdir()
+    tree = make_replications(**SMALL)
+    tree = xr.DataTree.from_dict({NAME: tree[NAME].to_dataset().drop_vars("truth")})
+    tree.to_netcdf(partial / "replications.nc")
+    for folder, message in (
+        (tmp_path / "none", "there is no study folder"),
+        (empty, "holds no replications.nc; run the study first"),
+        (broken, "cannot read"),
+        (hollow, "holds no process"),
+        (partial, f"group {NAME} holds no `truth`"),
+    ):
+        with pytest.raises(StudyError, match=message):
+            make(folder)
+        assert main([str(folder)]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        assert message in captured.err
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "table.md"
+    path.write_text("old")
+
+    def fail(temporary):
+        temporary.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        module._write(path, fail)
+    assert [x.name for x in tmp_path.iterdir()] == ["table.md"]
+    assert path.read_text() == "old"

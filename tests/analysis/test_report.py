@@ -1,0 +1,137 @@
+import re
+from base64 import b64encode
+from html.parser import HTMLParser
+
+import pytest
+import xarray as xr
+from synthetic_study import make_replications
+
+from analysis.ademp import describe_study, enumerate_words
+from analysis.report import Drawn, render_report
+from analysis.summarise import summarise
+
+NAME = "linear_factor_discrete"
+SMALL = {"sample_sizes": (500, 1000), "n_supp": (25,)}
+VOID = {"meta", "img", "br"}
+PNG = b"\x89PNG" + bytes(12) + (975).to_bytes(4)  # 975 pixels wide
+
+
+class Checker(HTMLParser):
+    """Collects what a page shows and loads, and refuses unbalanced elements."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.text, self.loaded, self.ids, self.links = [], [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.loaded += [x for x in (given.get("src"),) if x]
+        self.ids += [x for x in (given.get("id"),) if x]
+        self.links += [x for x in (given.get("href"),) if x]
+        assert tag not in {"script", "link"}
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(html):
+    page = Checker()
+    page.feed(html)
+    assert page.open == []
+    return page, re.sub(r"\s+", " ", "".join(page.text))
+
+
+@pytest.fixture(scope="module")
+def summary():
+    return summarise(make_replications(**SMALL))
+
+
+def test_report_is_one_balanced_file_that_loads_nothing(summary, tmp_path):
+    png = tmp_path / "a.png"
+    png.write_bytes(PNG)
+    drawn = {NAME: [Drawn("RMSE <n>.", png)], "": [Drawn("All.", png)]}
+    page, text = read(render_report(summary, drawn))
+    assert page.loaded == [f"data:image/png;base64,{b64encode(PNG).decode()}"] * 2
+    assert render_report(summary, drawn).count("--share: 50") == 2
+    assert "RMSE <n>." in text  # escaped in the source
+    assert {x.removeprefix("#") for x in page.links} <= set(page.ids)
+
+
+def test_report_states_design_failures_precision_and_software(summary):
+    _, text = read(render_report(summary, {}))
+    process = summary[NAME].to_dataset()
+    for words in (
+        "Does the analysis read what the study wrote?",
+        "Profile likelihood",
+        "solver = active_set",
+        "40 at each of 4 design points",
+        "Failed: max_steps_reached",
+        "Sentence of max_steps_reached.",
+        f"{process['coverage_mcse'].max().item():.2g}",
+        "takes 1900 replications",
+        "0" * 40,
+        "jax 0.9.2",
+        "Discrete (supp [-1.5, 1.5])",
+    ):
+        assert words in text
+    assert "zero_likelihood" not in text  # never occurred
+    assert "still running" not in text
+
+
+def test_failures_in_the_report_are_those_counted(summary):
+    page = render_report(summary, {})
+    table = page[page.index('id="failures"') : page.index('id="precision"')]
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", table)
+    process = summary[NAME].to_dataset()
+    for i, name in enumerate(("profile", "em")):
+        one = process.sel(estimator=name)
+        expected = [one[x].sum().item() for x in ("attempted", "used", "failed")]
+        assert cells[8 * i + 3 : 8 * i + 6] == [str(x) for x in expected]
+        assert cells[8 * i + 7] == str(one["by_code"].sel(code=1).sum().item())
+
+
+def test_report_of_a_study_that_runs_or_waits_says_so():
+    running = make_replications(complete=False, not_run=5, **SMALL)
+    assert "still running" in read(render_report(summarise(running), {}))[1]
+    waiting = make_replications(complete=False, not_run=40, **SMALL)
+    text = read(render_report(summarise(waiting), {}))[1]
+    assert "No replication yet." in text
+    assert "No Monte Carlo error is known yet." in text
+
+
+def test_report_needs_no_attributes_and_few_measures():
+    tree = make_replications(**SMALL)
+    process = tree[NAME].to_dataset()[["estimate", "truth"]].drop_attrs()
+    _, text = read(render_report(summarise(xr.DataTree.from_dict({NAME: process})), {}))
+    assert "[State the question of the study.]" in text
+    assert "RMSE" in text
+
+
+def test_paragraphs_are_in_the_order_of_ademp(summary):
+    found = describe_study(summary)
+    assert "".join(x[0] for x in found) == "ADEMP"
+    assert "loading 0 (1.5)" in found["Estimands"]
+    assert "500 and 1000" in found["Data-generating mechanisms"]
+    assert "Profile likelihood and em" in found["Methods"]
+    assert "40 replications" in found["Performance measures"]
+
+
+def test_wrong_attributes_are_refused(summary):
+    for name, value, words in (
+        ("config", "- a", "no YAML mapping"),
+        ("packages", "[1]", "packages of the study is no JSON object"),
+    ):
+        broken = summary.copy()
+        broken.attrs = {**summary.attrs, name: value}
+        with pytest.raises(ValueError, match=words):
+            render_report(broken, {})
+
+
+def test_lists_in_sentences():
+    assert enumerate_words(["a"]) == "a"
+    assert enumerate_words([1, 2, 3]) == "1, 2 and 3"

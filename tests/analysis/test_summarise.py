@@ -1,0 +1,164 @@
+import functools
+
+import numpy as np
+import pytest
+import xarray as xr
+from synthetic_study import make_process, make_replications
+
+from analysis import measures as me
+from analysis.labels import (
+    COUNTS,
+    OTHERS,
+    describe,
+    label_parameter,
+    label_parameter_math,
+)
+from analysis.summarise import default_kind, summarise, summarise_process
+
+ONE = {"estimators": ("profile",), "n_supp": (50,)}  # nothing to compare
+CELL = ("estimator", "grid", "sample_size", "n_supp")
+
+
+@functools.cache
+def default_summary():
+    return summarise_process(make_process())
+
+
+def test_summary_keeps_the_groups_and_says_its_rule():
+    summary = summarise(make_replications(**ONE), exclusion_rule="all_or_none")
+    assert list(summary.children) == ["linear_factor_discrete"]
+    assert summary.attrs["exclusion_rule"] == "all_or_none"
+    assert summary.attrs["study"] == "synthetic"
+    assert summary["linear_factor_discrete"].attrs["label"].startswith("Linear")
+
+
+def test_every_measure_has_its_error_beside_it_and_a_unit():
+    summary = default_summary().copy()
+    without_error = {*COUNTS, *OTHERS}
+    for name, variable in summary.data_vars.items():
+        assert variable.attrs["units"]
+        assert variable.attrs["long_name"]
+        assert "replication" not in variable.dims
+        if str(name) not in without_error and not str(name).endswith(
+            ("_mcse", "_lower", "_upper")
+        ):
+            assert f"{name}_mcse" in summary
+
+
+def test_measures_are_those_of_the_successes():
+    process = make_process()
+    summary = summarise_process(process)
+    cell = {"estimator": "em", "sample_size": 500, "n_supp": 25, "grid": "uniform"}
+    one = process.sel(cell)
+    good = one["estimate"][one["code"].values == 0]
+    alone = me.rmse(good, one["truth"])
+    np.testing.assert_allclose(summary["rmse"].sel(cell), alone["rmse"])
+    np.testing.assert_allclose(summary["rmse_mcse"].sel(cell), alone["rmse_mcse"])
+
+
+def test_a_failed_replication_is_not_used_even_with_a_value():
+    process = make_process(share_failed=0.0, **ONE)
+    process["code"][..., 3] = 1
+    process["estimate"][..., 3, :] = 1e6
+    summary = summarise_process(process)
+    assert (summary["failed"] == 1).all()
+    assert float(summary["rmse"].max()) < 1
+
+
+def test_counts_add_up():
+    summary = summarise_process(make_process(not_run=7, **ONE))
+    assert (summary["attempted"] == 33).all()
+    assert (summary["used"] + summary["failed"] == summary["attempted"]).all()
+    rate = summary["failed"] / summary["attempted"]
+    xr.testing.assert_allclose(summary["failure_rate"].drop_attrs(), rate.drop_attrs())
+    assert set(summary["used"].dims) == set(CELL)
+
+
+def test_missing_sandwich_drops_only_measures_of_the_sandwich():
+    summary = summarise_process(make_process(share_failed=0.0, **ONE))
+    used = summary["used_standard_error"]
+    assert (used.sel(kind="observed") == 40).all()
+    assert (used.sel(kind="sandwich") == 39).all()
+    assert (summary["used"] == 40).all()
+
+
+def test_all_or_none_judges_estimators_on_the_same_draws():
+    process = make_process()
+    own = default_summary()
+    shared = summarise_process(process, exclusion_rule="all_or_none")
+    used = shared["used"]
+    assert (used.isel(estimator=0) == used.isel(estimator=1)).all()
+    assert (used < own["used"]).any()
+    xr.testing.assert_equal(shared["failed"], own["failed"])
+
+
+def test_an_estimator_outside_the_design_point_excludes_nothing():
+    process = make_process(n_supp=(50,))
+    process["code"].loc[{"estimator": "em", "sample_size": 500}] = -1
+    process["estimate"].loc[{"estimator": "em", "sample_size": 500}] = np.nan
+    both = summarise_process(process, exclusion_rule="all_or_none")
+    alone = summarise_process(process)
+    chosen = {"estimator": "profile", "sample_size": 500}
+    xr.testing.assert_equal(both["used"].sel(chosen), alone["used"].sel(chosen))
+    assert (both["used"].sel(estimator="em", sample_size=500) == 0).all()
+
+
+def test_comparisons_are_antisymmetric_and_reciprocal():
+    summary = default_summary().copy()
+    difference = summary["bias_difference_over_n_supp"]
+    forth = difference.sel(n_supp=25, other_n_supp=100)
+    back = difference.sel(n_supp=100, other_n_supp=25)
+    np.testing.assert_allclose(forth, -back)
+    ratio = summary["rmse_ratio_over_estimator"]
+    forth = ratio.sel(estimator="em", other_estimator="profile")
+    back = ratio.sel(estimator="profile", other_estimator="em")
+    np.testing.assert_allclose(forth * back, 1)
+    itself = ratio.sel(estimator="em", other_estimator="em")
+    np.testing.assert_allclose(itself, 1)
+    assert "bias_difference_over_grid" not in summary
+
+
+def test_unknown_rule_is_refused():
+    with pytest.raises(ValueError, match="'some'; choose one of per_estimator, all_or"):
+        summarise_process(make_process(), exclusion_rule="some")  # pyright: ignore
+    with pytest.raises(ValueError, match="no process"):
+        summarise(xr.DataTree())
+
+
+def test_estimates_alone_are_enough():
+    process = make_process(**ONE)[["estimate", "truth"]]
+    summary = summarise_process(process)
+    assert "rmse" in summary
+    assert "coverage" not in summary
+    assert (summary["attempted"] == 40).all()
+    assert default_kind(summary) is None
+
+
+def test_default_kind_is_the_stored_one():
+    summary = default_summary().copy()
+    assert default_kind(summary) == "sandwich"
+    del summary.attrs["default_kind"]
+    assert default_kind(summary) == "observed"
+
+
+def test_study_without_a_single_replication_is_summarised_as_missing():
+    summary = summarise_process(make_process(not_run=40, **ONE))
+    assert (summary["attempted"] == 0).all()
+    assert summary["rmse"].isnull().all()
+    assert summary["rate"].isnull().all()
+
+
+def test_summary_survives_the_file(tmp_path):
+    summary = summarise(make_replications(**ONE))
+    summary.to_netcdf(tmp_path / "summary.nc")
+    with xr.open_datatree(tmp_path / "summary.nc") as stored:
+        xr.testing.assert_equal(stored.load(), summary)
+
+
+def test_labels_fall_back_to_the_stored_name():
+    assert label_parameter("coef[0]") == "loading 0"
+    assert label_parameter("scale_b") == "scale b"
+    assert label_parameter_math("log_std_e[2]") == r"$\log\sigma_{2}$"
+    assert label_parameter_math("scale_b") == r"$\mathrm{scale\_b}$"
+    words = describe("rmse_ratio_over_estimator_mcse")["long_name"]
+    assert words.startswith("Monte Carlo standard error of the ratio of RMSEs")

@@ -1,0 +1,216 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic_study import make_process, make_replications
+
+from analysis import formatting as fm
+from analysis import latex
+from analysis.summarise import summarise, summarise_process
+from analysis.tables import (
+    MIXING,
+    find_best,
+    performance_table,
+    render_console_table,
+    table_notes,
+)
+
+ONE = {"estimators": ("profile",), "n_supp": (50,)}  # nothing to compare
+NAME = "linear_factor_discrete"
+
+
+@pytest.fixture(scope="module")
+def summary():
+    return summarise(make_replications())
+
+
+@pytest.fixture(scope="module")
+def process(summary):
+    return summary[NAME].to_dataset()
+
+
+def test_table_holds_the_numbers_of_the_summary(process):
+    table = performance_table(process)
+    assert len(table) == 2 * 3 * 3 * 3
+    for _, row in table.iterrows():
+        cell = {x: row[x] for x in ("estimator", "grid", "sample_size", "n_supp")}
+        one = process.sel(cell).sel(parameter=row["parameter"])
+        assert row["rmse"] == one["rmse"].item()
+        assert row["coverage_mcse"] == one["coverage_mcse"].sel(kind="sandwich").item()
+        assert row["used"] == one["used"].item()
+
+
+def test_kind_can_be_chosen_and_a_wrong_one_is_refused(process):
+    table = performance_table(process, kind="observed")
+    assert not table["coverage"].equals(performance_table(process)["coverage"])
+    with pytest.raises(ValueError, match="'opg'; choose one of observed, sandwich"):
+        performance_table(process, kind="opg")
+    with pytest.raises(ValueError, match="none of speed"):
+        performance_table(process, measures=["speed"])
+
+
+def test_digits_follow_the_error():
+    assert fm.format_value(-0.002089, 0.005228) == "-0.0021"
+    assert fm.format_error(0.005228) == "(0.0052)"
+    assert fm.format_error(0.0996) == "(0.10)"
+    assert fm.format_value(0.12345, 0.0996) == "0.12"
+    assert fm.format_value(0.12345, 0.0996, significant=1) == "0.1"
+    assert fm.format_value(1234.5, 37.0) == "1234"
+    assert fm.format_value(-0.00001, 0.01) == "0.000"
+    assert fm.format_value(np.nan, 0.1) == "-"
+    assert fm.format_value(0.5, np.nan) == "0.500"
+
+
+def test_a_proportion_of_one_is_not_printed_without_error():
+    table = pd.DataFrame(
+        {
+            "coverage": [1.0],
+            "coverage_mcse": [0.0],
+            "coverage_lower": [0.98],
+            "coverage_upper": [1.0],
+        }
+    )
+    assert fm.shown_errors(table, "coverage")[0] == pytest.approx(0.01 / 1.96)
+
+
+def test_decimal_points_align():
+    assert fm.align_decimals(["-0.12", "1.5", "10"]) == ["-0.12", " 1.5 ", "10   "]
+
+
+def test_console_table_fits_the_terminal_and_shows_every_number(summary):
+    text = render_console_table(summary)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "estimator profile, grid uniform" in text
+    assert "Linear factor model, discrete F" in text
+    for word in ("Bias (MCSE)", "RMSE (MCSE)", "Coverage (MCSE)", "used/run"):
+        assert word in text
+    rows = [x for x in text.splitlines() if re.search(r"\d+/40$", x)]
+    assert len(rows) == 2 * 3 * 3 * 3
+    assert all(x.count("(") == 3 for x in rows)
+
+
+def test_console_table_narrows_digits_before_it_grows_too_wide():
+    tree = make_replications(**{**ONE, "sample_sizes": (500_000, 50_000_000)})
+    text = render_console_table(summarise(tree))
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_console_table_of_a_study_not_started():
+    text = render_console_table(summarise(make_replications(not_run=40, **ONE)))
+    assert "no replication yet" in text
+
+
+def test_notes_state_counts_rule_and_largest_error(summary, process):
+    table = performance_table(process)
+    notes = " ".join(table_notes(summary, NAME, table))
+    used = process["used"]
+    assert f"used {int(used.min())} to {int(used.max())} per design point" in notes
+    assert f"{int(process['failed'].sum())} of {2 * 9 * 40} fits failed" in notes
+    assert "all its own successes" in notes
+    assert f"RMSE {float(process['rmse_mcse'].max()):.2g}" in notes
+    assert "Standard errors: sandwich. Nominal coverage 0.95." in notes
+    assert "incomplete" not in notes
+
+
+def test_notes_say_that_a_study_is_incomplete():
+    summary = summarise(make_replications(complete=False, not_run=10, **ONE))
+    table = performance_table(summary[NAME].to_dataset())
+    assert "incomplete" in table_notes(summary, NAME, table)[-1]
+
+
+def test_markdown_rows_have_the_same_number_of_columns(process):
+    text = fm.to_markdown(fm.format_table(performance_table(process)), notes=["Note."])
+    lines = [x for x in text.splitlines() if x.startswith("|")]
+    assert len({x.count("|") for x in lines}) == 1
+    assert len({len(x) for x in lines}) == 1
+    assert "loading 0" in text
+    assert text.endswith("Note.\n")
+
+
+def test_latex_is_balanced_and_escaped(process):
+    table = performance_table(process).assign(estimator=lambda x: x["estimator"] + "_a")
+    text = latex.to_latex(table, caption="A & B_1, 5%", label="tab:a", notes=["n_x."])
+    assert r"\caption{A \& B\_1, 5\%}" in text
+    assert r"estimator profile\_a" in text
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}")
+    assert text.count("{") == text.count("}")
+    for body in re.findall(r"\\begin\{tabular\}.*?\\end\{tabular\}", text, re.DOTALL):
+        columns = len(re.search(r"\{@\{\}(r+)@", body)[1])  # pyright: ignore
+        rows = [x for x in body.splitlines() if x.endswith(r"\\") and "&" in x]
+        assert {x.count("&") for x in rows} == {columns - 1}
+        assert len(rows) - 1 <= latex.MAX_ROWS
+
+
+def test_wide_and_long_tables_are_split_and_narrow_ones_are_not(process):
+    table = performance_table(process)
+    text = latex.to_latex(table, caption="C", label="tab:a")
+    assert text.count(r"\begin{table}") == 4  # two runs of measures, two pages each
+    assert text.count("(continued)") == 3
+    small = table.loc[np.asarray(table["parameter"]) == "coef[0]"]
+    plain = latex.to_latex(small, caption="C", label="tab:a", brackets=False)
+    assert plain.count(r"\begin{table}") == 1
+    assert "scriptsize" not in plain
+    with pytest.raises(ValueError, match="no rows"):
+        latex.to_latex(table.head(0), caption="C", label="tab:a")
+
+
+def test_best_is_marked_only_beyond_the_error_of_the_paired_ratio(process):
+    # Only the number of grid points matters here: 100 points have the least bias.
+    biased = summarise_process(
+        make_process(
+            estimators=("profile",), n_replications=400, bias=0.2, share_failed=0.2
+        )
+    )
+    best = find_best(biased, "n_supp")
+    assert int(best.sum("n_supp").max()) <= 1
+    assert best.sel(n_supp=100, sample_size=2000).all()
+    assert not best.sel(n_supp=25).any()
+    ratio = biased["rmse_ratio_over_n_supp"].sel(n_supp=100)
+    error = biased["rmse_ratio_over_n_supp_mcse"].sel(n_supp=100)
+    high = (ratio + 1.96 * error).sel(other_n_supp=[25, 50]).max("other_n_supp")
+    np.testing.assert_array_equal(best.sel(n_supp=100), high < 1)
+    alike = find_best(process, "estimator")  # two that differ by chance
+    assert alike.mean() < 0.1
+    with pytest.raises(ValueError, match="nothing along 'grid'"):
+        find_best(process, "grid")
+
+
+def test_nothing_is_best_without_another():
+    alone = make_process(estimators=("profile",), n_supp=(25, 50))
+    lost = {"n_supp": 50}
+    alone["code"].loc[lost] = -1
+    alone["estimate"].loc[lost] = np.nan
+    assert not find_best(summarise_process(alone), "n_supp").any()
+
+
+def test_best_is_bold_in_latex_and_explained(summary, process):
+    table = performance_table(process, best_over="estimator")
+    marked = table.assign(rmse_best_over_estimator=[True] + [False] * (len(table) - 1))
+    text = latex.to_latex(marked, caption="C", label="tab:a")
+    assert text.count(r"\textbf{") == 1
+    first = table.to_dict("records")[0]
+    value = fm.format_value(first["rmse"], first["rmse_mcse"])
+    assert rf"\textbf{{{value}" in text.replace("$-$", "-")
+    assert text.count("{") == text.count("}")
+    notes = table_notes(summary, NAME, marked)
+    assert sum(x.startswith("Bold: the RMSE is below") for x in notes) == 1
+    plain = table.assign(rmse_best_over_estimator=False)
+    assert not any("Bold" in x for x in table_notes(summary, NAME, plain))
+
+
+def test_measures_of_f_make_a_table_without_parameters(summary, process):
+    table = performance_table(process, measures=MIXING)
+    assert len(table) == 2 * 3 * 3
+    assert "parameter" not in table
+    one = process.isel(estimator=0, sample_size=0, n_supp=0).squeeze()
+    first = table.to_dict("records")[0]
+    assert first["wasserstein"] == one["wasserstein"].item()
+    assert first["edge_mass_mcse"] == one["edge_mass_mcse"].item()
+    text = latex.to_latex(table, caption="F", label="tab:f")
+    assert "estimator em" in text
+    alone = latex.to_latex(
+        table.head(3).drop(columns="estimator"), caption="F", label="f"
+    )
+    assert "multicolumn" not in alone
+    assert "W1 0.0" in table_notes(summary, NAME, table)[-1]

@@ -1,0 +1,85 @@
+"""An estimator that compiles in no time, and small studies for the tests."""
+
+import contextlib
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from experiments import config as cfg
+from experiments.build import build_design
+from experiments.run import main
+from experiments.study import Design, Engine
+
+
+@dataclasses.dataclass(frozen=True)
+class Moments:
+    """The model's starting values as an estimator; takes the settings of `profile`."""
+
+    solver: str = "works"
+    max_steps: int = 1
+    level: float = 0.95
+    label: str = "Moments"
+    kinds: tuple[str, ...] = ("observed", "sandwich")
+    default_kind: str = "sandwich"
+
+    def estimate(self, model: Any, data: Any, supp: Any) -> dict[str, Any]:
+        """Return moment estimates; fail or raise if `solver` says so."""
+        outcomes = data["outcomes"]
+        theta, _ = ravel_pytree(model.starting_values(data))
+        if self.solver == "raises" and outcomes.shape[0] == 20:
+            raise RuntimeError("no estimate for 20 observations")
+        fails = (self.solver == "fails") & (outcomes[0, 0] < 0)
+        error = jnp.full((2, theta.size), 0.1)
+        zero = jnp.zeros(())
+        return {
+            "estimate": theta,
+            "standard_error": error,
+            "lower": theta - error,
+            "upper": theta + error,
+            "code": jnp.where(fails, 1, 0).astype(jnp.int8),
+            "flagged": zero.astype(jnp.int8),
+            "gap": zero,
+            "gradient_norm": zero,
+            "log_likelihood": (outcomes**2).sum(),
+            "num_steps": zero.astype(jnp.int32),
+            "num_atoms": zero.astype(jnp.int32),
+            "probs": jnp.full(supp.shape, 1 / supp.size),
+            "supp": supp,
+        }
+
+
+TINY = [
+    "study=tiny",
+    "estimator.profile._target_=study_helpers.Moments",
+    "estimator.profile.solver=works",
+    "sample_size=[20,30]",
+    "n_supp=[4,6]",
+    "n_replications=7",
+    "block_size=3",
+    "compute.n_workers=2",
+]
+
+
+def make_design(*overrides: str) -> Design:
+    return build_design(cfg.compose([*TINY, *overrides]))
+
+
+def make_engine(*overrides: str) -> Engine:
+    return Engine(make_design(*overrides))
+
+
+def sweep(results: Path, *overrides: str) -> tuple[int, str]:
+    """Run the tiny study below `results`; return exit code and what was printed."""
+    return call("sweep", f"results_dir={results}", *TINY, *overrides)
+
+
+def call(*arguments: str) -> tuple[int, str]:
+    """Call the command line; return exit code and what was printed."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+        code = main(list(arguments))
+    return code, text.getvalue()

@@ -1,0 +1,171 @@
+"""Every configuration composes and builds; what can't be used is refused in words."""
+
+import re
+
+import pytest
+from study_helpers import TINY, call, make_design, sweep
+
+from experiments import config as cfg
+from experiments.build import build_design
+from experiments.run import ACTIONS
+
+EXPERIMENTS = sorted(cfg.list_options("experiment"))
+
+
+@pytest.mark.parametrize("experiment", ["default", *EXPERIMENTS])
+def test_every_experiment_composes_and_builds(experiment):
+    chosen = [] if experiment == "default" else [f"experiment={experiment}"]
+    config = cfg.compose(chosen)
+    design = build_design(config)
+    assert design.cells()
+    assert config["question"].endswith("?")
+    assert config["study"] == experiment
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        f"{group}={option}"
+        for group in ("dgp", "grid", "estimator", "compute")
+        for option in cfg.list_options(group)
+    ],
+)
+def test_every_option_composes_and_builds(choice):
+    group, _, option = choice.partition("=")
+    extra = ["n_supp=[3]"] if option == "points" else []
+    config = cfg.compose([choice, *extra])
+    build_design(config)
+    cfg.instantiate(config, "compute")
+    if group != "compute":
+        assert list(config[group]) == [option]
+        assert config[group][option]["label"]
+    assert cfg.list_options(group)[option]
+
+
+def test_default_study_is_the_one_announced():
+    config = cfg.compose([])
+    assert config["sample_size"] == [500, 1000, 2000]
+    assert config["n_supp"] == [25, 50, 100]
+    assert config["n_replications"] == 200
+    assert list(config["dgp"]) == ["linear_factor_discrete"]
+
+
+def test_one_value_stands_for_a_list():
+    config = cfg.compose(["sample_size=500", "n_supp=10", "dgp=linear_factor_normal"])
+    assert config["sample_size"] == [500]
+    assert config["n_supp"] == [10]
+    assert list(config["dgp"]) == ["linear_factor_normal"]
+
+
+def test_values_inside_an_option_can_be_changed():
+    config = cfg.compose(["dgp.linear_factor_discrete.truth.coef=[1.2,0.4]"])
+    truth = make_design("dgp.linear_factor_discrete.truth.coef=[1.2,0.4]").truth
+    assert config["dgp"]["linear_factor_discrete"]["truth"]["coef"] == [1.2, 0.4]
+    names, values = truth("linear_factor_discrete")
+    assert names[:2] == ["coef[0]", "coef[1]"]
+    assert values[:2].tolist() == [1.2, 0.4]
+
+
+BAD_INPUT = [
+    ("n_replication=3", "n_replication: no such setting. Did you mean n_replications?"),
+    ("nope=3", "nope: no such setting"),
+    ("+nope=3", "nope: no such setting"),
+    ("~seed", "~seed: a study needs"),
+    ("hydra.job.name=x", "not used here"),
+    ("grid.uniform.lo=3", "Did you mean grid.uniform.low?"),
+    ("dgp.linear_factor_discrete.mixin.supp=[1]", "Did you mean dgp.linear_factor"),
+    ("dgp=linear_factor_norml", "Did you mean linear_factor_normal?"),
+    ("dgp=[linear_factor_discrete,no]", "no such dgp. Choices: linear_factor_disc"),
+    ("grid=[uniform,uniform]", "twice"),
+    ("experiment=qick", "Did you mean quick?"),
+    ("experiment=[quick,mixing]", "choose one experiment, not a list"),
+    ("compute=dask", "Choices: local"),
+    ("quick", "quick: not of the form NAME=VALUE"),
+    ("sample_size=[500", "not of the form NAME=VALUE"),
+    ("sample_size=500,1000", "write a list, sample_size=[500,1000]"),
+    ("n_replications=0", "n_replications=0: give 1 or more"),
+    ("n_replications=many", "n_replications=many: give a whole number"),
+    ("n_replications=2.5", "give a whole number"),
+    ("block_size=0", "block_size=0: give 1 or more"),
+    ("batch_size=-1", "batch_size=-1: give 1 or more"),
+    ("seed=-1", "seed=-1: give a number from 0"),
+    ("level=95", "level=95.0: give a share"),
+    ("level=high", "level=high: give a number"),
+    ("overwrite=maybe", "give true or false"),
+    ("streams=comon", "choose common or independent"),
+    ("study=../up", "names a folder"),
+    ("sample_size=[]", "sample_size=[] leaves nothing"),
+    ("sample_size=[500,500]", "twice"),
+    ("sample_size=[20,x]", "give a whole number"),
+    ("n_supp=0", "every number has to be 1 or more"),
+    ("grid=[]", "grid=[] leaves nothing to run"),
+    ("grid.uniform.low=7", "low=7, high=6.0 give no increasing grid"),
+    ("grid.uniform.low=6", "choose finite numbers with low < high"),
+    ("grid.uniform.low=abc", "See conf/grid/uniform.yaml"),
+    ("grid=points grid.points.points=[]", "points=[] is an empty grid"),
+    ("grid=points grid.points.points=[2,1]", "is unsorted: write [1, 2]"),
+    ("grid=points grid.points.points=[1,1]", "holds a point twice"),
+    ("grid=points n_supp=[4]", "the grid has 3 points, n_supp asks for 4"),
+    ("grid.uniform.low=90 grid.uniform.high=99", "have zero likelihood"),
+    ("dgp.linear_factor_discrete.truth.coef=[nan,0.3]", "hold NaN or infinite"),
+    ("dgp.linear_factor_discrete.truth.coef=[1.5]", "T - 1 loadings"),
+    ("dgp.linear_factor_discrete.truth.coef=abc", "See conf/dgp/linear_factor"),
+    ("dgp.linear_factor_discrete.mixing.weights=[1,1,1]", "add up to 3"),
+    ("compute.n_workers=0", "n_workers=0: give 1 or more"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), BAD_INPUT)
+def test_bad_input_is_refused_in_two_lines_and_nothing_written(
+    given, message, tmp_path
+):
+    code, text = sweep(tmp_path, *given.split())
+    assert code == 2
+    assert message in text
+    assert text.startswith("error: ")
+    assert len(text.splitlines()) <= 2
+    assert "Traceback" not in text
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["swep"], "swep: no such action. Did you mean sweep?"),
+        (["sweep", "--force"], "--force: no such option"),
+        (["status"], "name one study"),
+        (["status", "nothing"], "nothing: no study in"),
+        (["status", "nothing", "seed=1"], "seed: no such setting here"),
+        (["rerun", "nothing"], "name a study and a replication"),
+        (["rerun", "nothing", "replication=1"], "nothing: no study in"),
+    ],
+)
+def test_bad_actions_are_refused(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, text = call(*arguments)
+    assert code == 2
+    assert message in text
+    assert len(text.splitlines()) <= 2
+
+
+def test_traceback_is_shown_when_asked_for():
+    code, text = call("sweep", "nope=3", "--traceback")
+    assert code == 2
+    assert "Traceback" in text
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["sweep", "--help"]])
+def test_help_lists_actions_experiments_and_options(arguments):
+    code, text = call(*arguments)
+    assert code == 0
+    for name, comment in cfg.list_options("experiment").items():
+        assert re.search(rf"{name} +{re.escape(comment)}", text)
+    for group in cfg.GROUPS:
+        for option in cfg.list_options(group):
+            assert option in text
+    for action in ACTIONS:
+        assert f"  {action} " in text
+
+
+def test_tiny_overrides_compose():
+    assert cfg.compose(TINY)["study"] == "tiny"

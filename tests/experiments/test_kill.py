@@ -1,0 +1,62 @@
+"""A run killed again and again ends with the numbers of an uninterrupted one."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import xarray as xr
+from study_helpers import TINY
+
+HERE = Path(__file__).parent
+STUDY = [*TINY, "n_replications=60", "block_size=2"]
+N_FILES = 4 * 30
+
+
+def start(results):
+    """Start the study in a process of its own."""
+    command = [sys.executable, "-m", "experiments.run", "sweep"]
+    paths = [str(HERE), str(HERE.parents[1])]
+    return subprocess.Popen(
+        [*command, f"results_dir={results}", *STUDY],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def count_files(results):
+    return len(list((results / "tiny" / "blocks").rglob("[0-9]*.nc")))
+
+
+def read(results):
+    with xr.open_datatree(results / "tiny" / "replications.nc") as tree:
+        return tree["linear_factor_discrete"].to_dataset().drop_vars("seconds").load()
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_the_result_is_the_same(tmp_path):
+    random.seed(1)
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    for _ in range(10):
+        run = start(broken)
+        before = count_files(broken)
+        # Mostly while blocks are computed and written, sometimes before.
+        while run.poll() is None and count_files(broken) <= before:
+            time.sleep(0.01)
+        time.sleep(random.expovariate(10))
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        assert before <= count_files(broken) <= N_FILES
+    for results in (broken, whole):
+        run = start(results)
+        text, _ = run.communicate()
+        assert run.returncode == 0, text
+        assert "set aside" not in text
+    assert count_files(broken) == count_files(whole) == N_FILES
+    xr.testing.assert_identical(read(broken), read(whole))
