@@ -192,7 +192,7 @@ def _describe_precision(summary: xr.DataTree) -> list[dict[str, str]]:
         for name, node in summary.children.items():
             process = node.to_dataset()
             if "kind" in process.dims:
-                process = process.sel(kind=default_kind(process))
+                process = process.sel(kind=default_kind(process), drop=True)
             if measure not in process:
                 continue
             error = process[f"{measure}_mcse"]
@@ -203,7 +203,7 @@ def _describe_precision(summary: xr.DataTree) -> list[dict[str, str]]:
         if not found:
             continue
         largest, name, cell = max(found, key=lambda x: x[0])
-        dims = (*labels.SYMBOLS, "estimator", "grid", "parameter", "kind")
+        dims = (*labels.SYMBOLS, "estimator", "grid", "parameter")
         parts = [
             f"{labels.label_dim(x).lower()} {cell[x].item()}"
             for x in dims

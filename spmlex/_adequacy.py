@@ -65,10 +65,14 @@ def gradient_on(
         weights: Nonnegative observation weights; their scale does not matter.
     """
     model, data, supp, points = cast_to_float64((model, data, supp, points))
+    return _gradient_on(model, data, supp, probs, points, weights)
+
+
+@eqx.filter_jit
+def _gradient_on(model, data, supp, probs, points, weights):
     lclk = conditional_likelihoods(model, data, points)
-    log_ratio = log_ratios(
-        model, data, supp, probs, normalise_weights(weights, lclk.shape[0])
-    )
+    weights = normalise_weights(weights, lclk.shape[0])
+    log_ratio = log_ratios(model, data, supp, probs, weights)
     return jnp.exp(jax.nn.logsumexp(log_ratio[:, None] + lclk, axis=0))
 
 

@@ -140,17 +140,17 @@ def search_from(
     for count in range(1, problem.max_rounds + 1):
         climbed, held = _climb_padded(problem, model, points)
         model = eqx.combine(climbed.model.model, constant)
-        ends = climbed.model.points[: len(points)]
-        probs = climbed.probs[: len(points)]
-        inside = jnp.clip(ends, box.low, box.high)
-        stays_in = bool(jnp.all(inside == ends))
-        if not bool(jnp.isfinite(climbed.log_likelihood)):
-            return Outcome(climbed, model, ends, probs, held, count, settled=False)
-        points, gap = _next_atoms(problem, model, inside, probs)
-        same = len(points) == len(inside) and _match(points, inside, box)
-        settled = same and stays_in and gap <= GAP_TOL
-        if settled or count == problem.max_rounds:
-            return Outcome(climbed, model, ends, probs, held, count, settled)
+        moved = np.asarray(climbed.model.points)[: len(points)]
+        inside = jnp.asarray(np.clip(moved, box.low, box.high))
+        probs = jnp.asarray(np.asarray(climbed.probs)[: len(points)])
+        finite = bool(np.isfinite(climbed.log_likelihood))
+        settled = False
+        if finite:
+            points, gap = _next_atoms(problem, model, inside, probs)
+            same = len(points) == len(inside) and _match(points, inside, box)
+            settled = same and gap <= GAP_TOL and np.array_equal(inside, moved)
+        if settled or not finite or count == problem.max_rounds:
+            return Outcome(climbed, model, inside, probs, held, count, settled)
     raise ValueError(f"max_rounds={problem.max_rounds}: give at least one round.")
 
 
@@ -159,16 +159,17 @@ def _climb_padded(
 ) -> tuple[Fit, Bool[Array, "k d"]]:
     """Climb jointly from these atoms; those on the edge of the range stay there."""
     box = problem.box
-    padded = _pad_rows(points, _ATOM_LADDER)
-    present = jnp.arange(len(padded)) < len(points)
-    held = (padded <= box.low) | (padded >= box.high)
+    padded = _pad_rows(np.asarray(points), _ATOM_LADDER)
+    present = np.arange(len(padded)) < len(points)
+    held = (padded <= np.asarray(box.low)) | (padded >= np.asarray(box.high))
+    still = jnp.asarray(held | ~present[:, None])
     variable, constant = split_model(model, problem.free)
     climbed = _climb(
-        _Atoms(variable, padded),
-        (problem.data, constant, box, present, held | ~present[:, None]),
+        _Atoms(variable, jnp.asarray(padded)),
+        (problem.data, constant, box, jnp.asarray(present), still),
         problem.weights,
     )
-    return climbed, held[: len(points)]
+    return climbed, jnp.asarray(held[: len(points)])
 
 
 @eqx.filter_jit
@@ -204,21 +205,21 @@ def _next_atoms(
     span = np.asarray(box.high - box.low)
     log_ratio = problem.log_ratio(model, points, probs)
     on_trial = _log_gradient(model, problem.data, box, log_ratio, problem.trial)
-    peaks = _local_maxima(np.asarray(problem.trial), np.asarray(on_trial), span)
-    seeds = jnp.concatenate([points[np.asarray(probs) > 0], problem.trial[peaks]])
-    spacing = span / len(problem.trial) ** (1.0 / span.size)
+    trial = np.asarray(problem.trial)
+    peaks = _local_maxima(trial, np.asarray(on_trial), span)
+    seeds = np.concatenate([np.asarray(points)[np.asarray(probs) > 0], trial[peaks]])
     found, values = maximise_gradient(
         model,
         problem.data,
         box,
         log_ratio,
-        _pad_rows(seeds, _SEED_LADDER),
-        jnp.asarray(spacing),
+        jnp.asarray(_pad_rows(seeds, _SEED_LADDER)),
+        jnp.asarray(span / len(trial) ** (1.0 / span.size)),
     )
     heights = np.asarray(values)
     kept = distinct_points(np.asarray(found), heights, _MERGE * span)
     kept = kept[heights[kept] >= -_NEAR_ONE]
-    return found[kept], float(np.max(heights))
+    return jnp.asarray(np.asarray(found)[kept]), float(np.max(heights))
 
 
 def _local_maxima(
@@ -234,11 +235,11 @@ def _local_maxima(
 
 def _match(points: Float[Array, "k d"], others: Float[Array, "k d"], box: Box) -> bool:
     """Tell whether two sets of atoms are the same, in any order."""
-    distance = jnp.abs(points[:, None] - others[None]) / (box.high - box.low)
-    return bool(jnp.all(jnp.min(jnp.max(distance, axis=2), axis=1) <= _MERGE))
+    span = np.asarray(box.high - box.low)
+    distance = np.abs(np.asarray(points)[:, None] - np.asarray(others)[None]) / span
+    return bool(np.all(np.min(np.max(distance, axis=2), axis=1) <= _MERGE))
 
 
-def _pad_rows(rows: Float[Array, "k d"], ladder: int) -> Float[Array, "m d"]:
+def _pad_rows(rows: np.ndarray, ladder: int) -> np.ndarray:
     """Repeat the last row up to the next multiple of a number."""
-    missing = -len(rows) % ladder
-    return jnp.concatenate([rows, jnp.repeat(rows[-1:], missing, axis=0)])
+    return np.pad(rows, ((0, -len(rows) % ladder), (0, 0)), mode="edge")

@@ -201,24 +201,24 @@ def _assemble(problem: Problem, best: Outcome, certificate: Adequacy) -> Fit:
     """
     joint = best.climbed
     size = joint.theta.size - joint.model.points.size
-    probs = np.asarray(best.probs)
+    points, probs = np.asarray(best.points), np.asarray(best.probs)
     moving = (probs > 0)[:, None] & ~np.asarray(best.held)
-    atoms, own = size + np.flatnonzero(moving), np.arange(size)
-    block = joint.hessian[np.ix_(atoms, atoms)]
-    cross = joint.hessian[np.ix_(atoms, own)]
-    response = -jnp.linalg.solve(block, cross)
-    hessian = joint.hessian[np.ix_(own, own)] + cross.T @ response
-    order = np.lexsort(np.asarray(best.points).T[::-1])
+    atoms = size + np.flatnonzero(moving)
+    full, scores = np.asarray(joint.hessian), np.asarray(joint.scores)
+    block, cross = full[np.ix_(atoms, atoms)], full[atoms, :size]
+    response = -_solve_symmetric(block, cross)
+    hessian = full[:size, :size] + cross.T @ response
+    order = np.lexsort(points.T[::-1])
     order = order[probs[order] > 0]
     return Fit(
         model=best.model,
-        probs=best.probs[order],
-        supp=problem.box.to_supp(best.points[order]),
-        theta=joint.theta[own],
+        probs=jnp.asarray(probs[order]),
+        supp=problem.box.to_supp(jnp.asarray(points[order])),
+        theta=joint.theta[:size],
         log_likelihood=joint.log_likelihood,
-        gradient=joint.gradient[own],
-        hessian=0.5 * (hessian + hessian.T),
-        scores=joint.scores[:, own] + joint.scores[:, atoms] @ response,
+        gradient=joint.gradient[:size],
+        hessian=jnp.asarray(0.5 * (hessian + hessian.T)),
+        scores=jnp.asarray(scores[:, :size] + scores[:, atoms] @ response),
         weights=problem.weights,
         gap=certificate.gap,
         residual=joint.residual,
@@ -228,17 +228,29 @@ def _assemble(problem: Problem, best: Outcome, certificate: Adequacy) -> Fit:
         num_atoms=jnp.asarray(len(order)),
         # The limit of ever finer grids: no kernel is narrower than the spacing.
         resolution=jnp.asarray(jnp.inf),
-        result=_judge(best, certificate, block, hessian),
+        result=_judge(best, certificate, _is_singular(block) or _is_singular(hessian)),
         free=problem.free,
     )
 
 
-def _judge(
-    best: Outcome,
-    certificate: Adequacy,
-    block: Float[Array, "k k"],
-    hessian: Float[Array, "p p"],
-):
+def _is_singular(matrix: np.ndarray) -> bool:
+    """Tell whether a matrix scaled to a unit diagonal is not positive definite."""
+    if matrix.size == 0:
+        return False
+    scale = np.sqrt(np.abs(np.diagonal(matrix)))
+    if not (np.isfinite(matrix).all() and (scale > 0).all()):
+        return True
+    return float(np.linalg.eigvalsh(matrix / np.outer(scale, scale))[0]) <= 1e-10
+
+
+def _solve_symmetric(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve, with `nan` where `_is_singular` will say so."""
+    if _is_singular(matrix):
+        return np.full_like(right, np.nan)
+    return np.linalg.solve(matrix, right)
+
+
+def _judge(best: Outcome, certificate: Adequacy, singular: bool):
     """Turn the end of the search into a result code."""
     result = best.climbed.result
     if not best.settled:
@@ -246,16 +258,12 @@ def _judge(
         return result if explained else RESULTS.max_steps_reached
     if float(certificate.gap) > GAP_TOL:
         return RESULTS.inner_not_certified
-    for matrix in (block, hessian):
-        if matrix.size == 0:
-            continue
-        scale = jnp.sqrt(jnp.abs(jnp.diagonal(matrix)))
-        values = jnp.linalg.eigvalsh(matrix / (scale[:, None] * scale))
-        if not float(values[0]) > 1e-10:
-            return RESULTS.singular_hessian
+    if singular:
+        return RESULTS.singular_hessian
     # Atoms that the last climb left without mass make its own Hessian singular.
-    singular = bool(result == RESULTS.singular_hessian)
-    return RESULTS.successful if singular else result
+    if bool(result == RESULTS.singular_hessian):
+        return RESULTS.successful
+    return result
 
 
 __all__ = ["FreeSupportFit", "fit_free_support"]

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from spmlex._continuum import make_box
-from spmlex._likelihood import posterior_weights, scale_rows
+from spmlex._likelihood import posterior_weights
 from spmlex._profile import cast_to_float64, conditional_likelihoods
 from spmlex._types import Data, Model, Probs, Support
 
@@ -196,22 +196,24 @@ def data_range(
     box = make_box(low, high)
     size = box.low.size
     count = max(2, round(n_trial ** (1.0 / size)))
-    axes = [jnp.linspace(box.low[k], box.high[k], count) for k in range(size)]
+    least, most = np.asarray(box.low), np.asarray(box.high)
+    axes = [np.linspace(least[k], most[k], count) for k in range(size)]
     points = product_grid(*axes)
     model, data = cast_to_float64((model, data))
-    lclk = conditional_likelihoods(model, data, box.to_supp(points))
-    located = points[jnp.argmax(lclk, axis=1)]
-    scaled, _ = scale_rows(lclk)
-    shares = scaled / jnp.sum(scaled, axis=1, keepdims=True)
+    lclk = np.asarray(conditional_likelihoods(model, data, box.to_supp(points)))
+    points = np.asarray(points)
+    located = points[np.argmax(lclk, axis=1)]
+    shares = np.exp(lclk - np.max(lclk, axis=1, keepdims=True))
+    shares /= np.sum(shares, axis=1, keepdims=True)
     # A kernel between two trial points is about as wide as their spacing.
-    spacing = (box.high - box.low) / (count - 1)
-    spread = shares @ points**2 - (shares @ points) ** 2
-    width = jnp.median(jnp.sqrt(jnp.maximum(spread, 0.0) + spacing**2 / 12.0), axis=0)
-    least = jnp.maximum(jnp.min(located, axis=0) - widths * width, box.low)
-    largest = jnp.minimum(jnp.max(located, axis=0) + widths * width, box.high)
+    spacing = (most - least) / (count - 1)
+    spread = np.maximum(shares @ points**2 - (shares @ points) ** 2, 0.0)
+    width = np.median(np.sqrt(spread + spacing**2 / 12.0), axis=0)
+    first = np.maximum(np.min(located, axis=0) - widths * width, least)
+    last = np.minimum(np.max(located, axis=0) + widths * width, most)
     if np.ndim(low) == 0:
-        return float(least[0]), float(largest[0])
-    return least, largest
+        return float(first[0]), float(last[0])
+    return jnp.asarray(first), jnp.asarray(last)
 
 
 def _check_count(n: int, least: int) -> None:

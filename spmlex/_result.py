@@ -93,7 +93,7 @@ class Fit(eqx.Module):
         return unravel(errors)
 
     def confint(
-        self, level: float = 0.95, kind: str = "sandwich"
+        self, level: float | int = 0.95, kind: str = "sandwich"
     ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
         """Return the limits of Wald intervals for theta.
 
@@ -113,7 +113,7 @@ class Fit(eqx.Module):
         margin = critical * jnp.sqrt(jnp.diagonal(self.covariance(kind)))
         return self.theta - margin, self.theta + margin
 
-    def summary(self, level: float = 0.95, kind: str = "sandwich") -> str:
+    def summary(self, level: float | int = 0.95, kind: str = "sandwich") -> str:
         """Return the fit as a printed table, with the warnings a reader needs."""
         from spmlex._summary import format_fit
 

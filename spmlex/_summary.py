@@ -7,7 +7,7 @@ from jax.scipy import stats
 from spmlex._solution import RESULTS
 
 
-def format_fit(fit, level: float, kind: str) -> str:
+def format_fit(fit, level: float | int, kind: str) -> str:
     """Return a regression-style table of a fit.
 
     Args:

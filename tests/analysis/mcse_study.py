@@ -7,6 +7,7 @@ standard errors are drawn with them, and two estimators share most of their nois
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -16,12 +17,14 @@ from analysis import measures_intervals as mi
 from analysis import measures_paired as mp
 
 N_STUDIES = 2000
-N_REPLICATIONS = 400
+N_REPLICATIONS = 500
 TRUTH = 1.0
 SIZES = (250, 500, 1000)
 
 
-def draw_studies(*, normal: bool, seed: int) -> tuple[xr.DataArray, ...]:
+def draw_studies(
+    *, normal: bool, seed: int
+) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
     """Draw estimates of two estimators and the standard errors of the first.
 
     Normal: standard errors are independent of the estimates, as normal theory assumes.
@@ -40,7 +43,8 @@ def draw_studies(*, normal: bool, seed: int) -> tuple[xr.DataArray, ...]:
     other = 0.9 * error + 0.5 * own
     arrays = (TRUTH + 0.1 + 0.2 * error, TRUTH + 0.2 * other, 0.2 * np.sqrt(spread))
     dims = ("study", "replication")
-    return tuple(xr.DataArray(x, dims=dims) for x in arrays)
+    a, b, se = (xr.DataArray(x, dims=dims) for x in arrays)
+    return a, b, se
 
 
 def draw_nested(*, seed: int) -> xr.DataArray:
@@ -56,55 +60,72 @@ def draw_nested(*, seed: int) -> xr.DataArray:
     )
 
 
-def measures() -> dict[str, Callable[[], xr.Dataset]]:
-    """Return every measure of the package, each ready to be taken of all studies."""
+class Studies(NamedTuple):
+    """Estimates of two estimators, standard errors and limits of the first."""
+
+    a: xr.DataArray
+    b: xr.DataArray
+    se: xr.DataArray
+    lower: xr.DataArray
+    upper: xr.DataArray
+    normal_a: xr.DataArray
+    normal_b: xr.DataArray
+    normal_se: xr.DataArray
+    nested: xr.DataArray
+
+
+def draw() -> Studies:
+    """Draw everything the measures need."""
     a, b, se = draw_studies(normal=False, seed=1)
-    normal_a, normal_b, normal_se = draw_studies(normal=True, seed=2)
-    lower, upper = mi.wald_limits(a, se)
-    few = a.isel(replication=slice(100))
-    failed = a > TRUTH + 0.4
+    limits = mi.wald_limits(a, se)
+    normal = draw_studies(normal=True, seed=2)
+    return Studies(a, b, se, *limits, *normal, draw_nested(seed=3))
 
-    def root(x: xr.DataArray, dim: str) -> xr.DataArray:
-        return ((x - TRUTH) ** 2).mean(dim) ** 0.5
 
-    return {
-        "bias": lambda: me.bias(a, TRUTH),
-        "relative bias": lambda: me.relative_bias(a, TRUTH),
-        "variance": lambda: me.variance(a),
-        "empirical SE": lambda: me.empirical_se(a),
-        "empirical SE, normal theory": lambda: me.empirical_se(
-            normal_a, normal_theory=True
-        ),
-        "MSE": lambda: me.mse(a, TRUTH),
-        "RMSE": lambda: me.rmse(a, TRUTH),
-        "median bias": lambda: me.median_bias(a, TRUTH),
-        "MAE": lambda: me.mae(a, TRUTH),
-        "median absolute error": lambda: me.median_absolute_error(a, TRUTH),
-        "model SE": lambda: me.mean_model_se(se),
-        "average standard error": lambda: me.average_standard_error(se),
-        "relative error of model SE": lambda: me.relative_model_se_error(a, se),
-        "the same, normal theory": lambda: me.relative_model_se_error(
-            normal_a, normal_se, normal_theory=True
-        ),
-        "jackknife of the RMSE, n = 100": lambda: me.functional(root, few, name="root"),
-        "coverage": lambda: mi.coverage(lower, upper, TRUTH),
-        "bias-eliminated coverage": lambda: mi.bias_eliminated_coverage(
-            *mi.wald_limits(normal_a, normal_se), normal_a
-        ),
-        "rejection": lambda: mi.rejection(a, se, TRUTH),
-        "interval width": lambda: mi.interval_width(lower, upper),
-        "interval score": lambda: mi.interval_score(lower, upper, TRUTH),
-        "failure rate": lambda: mi.failure_rate(failed, xr.ones_like(failed)),
-        "paired difference": lambda: mp.paired_difference(a, b),
-        "RMSE ratio": lambda: mp.rmse_ratio(a, b, TRUTH),
-        "RMSE difference": lambda: mp.rmse_difference(a, b, TRUTH),
-        "ratio of empirical SEs": lambda: mp.empirical_se_ratio(a, b),
-        "relative precision gain": lambda: mp.relative_precision_gain(a, b),
-        "relative precision gain, normal theory": lambda: mp.relative_precision_gain(
-            normal_a, normal_b, normal_theory=True
-        ),
-        "rate": lambda: mp.convergence_rate(draw_nested(seed=3), 0.0),
-    }
+def _root(x: xr.DataArray, dim: str) -> xr.DataArray:
+    return ((x - TRUTH) ** 2).mean(dim) ** 0.5
+
+
+MEASURES: dict[str, Callable[[Studies], xr.Dataset]] = {
+    "bias": lambda s: me.bias(s.a, TRUTH),
+    "relative bias": lambda s: me.relative_bias(s.a, TRUTH),
+    "variance": lambda s: me.variance(s.a),
+    "empirical SE": lambda s: me.empirical_se(s.a),
+    "empirical SE, normal theory": lambda s: me.empirical_se(
+        s.normal_a, normal_theory=True
+    ),
+    "MSE": lambda s: me.mse(s.a, TRUTH),
+    "RMSE": lambda s: me.rmse(s.a, TRUTH),
+    "median bias": lambda s: me.median_bias(s.a, TRUTH),
+    "MAE": lambda s: me.mae(s.a, TRUTH),
+    "median absolute error": lambda s: me.median_absolute_error(s.a, TRUTH),
+    "model SE": lambda s: me.mean_model_se(s.se),
+    "average standard error": lambda s: me.average_standard_error(s.se),
+    "relative error of model SE": lambda s: me.relative_model_se_error(s.a, s.se),
+    "the same, normal theory": lambda s: me.relative_model_se_error(
+        s.normal_a, s.normal_se, normal_theory=True
+    ),
+    "jackknife of the RMSE, n = 100": lambda s: me.functional(
+        _root, s.a.isel(replication=slice(100)), name="root"
+    ),
+    "coverage": lambda s: mi.coverage(s.lower, s.upper, TRUTH),
+    "bias-eliminated coverage": lambda s: mi.bias_eliminated_coverage(
+        *mi.wald_limits(s.normal_a, s.normal_se), s.normal_a
+    ),
+    "rejection": lambda s: mi.rejection(s.a, s.se, TRUTH),
+    "interval width": lambda s: mi.interval_width(s.lower, s.upper),
+    "interval score": lambda s: mi.interval_score(s.lower, s.upper, TRUTH),
+    "failure rate": lambda s: mi.failure_rate(s.a > TRUTH + 0.4, xr.ones_like(s.a)),
+    "paired difference": lambda s: mp.paired_difference(s.a, s.b),
+    "RMSE ratio": lambda s: mp.rmse_ratio(s.a, s.b, TRUTH),
+    "RMSE difference": lambda s: mp.rmse_difference(s.a, s.b, TRUTH),
+    "ratio of empirical SEs": lambda s: mp.empirical_se_ratio(s.a, s.b),
+    "relative precision gain": lambda s: mp.relative_precision_gain(s.a, s.b),
+    "relative precision gain, normal theory": lambda s: mp.relative_precision_gain(
+        s.normal_a, s.normal_b, normal_theory=True
+    ),
+    "rate": lambda s: mp.convergence_rate(s.nested, 0.0),
+}
 
 
 def compare(result: xr.Dataset) -> tuple[float, float]:
@@ -121,6 +142,7 @@ def compare(result: xr.Dataset) -> tuple[float, float]:
 if __name__ == "__main__":
     print("| measure | spread over studies | MCSE | MCSE/spread |")
     print("|---|---:|---:|---:|")
-    for label, take in measures().items():
-        spread, claimed = compare(take())
+    studies = draw()
+    for label, take in MEASURES.items():
+        spread, claimed = compare(take(studies))
         print(f"| {label} | {spread:.5f} | {claimed:.5f} | {claimed / spread:.3f} |")

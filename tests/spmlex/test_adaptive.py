@@ -10,6 +10,7 @@ from spmlex import RESULTS, Fit, solve_probs
 from spmlex._adequacy import adequacy, gradient_on
 from spmlex._continuum import box_of, distinct_points, log_ratios, maximise_gradient
 from spmlex._free_support import fit_free_support
+from spmlex._grid import product_grid
 from tests.spmlex.problems import approx, linear_factor
 
 
@@ -26,6 +27,19 @@ class Cauchy(eqx.Module):
 
     def lclk(self, data, supp):
         return -jnp.log1p((data - supp[None]) ** 2)
+
+
+class RandomCoefficients(eqx.Module):
+    """Linear panel with a latent intercept and slope, known noise, common effect."""
+
+    effect: jax.Array
+
+    def lclk(self, data, supp):
+        if isinstance(supp, dict):
+            supp = jnp.stack([supp["intercept"], supp["slope"]], axis=1)
+        mean = supp[:, 0] + data["x"][:, :, None] * supp[:, 1]
+        mean = mean + (self.effect * data["z"])[:, :, None]
+        return -0.5 * jnp.sum(((data["y"][:, :, None] - mean) / 0.5) ** 2, axis=1)
 
 
 def bare_fit(model, supp, probs, n_obs):
@@ -189,3 +203,23 @@ def test_free_noise_scales_are_refused_by_name():
     model, data, supp = linear_factor(n_obs=40)
     with pytest.raises(ValueError, match=r"without bound in log_std_e\[0\].*`fixed`"):
         fit_free_support(model, data, supp)
+
+
+@pytest.mark.slow
+def test_two_dimensional_atoms_are_certified_whatever_form_the_support_has():
+    rng = np.random.default_rng(0)
+    atoms = np.array([[-1.0, 1.0], [1.0, -1.0], [2.0, 0.5]])[rng.choice(3, 100)]
+    x, z = rng.normal(size=(2, 100, 3))
+    y = atoms[:, :1] + atoms[:, 1:] * x + 0.7 * z + 0.5 * rng.normal(size=(100, 3))
+    data = {"x": x, "y": y, "z": z}
+    rows = product_grid(jnp.linspace(-4.0, 5.0, 21), jnp.linspace(-4.0, 4.0, 21))
+    start = RandomCoefficients(jnp.array(0.5))
+    found = fit_free_support(start, data, rows)
+    assert found.fit.result == RESULTS.successful
+    assert float(found.adequacy.gap) <= 1e-9
+    assert abs(float(found.fit.theta[0]) - 0.7) < 3 * float(
+        found.fit.standard_errors().effect
+    )
+    named = {"intercept": rows[:, 0], "slope": rows[:, 1]}
+    again = fit_free_support(start, data, named)
+    assert np.asarray(again.fit.supp["slope"]) == approx(found.fit.supp[:, 1], 1e-7)

@@ -114,7 +114,7 @@ def test_data_range_has_one_end_for_each_coordinate():
     low, high = data_range(
         Location(jnp.array(0.1)), data, jnp.full(2, -8.0), jnp.full(2, 8.0)
     )
-    assert low.shape == high.shape == (2,)
+    assert np.shape(low) == np.shape(high) == (2,)
     assert (np.asarray(low) <= np.asarray(data).min(axis=0)).all()
     assert (np.asarray(high) >= np.asarray(data).max(axis=0)).all()
     assert (np.asarray(high) < 8.0).all()

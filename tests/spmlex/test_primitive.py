@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from problems import approx, central_differences, flat, linear_factor, random_lclk
 
-from spmlex import fit, profile, profile_ll, solve_probs
+from spmlex import profile, profile_ll, solve_probs
 from spmlex._likelihood import (
     gradient_function,
     mixture_nll,
@@ -50,9 +50,7 @@ def test_value_is_the_mean_log_likelihood_at_the_returned_probs():
 
 def test_gradient_agrees_with_differences(example):
     theta, value, _ = example
-    assert jax.grad(value)(theta) == approx(
-        central_differences(value, theta), abs=1e-8
-    )
+    assert jax.grad(value)(theta) == approx(central_differences(value, theta), abs=1e-8)
 
 
 def test_hessian_agrees_with_differences_of_the_gradient(example):
@@ -138,9 +136,7 @@ def test_minus_infinity_entries_give_finite_derivatives():
         return profile(jnp.where(jnp.isfinite(lclk), scale * LCLK, -jnp.inf))[0]
 
     slope = jax.grad(value)(1.0)
-    assert slope == approx(
-        (value(1 + 1e-5) - value(1 - 1e-5)) / 2e-5, abs=1e-8
-    )
+    assert slope == approx((value(1 + 1e-5) - value(1 - 1e-5)) / 2e-5, abs=1e-8)
     assert jnp.all(profile(lclk)[1][:3] == 0)
 
 
@@ -161,9 +157,7 @@ def test_two_points_have_the_closed_form():
     lclk = jnp.log(jnp.array([[1.0, 0.0]] * 3 + [[0.0, 1.0]]))
     value, probs = profile(lclk)
     assert probs == approx(jnp.array([0.75, 0.25]), abs=1e-10)
-    assert value == approx(
-        -(0.75 * np.log(0.75) + 0.25 * np.log(0.25)), abs=1e-12
-    )
+    assert value == approx(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)), abs=1e-12)
 
 
 def test_gap_bounds_what_is_left_to_gain():
@@ -215,7 +209,7 @@ def test_groups_are_separate_problems():
         profile_ll(model, {"outcomes": data["outcomes"][groups == g]}, supp)
         for g in range(3)
     ]
-    share = [float(jnp.mean(groups == g)) for g in range(3)]
+    share = [float(np.mean(np.asarray(groups) == g)) for g in range(3)]
     expected = sum(s * part[0] for s, part in zip(share, parts, strict=True))
     assert value == approx(expected, abs=1e-12)
     assert probs.shape == (30, 3)
@@ -232,9 +226,7 @@ def test_groups_have_derivatives():
         return profile_ll(build(theta), data, supp, groups=groups)[0]
 
     value = jax.jit(value)
-    assert jax.grad(value)(theta) == approx(
-        central_differences(value, theta), abs=1e-8
-    )
+    assert jax.grad(value)(theta) == approx(central_differences(value, theta), abs=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -258,10 +250,3 @@ def test_a_model_without_lclk_is_refused():
 def test_a_wrong_shape_is_refused_while_testing():
     with pytest.raises(Exception, match="lclk"):
         solve_probs(jnp.zeros(3))
-
-
-def test_fit_reports_zero_likelihood():
-    model, data, supp = linear_factor()
-    far = {"outcomes": data["outcomes"].at[0].set(1e200)}
-    with pytest.raises(RuntimeError, match="Widen `supp`"):
-        fit(model, far, supp)

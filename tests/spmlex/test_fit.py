@@ -1,0 +1,218 @@
+"""Fitting theta: the published example, an independent optimiser, result codes."""
+
+import jax
+import jax.numpy as jnp
+import jaxopt
+import numpy as np
+import pytest
+from problems import LinearFactor, approx, flat, linear_factor, published_example
+
+from spmlex import RESULTS, fit, parameter_names, profile_ll
+from spmlex._trust_region import solve_trust_region
+
+LOADINGS = [1.5166264, 0.29513692]
+VARIANCES = [1.03415027, 1.52428492, 0.55158215]
+
+
+@pytest.fixture(scope="module")
+def published():
+    start, data, supp = published_example()
+    return fit(start, data, supp)
+
+
+@pytest.fixture(scope="module")
+def small():
+    model, data, supp = linear_factor()
+    return fit(model, data, supp), model, data, supp
+
+
+def test_fit_gives_the_published_estimates(published):
+    assert published.model.coef == approx(LOADINGS, 1e-6)
+    assert jnp.exp(2 * published.model.log_std_e) == approx(VARIANCES, 1e-6)
+    assert -published.log_likelihood / 2000 == approx(3.36049983, 1e-8)
+    assert published.gap <= 1e-9
+    assert published.gradient_norm <= 1e-7
+    assert published.num_steps <= 12
+
+
+def test_the_specification_example_runs_as_printed():
+    start, data, supp_grid = published_example()
+    data = {"outcomes": data["outcomes"].astype(jnp.float32)}
+    solver = jaxopt.BFGS(
+        fun=profile_ll,
+        has_aux=True,
+        maxiter=100,
+        tol=1e-6,
+        jit=True,
+        unroll="auto",
+        linesearch="zoom",
+        verbose=False,
+    )
+    estimate, state = solver.run(start, data, supp_grid)
+    assert estimate.coef == approx(LOADINGS, 1e-6)
+    assert jnp.exp(estimate.log_std_e) ** 2 == approx(VARIANCES, 1e-6)
+    assert state.aux.shape == (75,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", ["interior_point", "mixsqp"])
+def test_every_solver_gives_the_published_estimates(solver):
+    start, data, supp = published_example()
+    estimate = fit(start, data, supp, solver=solver, throw=False)
+    assert estimate.model.coef == approx(LOADINGS, 1e-6)
+    assert jnp.exp(2 * estimate.model.log_std_e) == approx(VARIANCES, 1e-6)
+
+
+def test_gradient_and_hessian_are_those_of_the_primitive(small):
+    estimate, _, data, supp = small
+    theta, build = flat(estimate.model)
+
+    def value(theta):
+        return profile_ll(build(theta), data, supp)[0]
+
+    assert estimate.gradient == approx(jax.jit(jax.grad(value))(theta), 1e-10)
+    assert estimate.hessian == approx(jax.jit(jax.hessian(value))(theta), 1e-7)
+    assert estimate.scores.mean(axis=0) == approx(-estimate.gradient, 1e-10)
+
+
+def test_more_atoms_than_a_chunk_give_the_same_derivatives():
+    model, data, supp = linear_factor(n_supp=60)
+    narrow = LinearFactor(coef=model.coef, log_std_e=model.log_std_e - 2.5)
+    theta, build = flat(narrow)
+
+    def value(theta):
+        return profile_ll(build(theta), data, supp)
+
+    estimate = fit(narrow, data, supp, max_steps=1, throw=False)
+    assert estimate.num_atoms > 24
+    assert estimate.result == RESULTS.max_steps_reached
+    gradient, _ = jax.jit(jax.grad(value, has_aux=True))(theta)
+    hessian, _ = jax.jit(jax.hessian(value, has_aux=True))(theta)
+    assert estimate.gradient == approx(gradient, 1e-9)
+    assert estimate.hessian == approx(hessian, 1e-6)
+
+
+def test_the_start_does_not_matter(small):
+    estimate, model, data, supp = small
+    other = LinearFactor(coef=model.coef * 0.7, log_std_e=model.log_std_e + 0.3)
+    again = fit(other, data, supp)
+    assert again.theta == approx(estimate.theta, 1e-7)
+    assert again.log_likelihood == approx(estimate.log_likelihood, 1e-8)
+
+
+def test_fixed_leaves_keep_their_values(small):
+    estimate, model, data, supp = small
+    held = fit(model, data, supp, fixed=lambda model: model.coef)
+    assert jnp.array_equal(held.model.coef, model.coef)
+    assert held.theta.shape == (3,)
+    assert held.log_likelihood < estimate.log_likelihood
+    assert parameter_names(held.model, held.free) == [
+        f"log_std_e[{t}]" for t in range(3)
+    ]
+    assert held.standard_errors().coef is None
+
+
+def test_integer_weights_repeat_observations(small):
+    _, model, data, supp = small
+    counts = np.random.default_rng(3).integers(1, 3, 200)
+    weighted = fit(model, data, supp, weights=jnp.asarray(counts, float))
+    repeated = {"outcomes": jnp.repeat(data["outcomes"], counts, axis=0)}
+    assert fit(model, repeated, supp).theta == approx(weighted.theta, 1e-6)
+    scaled = fit(model, data, supp, weights=jnp.asarray(4.0 * counts))
+    assert scaled.theta == approx(weighted.theta, 1e-9)
+
+
+def test_vmap_and_jit_fit_each_sample(small):
+    _, model, data, supp = small
+    batch = jnp.stack([data["outcomes"], data["outcomes"][::-1] * 1.01])
+    run = jax.jit(jax.vmap(lambda y: fit(model, {"outcomes": y}, supp, throw=False)))
+    together = run(batch)
+    for i in range(2):
+        alone = fit(model, {"outcomes": batch[i]}, supp)
+        assert together.theta[i] == approx(alone.theta, 1e-8)
+        assert together.num_steps[i] == alone.num_steps
+
+
+def test_observed_errors_match_the_curvature_of_the_profile(small):
+    estimate, _, _, _ = small
+    covariance = estimate.covariance("observed")
+    assert covariance @ estimate.hessian * 200 == approx(np.eye(5), 1e-8)
+    lower, upper = estimate.confint(0.9, "observed")
+    half = 1.6448536269514722 * jnp.sqrt(jnp.diagonal(covariance))
+    assert upper - lower == approx(2 * half, 1e-10)
+
+
+def test_sandwich_of_profile_scores_has_its_formula(small):
+    estimate, _, _, _ = small
+    inverse = np.linalg.inv(estimate.hessian)
+    scores = np.asarray(estimate.scores)
+    expected = inverse @ (scores.T @ scores / 200) @ inverse / 200
+    assert estimate.covariance("sandwich") == approx(expected, 1e-12)
+    assert estimate.covariance("opg") == approx(np.linalg.inv(scores.T @ scores), 1e-10)
+
+
+def test_summary_names_every_parameter_and_the_evidence(small):
+    text = small[0].summary()
+    for word in ("coef[1]", "log_std_e[2]", "95% interval", "gap", "with mass"):
+        assert word in text
+
+
+def test_summary_warns_of_mass_at_the_edge(small):
+    _, model, data, _ = small
+    narrow = fit(model, data, jnp.linspace(-3.0, 3.0, 30), throw=False)
+    assert "ends of the grid" in narrow.summary()
+
+
+def test_zero_likelihood_is_named():
+    model, data, supp = linear_factor()
+    far = {"outcomes": data["outcomes"].at[0].set(1e200)}
+    with pytest.raises(RuntimeError, match="Widen `supp`"):
+        fit(model, far, supp)
+
+
+def test_nan_in_the_data_is_named(small):
+    _, model, data, supp = small
+    bad = {"outcomes": data["outcomes"].at[3, 1].set(jnp.nan)}
+    assert fit(model, bad, supp, throw=False).result == RESULTS.non_finite
+    with pytest.raises(RuntimeError, match="nan in the data"):
+        fit(model, bad, supp)
+
+
+def test_too_few_steps_are_named(small):
+    _, model, data, supp = small
+    with pytest.raises(RuntimeError, match="ran out of steps"):
+        fit(model, data, supp, max_steps=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda f, m, d, s: f.confint(level=95), "level=95"),
+        (lambda f, m, d, s: f.covariance("robust"), "kind='robust'"),
+        (
+            lambda f, m, d, s: fit(m, d, s, fixed=lambda m: (m.coef, m.log_std_e)),
+            "nothing to estimate",
+        ),
+    ],
+)
+def test_a_wrong_call_names_the_argument(small, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*small)
+
+
+def test_trust_region_steps_satisfy_the_optimality_conditions():
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        root = rng.normal(size=(4, 4))
+        hessian = jnp.asarray(root + root.T)
+        gradient = jnp.asarray(rng.normal(size=4))
+        step, promised = solve_trust_region(gradient, hessian, jnp.array(0.7))
+        assert jnp.linalg.norm(step) <= 0.7 * (1 + 1e-9)
+        assert promised == approx(
+            -(gradient @ step + 0.5 * step @ hessian @ step), 1e-10
+        )
+        # (H + s I) step = -g with s >= 0 and H + s I positive semidefinite.
+        shift = -(gradient + hessian @ step) @ step / (step @ step)
+        assert hessian @ step + shift * step == approx(-gradient, 1e-6)
+        assert shift >= -1e-9
+        assert jnp.linalg.eigvalsh(hessian)[0] + shift >= -1e-6
