@@ -18,6 +18,7 @@ from experiments.errors import StoreError
 from experiments.estimators import RAISED
 from experiments.store import Store
 from experiments.study import Cell, Design
+from experiments.truth import describe_mixing
 
 NOT_RUN = -1
 AXES = ("estimator", "grid", "sample_size", "n_supp", "replication")
@@ -166,6 +167,8 @@ def _merge_process(
         hashes,
         {"long_name": "hash of the simulated data, 0 where not run", "units": "1"},
     )
+    supports = [g.make(m) for g in design.grids.values() for m in design.n_supp]
+    data |= describe_mixing(design.processes[dgp].mixing, supports)
     dataset = xr.Dataset(data, coords=coords)
     for name, long_name in LONG_NAMES.items():
         dataset[name].attrs = {"long_name": long_name, "units": "1"}

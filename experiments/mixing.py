@@ -1,4 +1,4 @@
-"""Distributions of the unobservable: draws, distribution function, mean, variance.
+"""Distributions of the unobservable: draws, distribution function, atoms, moments.
 
 Every `simulate` draws arrays with leading axis n from one key, so that the first draws
 of a larger sample equal a smaller sample. Distributions that are monotone in one
@@ -28,6 +28,10 @@ class AbstractMixing(eqx.Module):
     @abc.abstractmethod
     def cdf(self, x: Float[Array, " n"]) -> Float[Array, " n"]:
         """Evaluate Pr(X <= x)."""
+
+    @abc.abstractmethod
+    def atoms(self) -> Float[Array, " n_atoms"]:
+        """Return the points with mass, none for a continuous distribution."""
 
     @abc.abstractmethod
     def mean(self) -> Float[Array, ""]:
@@ -63,6 +67,10 @@ class Discrete(AbstractMixing):
         """Evaluate Pr(X <= x), a step function."""
         return ((self.supp <= x[:, None]) * self.weights).sum(axis=1)
 
+    def atoms(self):
+        """Return the points with mass."""
+        return self.supp
+
     def mean(self):
         """Return the expectation."""
         return self.weights @ self.supp
@@ -89,6 +97,10 @@ class Normal(AbstractMixing):
     def cdf(self, x):
         """Evaluate Pr(X <= x)."""
         return jsp.stats.norm.cdf(x, self.loc, self.scale)
+
+    def atoms(self):
+        """Return no point: the distribution is continuous."""
+        return jnp.zeros(0)
 
     def mean(self):
         """Return the expectation."""
@@ -126,6 +138,10 @@ class NormalMixture(AbstractMixing):
         """Evaluate Pr(X <= x)."""
         cdfs = jsp.stats.norm.cdf(x[:, None], self.locs, self.scales)
         return cdfs @ self.weights
+
+    def atoms(self):
+        """Return no point: the distribution is continuous."""
+        return jnp.zeros(0)
 
     def mean(self):
         """Return the expectation."""
@@ -166,6 +182,10 @@ class ShiftedGamma(AbstractMixing):
         """Evaluate Pr(X <= x)."""
         standard = (x - self.loc) / self.scale * jnp.sqrt(self.shape) + self.shape
         return jsp.special.gammainc(self.shape, jnp.maximum(standard, 0.0))
+
+    def atoms(self):
+        """Return no point: the distribution is continuous."""
+        return jnp.zeros(0)
 
     def mean(self):
         """Return the expectation."""

@@ -96,7 +96,6 @@ def run_missing(
 def report(folder: Path, replications: Path, console: Console) -> None:
     """Make summary, tables and figures; print the table and the paths."""
     from analysis.make import make
-
     from analysis.tables import render_console_table
 
     paths = [replications, *make(folder)]

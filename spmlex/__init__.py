@@ -8,7 +8,17 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
+from spmlex._adequacy import Adequacy, adequacy, gradient_on  # noqa: E402
 from spmlex._fit import fit  # noqa: E402
+from spmlex._free_support import FreeSupportFit, fit_free_support  # noqa: E402
+from spmlex._grid import (  # noqa: E402
+    data_range,
+    halton_grid,
+    locate_observations,
+    product_grid,
+    quantile_grid,
+    uniform_grid,
+)
 from spmlex._inference import COVARIANCE_KINDS  # noqa: E402
 from spmlex._inner import SOLVERS, MixingSolution, solve_probs  # noqa: E402
 from spmlex._profile import profile, profile_ll  # noqa: E402
@@ -16,6 +26,17 @@ from spmlex._result import Fit, parameter_names  # noqa: E402
 from spmlex._solution import RESULT_CODES, RESULTS, result_code  # noqa: E402
 
 __all__ = [
+    "Adequacy",
+    "adequacy",
+    "gradient_on",
+    "FreeSupportFit",
+    "fit_free_support",
+    "data_range",
+    "halton_grid",
+    "locate_observations",
+    "product_grid",
+    "quantile_grid",
+    "uniform_grid",
     "COVARIANCE_KINDS",
     "RESULTS",
     "RESULT_CODES",

@@ -9,13 +9,10 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._derivatives import profile_derivatives
 from spmlex._inner import CERTIFICATE_TOL, InnerSolver, get_solver, solve_probs
 from spmlex._likelihood import normalise_weights, scale_rows
-from spmlex._profile import (
-    cast_to_float64,
-    conditional_likelihoods,
-    profile_derivatives,
-)
+from spmlex._profile import cast_to_float64, conditional_likelihoods
 from spmlex._result import Fit, split_model
 from spmlex._solution import RESULTS, raise_if_failed
 from spmlex._trust_region import solve_trust_region
@@ -96,7 +93,7 @@ def fit(
         RuntimeError: Under `throw`, with the sentence of the result code.
     """
     model0, data, supp = cast_to_float64((model0, data, supp))
-    free = _free_leaves(model0, fixed)
+    free = free_leaves(model0, fixed)
     if not any(free):
         raise ValueError(
             f"model0={type(model0).__name__} has no free floating-point array: there "
@@ -153,7 +150,7 @@ def _maximise(model0, data, supp, weights, free, solver, tol, max_steps) -> Fit:
     )
 
 
-def _free_leaves(model: Model, fixed: Callable[[Any], Any] | None) -> tuple[bool, ...]:
+def free_leaves(model: Model, fixed: Callable[[Any], Any] | None) -> tuple[bool, ...]:
     """Return for each leaf of the model whether it belongs to theta."""
     free = jax.tree.map(eqx.is_inexact_array, model)
     if fixed is not None:

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int
 from spmlex._adequacy import Adequacy, bound_gradient
 from spmlex._atom_search import GAP_TOL, Outcome, Problem, search_from
 from spmlex._continuum import box_of
-from spmlex._fit import _free_leaves
+from spmlex._fit import free_leaves
 from spmlex._likelihood import normalise_weights
 from spmlex._profile import cast_to_float64, conditional_likelihoods
 from spmlex._result import Fit
@@ -134,7 +134,7 @@ def fit_free_support(
     model0, data, supp = cast_to_float64((model0, data, supp))
     models = [model0, *(cast_to_float64(model) for model in starts)]
     box, trial = box_of(supp)
-    free = _free_leaves(model0, fixed)
+    free = free_leaves(model0, fixed)
     unbounded = unbounded_parameters(model0, free, data, box, trial)
     if unbounded:
         raise ValueError(

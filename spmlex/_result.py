@@ -39,7 +39,8 @@ class Fit(eqx.Module):
         inner_steps: Steps of the inner solver, all evaluations together.
         fallbacks: Evaluations in which the inner solver needed its safety net.
         num_atoms: Support points with mass.
-        resolution: Median width of `v -> G(w_i, v)` in grid steps.
+        resolution: Median width of `v -> G(w_i, v)` in grid steps; infinite where the
+            support is free.
         result: Result code.
         free: Which leaves of the model are theta.
     """
@@ -76,8 +77,9 @@ class Fit(eqx.Module):
         the kernels become narrower than the grid, or most of the grid carries mass.
         """
         n_supp = self.probs.shape[0]
+        has_grid = jnp.isfinite(self.resolution)
         crowded = self.num_atoms > max(MAX_GRID_SHARE * n_supp, 8)
-        return (self.resolution < MIN_RESOLUTION) | crowded
+        return (self.resolution < MIN_RESOLUTION) | (has_grid & crowded)
 
     def covariance(self, kind: str = "sandwich") -> Float[Array, "p p"]:
         """Return a covariance matrix of theta: "observed", "opg" or "sandwich".

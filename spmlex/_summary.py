@@ -23,6 +23,9 @@ def format_fit(fit, level: float | int, kind: str) -> str:
     width = max(10, *(len(name) for name in names))
     rule = "-" * (width + 60)
     n_obs, n_supp = fit.scores.shape[0], fit.probs.shape[0]
+    support = f"grid of {n_supp} points, {int(fit.num_atoms)} with mass"
+    if np.isinf(fit.resolution):
+        support = f"free support, {int(fit.num_atoms)} atoms"
     percent = f"{100 * level:g}%"
     lines = [
         f"{type(fit.model).__name__}: semiparametric maximum likelihood",
@@ -42,8 +45,7 @@ def format_fit(fit, level: float | int, kind: str) -> str:
         rule,
         f"observations {n_obs}, log-likelihood {float(fit.log_likelihood):.4f}, "
         f"standard errors: {kind}",
-        f"grid of {n_supp} points, {int(fit.num_atoms)} with mass; gap "
-        f"{max(float(fit.gap), 0.0):.1e} nats per observation",
+        f"{support}; gap {max(float(fit.gap), 0.0):.1e} nats per observation",
         f"{int(fit.num_steps)} steps, gradient {float(fit.gradient_norm):.1e}",
     ]
     lines += [f"Warning: {text}" for text in _warnings(fit)]
@@ -62,7 +64,8 @@ def _warnings(fit) -> list[str]:
             "intervals; start at a consistent estimate or use a coarser grid."
         )
     edge = float(fit.probs[0] + fit.probs[-1])
-    if jnp.ndim(fit.supp) == 1 and edge > 1e-3:
+    has_grid = np.isfinite(fit.resolution) and jnp.ndim(fit.supp) == 1
+    if has_grid and edge > 1e-3:
         found.append(
             f"{100 * edge:.1f}% of the mass sits on the ends of the grid; widen it."
         )

@@ -14,7 +14,7 @@ def solve_trust_region(
 ) -> tuple[Float[Array, " p"], Scalar]:
     """Minimise the quadratic model within a ball; the Hessian may be indefinite.
 
-    More and Sorensen (1983): the solution is `-(H + s I)^{-1} g` with the least `s >=
+    Moré and Sorensen (1983): the solution is `-(H + s I)^{-1} g` with the least `s >=
     max(0, -smallest eigenvalue)` that keeps it in the ball. With the eigenvectors at
     hand the length is an explicit, decreasing function of s, so bisection finds s to
     full accuracy. In the hard case (gradient orthogonal to the lowest eigenvector) the

@@ -19,6 +19,7 @@ from spmlex._inner.mixsqp import MixSQP
 from spmlex._likelihood import (
     normalise_weights,
     row_max,
+    scale_rows,
     support_residual,
     weight_per_density,
 )
@@ -112,17 +113,16 @@ def solve_probs(
 def _solve(
     lclk: LogCondLik, weights: Weights, probs0: Probs | None, solver
 ) -> MixingSolution:
-    shift = row_max(lclk)
-    scaled = jnp.exp(lclk - shift[:, None])
-    # Only an all-`-inf` row has a scaled maximum below one. It is left out of the
-    # solve, and the result says so.
-    zero_row = jnp.all(lclk == -jnp.inf, axis=1) & (weights > 0)
-    solver_weights = jnp.where(zero_row, 0.0, weights)
+    scaled, shift = scale_rows(lclk)
+    # A row without any likelihood is left out of the solve, and the result says so.
+    zero_row = (row_max(lclk) == -jnp.inf) & (weights > 0)
+    solver_weights: Weights = jnp.where(zero_row, 0.0, weights)
+    known = jnp.sum(solver_weights)
+    solver_weights = jnp.where(known > 0, solver_weights / known, solver_weights)
     probs, num_steps, fell_back = solver(scaled, solver_weights, probs0)
 
     density = scaled @ probs
     gradient = weight_per_density(density, solver_weights) @ scaled
-    gradient = gradient / jnp.sum(solver_weights)
     gap = jnp.log(jnp.max(gradient))
     residual = support_residual(gradient, probs)
     terms = jnp.log(density) + shift

@@ -1,0 +1,191 @@
+"""How fast the estimator is: `python -m experiments.benchmark [--quick] [--out FILE]`.
+
+Times the inner solve with each solver, the gradient, the Hessian and the whole fit on
+linear factor data, all in one run on the same matrices, and prints the ratios to
+`mixsqpx` and to a plain BFGS loop on `profile_ll` with `mixsqpx` inside. The inner
+solve is timed from the matrix of log-likelihoods, exponential included, to its
+certificate. Medians of repeated calls, compiled; pin the process to one core for
+figures that repeat.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from experiments.environment import prepare
+
+SIZES = (
+    (500, 50),
+    (2000, 75),
+    (2000, 200),
+    (10_000, 75),
+    (10_000, 400),
+    (100_000, 100),
+)
+QUICK_SIZES = SIZES[:2]
+FIT_SIZES = ((500, 50), (2000, 75), (2000, 200))
+
+
+def median_ms(function, *arguments, seconds: float = 1.0) -> float:
+    """Return the median time of a compiled call in milliseconds, after one warm-up."""
+    import jax
+
+    jax.block_until_ready(function(*arguments))
+    times = []
+    start = time.perf_counter()
+    while len(times) < 3 or (time.perf_counter() - start < seconds and len(times) < 99):
+        before = time.perf_counter()
+        jax.block_until_ready(function(*arguments))
+        times.append(time.perf_counter() - before)
+    return 1e3 * statistics.median(times)
+
+
+def simulate(n_obs: int, n_supp: int, seed: int = 0):
+    """Return the default process's model at the truth, one sample and a grid."""
+    import jax.numpy as jnp
+    import jax.random as jr
+
+    from experiments.mixing import Discrete
+    from experiments.models.linear_factor import LinearFactor
+
+    model = LinearFactor(
+        coef=jnp.array([1.5, 0.3]), log_std_e=jnp.array([0.0, 0.2, -0.3])
+    )
+    mixing = Discrete(
+        supp=jnp.array([-3.0, 0.0, 5.0]), weights=jnp.array([0.3, 0.5, 0.2])
+    )
+    latent_key, noise_key = jr.split(jr.key(seed))
+    latent = mixing.simulate(rng=latent_key, n=n_obs)
+    data = model.simulate(latent, rng=noise_key)
+    return model, data, jnp.linspace(-6.0, 6.0, n_supp)
+
+
+def time_inner(n_obs: int, n_supp: int) -> dict[str, Any]:
+    """Time the inner solvers on one matrix; warm starts from a nearby theta."""
+    import jax
+
+    import spmlex
+
+    model, data, supp = simulate(n_obs, n_supp)
+    lclk = model.lclk(data, supp)
+    near = jax.tree.map(lambda leaf: leaf + 0.01, model).lclk(data, supp)
+
+    def solve(lclk, probs0=None, solver="active_set"):
+        return spmlex.solve_probs(lclk, probs0=probs0, solver=solver, throw=False)
+
+    from mixsqpx import mixsolve
+
+    cold = jax.jit(solve)
+    solution = cold(lclk)
+    row: dict[str, Any] = {"n_obs": n_obs, "n_supp": n_supp}
+    row["mixsqpx_ms"] = median_ms(
+        jax.jit(lambda lclk: mixsolve(lclk, return_info=True)), lclk
+    )
+    row["cold_ms"] = median_ms(cold, lclk)
+    row["warm_ms"] = median_ms(jax.jit(solve), near, solution.probs)
+    if n_obs * n_supp <= 1_000_000:
+        inner = jax.jit(lambda lclk: solve(lclk, solver="interior_point"))
+        row["interior_point_ms"] = median_ms(inner, lclk)
+    row["gap"] = max(float(solution.gap), 0.0)
+    row["steps"] = int(solution.num_steps)
+    row["ratio_cold"] = row["mixsqpx_ms"] / row["cold_ms"]
+    row["ratio_warm"] = row["mixsqpx_ms"] / row["warm_ms"]
+    return row
+
+
+def time_fit(n_obs: int, n_supp: int, *, bfgs: bool) -> dict[str, Any]:
+    """Time gradient, Hessian and fit from the moment start, against plain BFGS."""
+    import jax
+    import jax.numpy as jnp
+    import jaxopt
+    from jax.flatten_util import ravel_pytree
+
+    import spmlex
+
+    model, data, supp = simulate(n_obs, n_supp)
+    start = model.starting_values(data)
+    theta, build = ravel_pytree(start)
+
+    def value(theta, solver="active_set"):
+        return spmlex.profile_ll(build(theta), data, supp, solver=solver)[0]
+
+    def fit(start):
+        estimate = spmlex.fit(start, data, supp, throw=False)
+        return estimate.theta, estimate.num_steps, estimate.covariance("sandwich")
+
+    row: dict[str, Any] = {"n_obs": n_obs, "n_supp": n_supp}
+    row["gradient_ms"] = median_ms(jax.jit(jax.grad(value)), theta)
+    row["hessian_ms"] = median_ms(jax.jit(jax.hessian(value)), theta)
+    compiled = jax.jit(fit)
+    before = time.perf_counter()
+    compiled = compiled.lower(start).compile()
+    row["fit_compile_s"] = time.perf_counter() - before
+    estimate, steps, _ = compiled(start)
+    row["fit_with_errors_ms"] = median_ms(compiled, start)
+    row["fit_steps"] = int(steps)
+    if bfgs:
+        solver = jaxopt.BFGS(
+            fun=lambda theta: value(theta, "mixsqp"),
+            maxiter=100,
+            tol=1e-6,
+            linesearch="zoom",
+        )
+        run = jax.jit(lambda theta: solver.run(theta).params)
+        row["bfgs_mixsqpx_ms"] = median_ms(run, theta, seconds=3.0)
+        row["ratio_bfgs"] = row["bfgs_mixsqpx_ms"] / row["fit_with_errors_ms"]
+        row["largest_difference"] = float(jnp.max(jnp.abs(run(theta) - estimate)))
+    return row
+
+
+def print_table(title: str, rows: list[dict[str, Any]]) -> None:
+    """Print rows as an aligned table."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[_format(row.get(name)) for name in columns] for row in rows]
+    widths = [
+        max(len(name), *(len(line[i]) for line in cells))
+        for i, name in enumerate(columns)
+    ]
+    print(f"\n{title}")
+    for line in [columns, *cells]:
+        print("  ".join(c.rjust(w) for c, w in zip(line, widths, strict=True)))
+
+
+def _format(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.1e}" if 0 < value < 1e-3 else f"{value:.2f}"
+    return str(value)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.benchmark", description=(__doc__ or "").split("\n\n")[0]
+    )
+    parser.add_argument("--quick", action="store_true", help="the two smallest sizes")
+    parser.add_argument("--out", type=Path, help="write the figures to this JSON file")
+    chosen = parser.parse_args(arguments)
+    prepare()
+    sizes = QUICK_SIZES if chosen.quick else SIZES
+    inner = []
+    for size in sizes:
+        inner.append(time_inner(*size))
+        print(f"inner {size}: {inner[-1]['ratio_cold']:.0f}x mixsqpx", flush=True)
+    fits = [time_fit(*size, bfgs=size[0] * size[1] <= 150_000) for size in FIT_SIZES]
+    print_table("Inner problem, from lclk to certificate (milliseconds)", inner)
+    print_table("Fit from the moment start, 5 parameters, with standard errors", fits)
+    if chosen.out:
+        figures = {"machine": platform.processor(), "inner": inner, "fit": fits}
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        chosen.out.write_text(json.dumps(figures, indent=2) + "\n")
+        print(f"\nWritten: {chosen.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

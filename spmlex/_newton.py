@@ -1,0 +1,157 @@
+"""Newton's method in a trust region, over theta."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from spmlex._evaluation import Evaluation
+from spmlex._inner import CERTIFICATE_TOL
+from spmlex._solution import RESULTS
+from spmlex._trust_region import solve_trust_region
+from spmlex._types import Scalar
+
+_DIVERGED = 1e4
+
+
+class State(NamedTuple):
+    theta: Float[Array, " p"]
+    here: Evaluation
+    step: Float[Array, " p"]
+    promised: Scalar
+    radius: Scalar
+    scale: Float[Array, " p"]
+    num_steps: Int[Array, ""]
+    inner_steps: Int[Array, ""]
+    fallbacks: Int[Array, ""]
+    converged: Bool[Array, ""]
+    stalled: Bool[Array, ""]
+
+
+def climb(
+    evaluate: Callable[..., Evaluation],
+    theta0: Float[Array, " p"],
+    probs0: Float[Array, "*n_groups n_supp"],
+    tol: float,
+    max_steps: int,
+) -> State:
+    """Run Newton's method; every pass is one evaluation, then accept or shrink.
+
+    Args:
+        evaluate: Called with theta and a start for the mixing probabilities.
+        theta0: Starting values.
+        probs0: The first start for the mixing probabilities.
+        tol: Largest entry of the scaled gradient at which the method has converged.
+        max_steps: Limit on the number of evaluations.
+    """
+    size = theta0.size
+    shapes = jax.eval_shape(evaluate, theta0, probs0)
+    nowhere = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    # The first pass evaluates theta0: a step of zero from a point of infinite value.
+    start = State(
+        theta0,
+        nowhere._replace(value=jnp.array(jnp.inf), probs=probs0),
+        jnp.zeros(size),
+        jnp.array(0.0),
+        jnp.array(1.0),
+        jnp.full(size, 1e-8),
+        jnp.array(0),
+        jnp.array(0),
+        jnp.array(0),
+        jnp.array(False),
+        jnp.array(False),
+    )
+
+    def is_running(state):
+        return ~state.converged & ~state.stalled & (state.num_steps < max_steps)
+
+    def advance(state: State) -> State:
+        theta = state.theta + state.step
+        guess = jnp.maximum(state.here.probs + state.here.probs_dot @ state.step, 0.0)
+        total = jnp.sum(guess, axis=-1, keepdims=True)
+        probs0 = jnp.where(total > 0, guess / total, state.here.probs)
+        there = evaluate(theta, probs0)
+        return _accept_or_shrink(state, theta, there, tol)
+
+    return jax.lax.while_loop(is_running, advance, start)
+
+
+def _accept_or_shrink(
+    state: State, theta: Float[Array, " p"], there: Evaluation, tol: float
+) -> State:
+    here = state.here
+    first = state.num_steps == 0
+    rounding = 1e-13 * (1.0 + jnp.abs(there.value))
+    finite = (
+        jnp.isfinite(there.value)
+        & jnp.all(jnp.isfinite(there.gradient))
+        & jnp.all(jnp.isfinite(there.hessian))
+    )
+    gained = here.value - there.value
+    # Where the promise is below rounding, the gradient must judge.
+    negligible = state.promised <= rounding
+    before: Scalar = jnp.linalg.norm(here.gradient / state.scale)
+    after: Scalar = jnp.linalg.norm(there.gradient / state.scale)
+    good = jnp.where(
+        negligible,
+        (after < before) & (gained >= -rounding),
+        gained >= 1e-4 * state.promised,
+    )
+    accepted = (finite & good) | first
+    ratio = gained / jnp.maximum(state.promised, 1e-300)
+    length: Scalar = jnp.linalg.norm(state.step * state.scale)
+    radius = jnp.where(accepted, state.radius, 0.25 * length)
+    radius = jnp.where(accepted & (ratio < 0.25) & ~negligible, 0.5 * length, radius)
+    grow = accepted & (ratio > 0.75) & (length > 0.8 * radius)
+    radius = jnp.where(grow, 3.0 * radius, radius)
+    radius = jnp.where(first, 1.0, radius)
+
+    theta = jnp.where(accepted, theta, state.theta)
+    now = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), there, here)
+    # The unit of every parameter is the root of its largest curvature so far.
+    curvature = jnp.sqrt(jnp.abs(jnp.diagonal(now.hessian)))
+    scale = jnp.maximum(state.scale, curvature)
+    step, promised = solve_trust_region(
+        now.gradient / scale, now.hessian / (scale[:, None] * scale), radius
+    )
+    flat = jnp.max(jnp.abs(now.gradient / scale)) <= tol
+    positive = jnp.linalg.eigvalsh(now.hessian / (scale[:, None] * scale))[0] > 0
+    converged = finite & accepted & flat & (positive | (promised <= rounding))
+    return State(
+        theta,
+        now,
+        step / scale,
+        promised,
+        radius,
+        scale,
+        state.num_steps + 1,
+        state.inner_steps + there.inner_steps,
+        state.fallbacks + there.fell_back,
+        converged,
+        (radius < 1e-10) | (first & ~finite) | (jnp.max(jnp.abs(theta)) > _DIVERGED),
+    )
+
+
+def judge(state: State, here: Evaluation, tol: float):
+    """Turn the last state into a result code."""
+    scale = state.scale
+    values = jnp.linalg.eigvalsh(here.hessian / (scale[:, None] * scale))
+    uncertified = (here.gap > CERTIFICATE_TOL) | (here.residual > CERTIFICATE_TOL)
+    result = RESULTS.where(
+        state.converged, RESULTS.successful, RESULTS.max_steps_reached
+    )
+    flat = jnp.max(jnp.abs(here.gradient / scale)) <= 100 * tol
+    result = RESULTS.where(state.stalled & ~flat, RESULTS.stalled, result)
+    result = RESULTS.where(state.stalled & flat, RESULTS.successful, result)
+    succeeded = result == RESULTS.successful
+    result = RESULTS.where(
+        succeeded & (values[0] < 1e-10), RESULTS.singular_hessian, result
+    )
+    result = RESULTS.where(succeeded & uncertified, RESULTS.inner_not_certified, result)
+    far = jnp.max(jnp.abs(state.theta)) > _DIVERGED
+    result = RESULTS.where(far, RESULTS.parameter_diverging, result)
+    finite = jnp.isfinite(here.value) & jnp.all(jnp.isfinite(here.gradient))
+    result = RESULTS.where(finite, result, RESULTS.non_finite)
+    return RESULTS.where(here.zero_likelihood, RESULTS.zero_likelihood, result)
