@@ -92,9 +92,7 @@ def _estimands(nodes: dict[str, xr.Dataset]) -> str:
         if "truth" not in node or node["truth"].dims != ("parameter",):
             continue
         values = zip(_values(node, "parameter"), node["truth"].values, strict=True)
-        listed = enumerate_words(
-            f"{labels.label_parameter(str(x))} ({value:g})" for x, value in values
-        )
+        listed = enumerate_words(f"{x} ({value:g})" for x, value in values)
         if listed not in (text for _, text in parts):
             parts.append((name, listed))
     if len(parts) == 1:

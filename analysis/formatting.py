@@ -49,8 +49,7 @@ def format_table(table: pd.DataFrame, *, significant: int = 2) -> pd.DataFrame:
     text = pd.DataFrame(index=table.index)
     for name in INDEX:
         if varies(table, name) or (name == "parameter" and name in table.columns):
-            label = labels.label_parameter if name == "parameter" else str
-            text[labels.label_dim(name)] = [label(x) for x in table[name]]
+            text[labels.label_dim(name)] = [str(x) for x in table[name]]
     for name in measures_in(table):
         text[labels.label_measure(name)] = [
             f"{format_value(value, error, significant=significant)} "

@@ -103,16 +103,6 @@ DIMS = {
 
 SYMBOLS = {"sample_size": "n", "n_supp": "n_supp"}
 
-PARAMETERS = {
-    "coef": "loading",
-    "log_std_e": "log error s.d.",
-}
-
-_MATH = {
-    "coef": r"\lambda",
-    "log_std_e": r"\log\sigma",
-}
-
 
 def label_measure(name: str) -> str:
     """Name a measure for the head of a column or an axis."""
@@ -125,25 +115,15 @@ def label_dim(name: str) -> str:
     return DIMS.get(name, name.replace("_", " "))
 
 
-def label_parameter(name: str) -> str:
-    """Name a parameter in words: `coef[0]` becomes `loading 0`.
-
-    The index stays that of the code, counted from zero.
-    """
-    base, index = _split(name)
-    words = PARAMETERS.get(base, base.replace("_", " "))
-    return f"{words} {index}" if index else words
-
-
 def label_parameter_math(name: str) -> str:
-    """Name a parameter by its symbol for LaTeX and matplotlib: `coef[0]`.
+    """Set a parameter's name for LaTeX and matplotlib: `coef[0]`, upright.
 
-    A parameter without a symbol is set upright with its index below it.
+    The name and index are those of the model's code, everywhere: a symbol such as
+    lambda would need an index that the code does not have.
     """
     base, index = _split(name)
     upright = r"\mathrm{" + base.replace("_", r"\_") + "}"
-    symbol = _MATH.get(base, upright)
-    return f"${symbol}_{{{index}}}$" if index else f"${symbol}$"
+    return f"${upright}_{{{index}}}$" if index else f"${upright}$"
 
 
 def describe(name: str) -> dict[str, str]:

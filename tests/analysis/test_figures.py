@@ -140,7 +140,7 @@ def test_panels_share_a_legend_and_leave_settings_alone(process):
     with drawing.style():
         figure = drawing.draw_panels(process, figures.plot_rmse)
     assert len(figure.axes) == 3
-    assert figure.axes[0].get_title() == r"$\lambda_{0}$"
+    assert figure.axes[0].get_title() == r"$\mathrm{coef}_{0}$"
     (legend,) = figure.legends
     words = [x.get_text() for x in legend.get_texts()]
     assert words == ["25", "50", "100", drawing.SLOPE]

@@ -115,7 +115,7 @@ def test_report_needs_no_attributes_and_few_measures():
 def test_paragraphs_are_in_the_order_of_ademp(summary):
     found = describe_study(summary)
     assert "".join(x[0] for x in found) == "ADEMP"
-    assert "loading 0 (1.5)" in found["Estimands"]
+    assert "coef[0] (1.5)" in found["Estimands"]
     assert "500 and 1000" in found["Data-generating mechanisms"]
     assert "Profile likelihood and em" in found["Methods"]
     assert "40 replications" in found["Performance measures"]

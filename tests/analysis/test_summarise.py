@@ -10,7 +10,6 @@ from analysis.labels import (
     COUNTS,
     OTHERS,
     describe,
-    label_parameter,
     label_parameter_math,
 )
 from analysis.summarise import default_kind, summarise, summarise_process
@@ -156,9 +155,7 @@ def test_summary_survives_the_file(tmp_path):
 
 
 def test_labels_fall_back_to_the_stored_name():
-    assert label_parameter("coef[0]") == "loading 0"
-    assert label_parameter("scale_b") == "scale b"
-    assert label_parameter_math("log_std_e[2]") == r"$\log\sigma_{2}$"
+    assert label_parameter_math("log_std_e[2]") == r"$\mathrm{log\_std\_e}_{2}$"
     assert label_parameter_math("scale_b") == r"$\mathrm{scale\_b}$"
     words = describe("rmse_ratio_over_estimator_mcse")["long_name"]
     assert words.startswith("Monte Carlo standard error of the ratio of RMSEs")

@@ -124,7 +124,7 @@ def test_markdown_rows_have_the_same_number_of_columns(process):
     lines = [x for x in text.splitlines() if x.startswith("|")]
     assert len({x.count("|") for x in lines}) == 1
     assert len({len(x) for x in lines}) == 1
-    assert "loading 0" in text
+    assert "coef[0]" in text
     assert text.endswith("Note.\n")
 
 
