@@ -27,6 +27,7 @@ SIZES = (
     (100_000, 100),
 )
 QUICK_SIZES = SIZES[:2]
+SAMPLES = 7
 FIT_SIZES = ((500, 50), (2000, 75), (2000, 200))
 
 
@@ -65,35 +66,48 @@ def simulate(n_obs: int, n_supp: int, seed: int = 0):
 
 
 def time_inner(n_obs: int, n_supp: int) -> dict[str, Any]:
-    """Time the inner solvers on one matrix; warm starts from a nearby theta."""
+    """Time the inner solvers on the same matrices; warm starts from a nearby theta.
+
+    Medians over the samples: how many steps a cold start takes varies between them.
+    """
     import jax
+    from mixsqpx import mixsolve
 
     import spmlex
-
-    model, data, supp = simulate(n_obs, n_supp)
-    lclk = model.lclk(data, supp)
-    near = jax.tree.map(lambda leaf: leaf + 0.01, model).lclk(data, supp)
 
     def solve(lclk, probs0=None, solver="active_set"):
         return spmlex.solve_probs(lclk, probs0=probs0, solver=solver, throw=False)
 
-    from mixsqpx import mixsolve
-
-    cold = jax.jit(solve)
-    solution = cold(lclk)
+    timed = {
+        "mixsqpx_ms": jax.jit(lambda lclk, near, p: mixsolve(lclk, return_info=True)),
+        "cold_ms": jax.jit(lambda lclk, near, p: solve(lclk)),
+        "warm_ms": jax.jit(lambda lclk, near, p: solve(near, p)),
+        "interior_point_ms": jax.jit(
+            lambda lclk, near, p: solve(lclk, solver="interior_point")
+        ),
+    }
+    small = n_obs * n_supp <= 1_000_000
+    if not small:
+        del timed["interior_point_ms"]
+    samples: dict[str, list[float]] = {name: [] for name in timed}
+    gaps, steps = [], []
+    for seed in range(SAMPLES if small else 1):
+        model, data, supp = simulate(n_obs, n_supp, seed)
+        lclk = model.lclk(data, supp)
+        near = jax.tree.map(lambda leaf: leaf + 0.01, model).lclk(data, supp)
+        solution = solve(lclk)
+        gaps.append(max(float(solution.gap), 0.0))
+        steps.append(int(solution.num_steps))
+        for name, function in timed.items():
+            time_ms = median_ms(function, lclk, near, solution.probs, seconds=0.5)
+            samples[name].append(time_ms)
     row: dict[str, Any] = {"n_obs": n_obs, "n_supp": n_supp}
-    row["mixsqpx_ms"] = median_ms(
-        jax.jit(lambda lclk: mixsolve(lclk, return_info=True)), lclk
-    )
-    row["cold_ms"] = median_ms(cold, lclk)
-    row["warm_ms"] = median_ms(jax.jit(solve), near, solution.probs)
-    if n_obs * n_supp <= 1_000_000:
-        inner = jax.jit(lambda lclk: solve(lclk, solver="interior_point"))
-        row["interior_point_ms"] = median_ms(inner, lclk)
-    row["gap"] = max(float(solution.gap), 0.0)
-    row["steps"] = int(solution.num_steps)
-    row["ratio_cold"] = row["mixsqpx_ms"] / row["cold_ms"]
-    row["ratio_warm"] = row["mixsqpx_ms"] / row["warm_ms"]
+    row |= {name: statistics.median(times) for name, times in samples.items()}
+    row["largest_gap"] = max(gaps)
+    row["steps"] = statistics.median(steps)
+    for kind in ("cold", "warm"):
+        pairs = zip(samples["mixsqpx_ms"], samples[f"{kind}_ms"], strict=True)
+        row[f"ratio_{kind}"] = statistics.median(a / b for a, b in pairs)
     return row
 
 
@@ -165,7 +179,8 @@ def _format(value: Any) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.benchmark", description=(__doc__ or "").split("\n\n")[0]
+        prog="python -m experiments.benchmark",
+        description=(__doc__ or "").split("\n\n")[0],
     )
     parser.add_argument("--quick", action="store_true", help="the two smallest sizes")
     parser.add_argument("--out", type=Path, help="write the figures to this JSON file")

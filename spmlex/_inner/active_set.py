@@ -195,17 +195,20 @@ def _step(
     has_rest = outside_mass > 0
     rest = jnp.where(has_rest, jnp.maximum(density - inside @ columns, 0.0), 0.0)
 
-    # Column k of the model is B_ik = A_ik / (A x)_i; the last one stands for the rest.
-    inverse = jnp.where(weights > 0, 1.0 / density, 0.0)
-    relative = jnp.concatenate([columns, rest[None]]) * inverse
+    # Column k of the model is sqrt(w_i) A_ik / (A x)_i; the last stands for the rest.
+    root = jnp.sqrt(weights)
+    relative = jnp.concatenate([columns, rest[None]]) * jnp.where(
+        weights > 0, root / density, 0.0
+    )
+    unweight = jnp.where(weights > 0, 1.0 / root, 0.0)
     now = jnp.append(inside, jnp.where(has_rest, 1.0, 0.0))
     cost = jnp.append(jnp.ones(size), outside_mass)
     descent = jnp.append(gradient[working], jnp.sum(outside * gradient)) - cost
-    hessian = (relative * weights) @ relative.T
+    hessian = relative @ relative.T
     target, _ = solve_nonnegative_qp(hessian, hessian @ now + descent, now)
 
     direction = target - now
-    change = direction @ relative
+    change = unweight * (direction @ relative)
     slope = -jnp.sum(descent * direction)
 
     def objective_change(length: Scalar) -> Scalar:
@@ -229,7 +232,7 @@ def _step(
     # Exactly the target after a full step, so that its zeros stay zeros.
     new = jnp.where(length == 1.0, target, now + length * direction)
     new_mass = (outside * new[size]).at[working].set(new[:size])
-    new_density = density * (new @ relative)
+    new_density = density * unweight * (new @ relative)
     after = _evaluate(scaled, weights, new_mass, new_density, atol, state.num_steps + 1)
     # More atoms than places, for several steps: a larger working set must take over.
     overflow = (jnp.sum(new_mass > 0) > size) & (after.num_steps >= 12)
