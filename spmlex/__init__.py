@@ -22,7 +22,7 @@ from spmlex._grid import (  # noqa: E402
 from spmlex._inference import COVARIANCE_KINDS  # noqa: E402
 from spmlex._inner import SOLVERS, MixingSolution, solve_probs  # noqa: E402
 from spmlex._profile import profile, profile_ll  # noqa: E402
-from spmlex._result import Fit, parameter_names  # noqa: E402
+from spmlex._result import Fit, Optima, parameter_names  # noqa: E402
 from spmlex._solution import RESULT_CODES, RESULTS, result_code  # noqa: E402
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "SOLVERS",
     "Fit",
     "MixingSolution",
+    "Optima",
     "fit",
     "parameter_names",
     "profile",

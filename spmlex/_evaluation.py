@@ -106,16 +106,14 @@ def evaluate_groups(
             zero_likelihood=some & there.zero_likelihood,
         )
 
-    scores, each = jax.lax.scan(
-        add_group,
-        jnp.zeros((lclk.shape[0], theta.size)),
-        (jnp.arange(probs0.shape[0]), probs0),
-    )
+    none = jnp.zeros((lclk.shape[0], theta.size))
+    each: Evaluation
+    scores, each = jax.lax.scan(add_group, none, (jnp.arange(probs0.shape[0]), probs0))
     return Evaluation(
         jnp.sum(each.value),
         jnp.sum(each.gradient, axis=0),
         jnp.sum(each.hessian, axis=0),
-        scores,
+        jnp.asarray(scores),
         each.probs,
         each.probs_dot,
         jnp.max(each.gap),

@@ -14,9 +14,18 @@ from spmlex._trust_region import solve_trust_region
 from spmlex._types import Scalar
 
 _DIVERGED = 1e4
+"""A parameter larger than this has run off."""
+
+_LONG_STEP = 1e-3
+"""At a maximum the next step of Newton's method is shorter, relative to theta."""
+
+_ONE_POINT = 0.2821
+"""Width of a kernel that sees one grid point, `1 / (2 sqrt(pi))` grid steps."""
 
 
 class State(NamedTuple):
+    """Where the method is, and how it came there."""
+
     theta: Float[Array, " p"]
     here: Evaluation
     step: Float[Array, " p"]
@@ -134,9 +143,15 @@ def _accept_or_shrink(
     )
 
 
-def judge(state: State, here: Evaluation, tol: float):
-    """Turn the last state into a result code."""
-    scale = state.scale
+def judge(state: State, resolution: Scalar, tol: float):
+    """Turn the last state into a result code.
+
+    Args:
+        state: Where the method ended.
+        resolution: Width of the kernels there, in grid steps.
+        tol: As in `climb`.
+    """
+    here, scale = state.here, state.scale
     values = jnp.linalg.eigvalsh(here.hessian / (scale[:, None] * scale))
     uncertified = (here.gap > CERTIFICATE_TOL) | (here.residual > CERTIFICATE_TOL)
     result = RESULTS.where(
@@ -146,6 +161,9 @@ def judge(state: State, here: Evaluation, tol: float):
     result = RESULTS.where(state.stalled & ~flat, RESULTS.stalled, result)
     result = RESULTS.where(state.stalled & flat, RESULTS.successful, result)
     succeeded = result == RESULTS.successful
+    # Flat only because the curvature vanished: the next step is still a long one.
+    long = jnp.max(jnp.abs(state.step) / (1.0 + jnp.abs(state.theta))) > _LONG_STEP
+    result = RESULTS.where(succeeded & long, RESULTS.parameter_diverging, result)
     result = RESULTS.where(
         succeeded & (values[0] < 1e-10), RESULTS.singular_hessian, result
     )
@@ -154,4 +172,7 @@ def judge(state: State, here: Evaluation, tol: float):
     result = RESULTS.where(far, RESULTS.parameter_diverging, result)
     finite = jnp.isfinite(here.value) & jnp.all(jnp.isfinite(here.gradient))
     result = RESULTS.where(finite, result, RESULTS.non_finite)
-    return RESULTS.where(here.zero_likelihood, RESULTS.zero_likelihood, result)
+    result = RESULTS.where(here.zero_likelihood, RESULTS.zero_likelihood, result)
+    # Only the end of a failed search: a maximum may be that narrow, and is flagged.
+    collapsed = ~succeeded & (resolution < _ONE_POINT)
+    return RESULTS.where(collapsed, RESULTS.variance_collapsed, result)

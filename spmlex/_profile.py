@@ -12,6 +12,9 @@ and `vmap`, whatever solver found the mixing probabilities:
 They hold where the face does not change in a neighbourhood of theta. At the isolated
 points where an atom appears or disappears the value is still once differentiable; its
 second derivative jumps, and the one of the face found is returned.
+
+Inside `jax.lax.scan` or `jax.lax.map` JAX (0.9) drops custom rules when it splits the
+loop for second derivatives: compute `lclk` inside the loop, or use `jax.vmap`.
 """
 
 import jax
@@ -211,14 +214,26 @@ def profile_ll(
     weights = normalise_weights(weights, lclk.shape[0])
     size = count_groups(groups, n_groups, lclk.shape[0])
 
-    def one_group(group):
-        own = jnp.where(groups == group, weights, 0.0)
-        share = jnp.sum(own)
-        value, probs = profile(lclk, own, solver=solver)
-        return share * value, probs
+    own = jnp.where(groups == jnp.arange(size)[:, None], weights, 0.0)
+    shares = jnp.sum(own, axis=1)
+    own = own / shares[:, None]
+    # Only the solver is mapped one by one. JAX drops custom derivative rules where it
+    # splits a loop for differentiation, and second derivatives would be wrong.
+    solved = jax.lax.map(
+        lambda weights: (
+            solve_probs(
+                jax.lax.stop_gradient(lclk), weights=weights, solver=solver, throw=False
+            ).probs
+        ),
+        jax.lax.stop_gradient(own),
+    )
 
-    values, probs = jax.lax.map(one_group, jnp.arange(size))
-    return jnp.sum(values), probs.T
+    def one_group(weights, probs):
+        probs = optimal_probs(lclk, weights, probs)
+        return profile_value(lclk, weights, probs), probs
+
+    values, probs = jax.vmap(one_group)(own, solved)
+    return shares @ values, probs.T
 
 
 def conditional_likelihoods(model: Model, data: Data, supp: Support) -> LogCondLik:

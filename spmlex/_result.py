@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._inference import covariance_matrix
 from spmlex._solution import RESULTS
-from spmlex._types import Model, Probs, Scalar, Support, Weights
+from spmlex._types import Model, Scalar, Support, Weights
 
 MIN_RESOLUTION = 0.6
 """Kernel widths below this many grid steps: F follows single observations."""
@@ -19,12 +19,47 @@ MAX_GRID_SHARE = 0.6
 """A larger share of the grid with mass is the other mark of a degenerate maximum."""
 
 
+class Optima(eqx.Module):
+    """Where each start led; `model0` is the first.
+
+    Attributes:
+        theta: Where the search from each start ended.
+        log_likelihood: There, nats.
+        num_atoms: Support points with mass there, all groups together.
+        flagged: Whether it looks like a degenerate maximum.
+        code: Integer of the result code, as in `RESULT_CODES`.
+        num_steps: Evaluations of the profile likelihood.
+        optimum: Number of the local optimum: that of the first start that reached it;
+            -1 where the search was not successful.
+        chosen: The start whose end is the fit.
+    """
+
+    theta: Float[Array, "n_starts p"]
+    log_likelihood: Float[Array, " n_starts"]
+    num_atoms: Int[Array, " n_starts"]
+    flagged: Bool[Array, " n_starts"]
+    code: Int[Array, " n_starts"]
+    num_steps: Int[Array, " n_starts"]
+    optimum: Int[Array, " n_starts"]
+    chosen: Int[Array, ""]
+
+    @property
+    def criterion(self) -> Float[Array, " n_starts"]:
+        """Log-likelihood minus support points with mass, the larger the better."""
+        return self.log_likelihood - self.num_atoms
+
+    @property
+    def num_optima(self) -> Int[Array, ""]:
+        """How many distinct local optima the starts led to."""
+        return jnp.sum(self.optimum == jnp.arange(self.optimum.size))
+
+
 class Fit(eqx.Module):
     """An estimate of theta and F, with the evidence that it is one.
 
     Attributes:
         model: The model at the estimate.
-        probs: Mixing probabilities on `supp`.
+        probs: Mixing probabilities on `supp`; a column for each group where there are.
         supp: The support grid.
         theta: The free parameters as one vector, in the order of `parameter_names`.
         log_likelihood: Of the sample, nats (observations times the weighted mean).
@@ -38,15 +73,16 @@ class Fit(eqx.Module):
         num_steps: Evaluations of the profile likelihood.
         inner_steps: Steps of the inner solver, all evaluations together.
         fallbacks: Evaluations in which the inner solver needed its safety net.
-        num_atoms: Support points with mass.
+        num_atoms: Support points with mass, all groups together.
         resolution: Median width of `v -> G(w_i, v)` in grid steps; infinite where the
             support is free.
         result: Result code.
         free: Which leaves of the model are theta.
+        optima: Where each start led; `None` where there was one.
     """
 
     model: Model
-    probs: Probs
+    probs: Float[Array, " n_supp *n_groups"]
     supp: Support
     theta: Float[Array, " p"]
     log_likelihood: Scalar
@@ -63,6 +99,7 @@ class Fit(eqx.Module):
     resolution: Scalar
     result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
     free: tuple[bool, ...] = eqx.field(static=True)
+    optima: Optima | None = None
 
     @property
     def gradient_norm(self) -> Scalar:
@@ -76,10 +113,7 @@ class Fit(eqx.Module):
         With noise scales free and a fine grid, F can reproduce single observations:
         the kernels become narrower than the grid, or most of the grid carries mass.
         """
-        n_supp = self.probs.shape[0]
-        has_grid = jnp.isfinite(self.resolution)
-        crowded = self.num_atoms > max(MAX_GRID_SHARE * n_supp, 8)
-        return (self.resolution < MIN_RESOLUTION) | (has_grid & crowded)
+        return is_degenerate(self.probs, self.resolution)
 
     def covariance(self, kind: str = "sandwich") -> Float[Array, "p p"]:
         """Return a covariance matrix of theta: "observed", "opg" or "sandwich".
@@ -120,6 +154,15 @@ class Fit(eqx.Module):
         from spmlex._summary import format_fit
 
         return format_fit(self, level, kind)
+
+
+def is_degenerate(
+    probs: Float[Array, " n_supp *n_groups"], resolution: Scalar
+) -> Bool[Array, ""]:
+    """Tell whether F reproduces single observations; see `Fit.flagged`."""
+    largest = jnp.max(jnp.sum(probs > 0, axis=0))
+    crowded = largest > max(MAX_GRID_SHARE * probs.shape[0], 8)
+    return (resolution < MIN_RESOLUTION) | (jnp.isfinite(resolution) & crowded)
 
 
 def split_model(model: Model, free: tuple[bool, ...]) -> tuple[Model, Model]:

@@ -42,6 +42,11 @@ class RESULTS(eqx.Enumeration):
         "maxima on the grid are probably closer than a step; try a finer grid or "
         "another start."
     )
+    variance_collapsed = (
+        "A noise scale runs to zero while the likelihood still rises: every "
+        "observation sees a single support point. An outcome is reproduced exactly by "
+        "points of the grid. Hold its scale fixed, or move the grid off its values."
+    )
 
 
 RESULT_CODES: tuple[tuple[int, str, str], ...] = tuple(
@@ -56,6 +61,7 @@ RESULT_CODES: tuple[tuple[int, str, str], ...] = tuple(
             "singular_hessian",
             "parameter_diverging",
             "stalled",
+            "variance_collapsed",
         )
     )
 )

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy import stats
 
-from spmlex._solution import RESULTS
+from spmlex._solution import RESULT_CODES, RESULTS
 
 
 def format_fit(fit, level: float | int, kind: str) -> str:
@@ -23,7 +23,7 @@ def format_fit(fit, level: float | int, kind: str) -> str:
     width = max(10, *(len(name) for name in names))
     rule = "-" * (width + 60)
     n_obs, n_supp = fit.scores.shape[0], fit.probs.shape[0]
-    support = f"grid of {n_supp} points, {int(fit.num_atoms)} with mass"
+    support = f"grid of {n_supp} points, {_count_atoms(fit)} with mass"
     if np.isinf(fit.resolution):
         support = f"free support, {int(fit.num_atoms)} atoms"
     percent = f"{100 * level:g}%"
@@ -48,8 +48,52 @@ def format_fit(fit, level: float | int, kind: str) -> str:
         f"{support}; gap {max(float(fit.gap), 0.0):.1e} nats per observation",
         f"{int(fit.num_steps)} steps, gradient {float(fit.gradient_norm):.1e}",
     ]
+    if fit.optima is not None:
+        lines += _list_optima(fit.optima)
     lines += [f"Warning: {text}" for text in _warnings(fit)]
     return "\n".join(lines)
+
+
+def describe_degeneracy(fit) -> str:
+    """Return what a person should know about a flagged fit."""
+    return (
+        "this looks like a degenerate maximum: the kernels are "
+        f"{float(fit.resolution):.2f} grid steps wide and {_count_atoms(fit)} of "
+        f"{fit.probs.shape[0]} support points carry mass. Do not trust the "
+        "intervals; start at a consistent estimate or use a coarser grid."
+    )
+
+
+def _count_atoms(fit) -> str:
+    counts = np.sum(np.asarray(fit.probs) > 0, axis=0)
+    if counts.ndim == 0:
+        return str(counts)
+    each = ", ".join(map(str, counts[:10])) + (", ..." if counts.size > 10 else "")
+    return f"{each} (by group)"
+
+
+def _list_optima(optima) -> list[str]:
+    """Return a line for each distinct local optimum, best first, and the failures."""
+    number = np.asarray(optima.optimum)
+    chosen = number[int(optima.chosen)]
+    plural = "optimum" if int(optima.num_optima) == 1 else "optima"
+    lines = [
+        f"{number.size} starts, {int(optima.num_optima)} local {plural} "
+        "(log-likelihood, points with mass, starts that led there):"
+    ]
+    criterion = np.asarray(optima.criterion)
+    for i in sorted(set(number[number >= 0]), key=lambda i: -criterion[i]):
+        marks = ["chosen"] * bool(i == chosen)
+        marks += ["degenerate"] * bool(optima.flagged[i])
+        lines.append(
+            f"  {float(optima.log_likelihood[i]):14.4f} {int(optima.num_atoms[i]):5d} "
+            f"{int(np.sum(number == i)):5d}  {', '.join(marks)}".rstrip()
+        )
+    failed = np.asarray(optima.code)[number < 0]
+    for code, name, _ in RESULT_CODES:
+        if np.any(failed == code):
+            lines.append(f"  {int(np.sum(failed == code))} ended as {name}")
+    return lines
 
 
 def _warnings(fit) -> list[str]:
@@ -57,16 +101,13 @@ def _warnings(fit) -> list[str]:
     if fit.result != RESULTS.successful:
         found.append(RESULTS[fit.result])
     if bool(fit.flagged):
-        found.append(
-            "this looks like a degenerate maximum: the kernels are "
-            f"{float(fit.resolution):.2f} grid steps wide and {int(fit.num_atoms)} of "
-            f"{fit.probs.shape[0]} support points carry mass. Do not trust the "
-            "intervals; start at a consistent estimate or use a coarser grid."
-        )
-    edge = float(fit.probs[0] + fit.probs[-1])
+        found.append(describe_degeneracy(fit))
+    edge = float(jnp.max(fit.probs[0] + fit.probs[-1]))
     has_grid = np.isfinite(fit.resolution) and jnp.ndim(fit.supp) == 1
+    of_group = " of a group" if fit.probs.ndim == 2 else ""
     if has_grid and edge > 1e-3:
         found.append(
-            f"{100 * edge:.1f}% of the mass sits on the ends of the grid; widen it."
+            f"{100 * edge:.1f}% of the mass{of_group} sits on the ends of the grid; "
+            "widen it."
         )
     return found

@@ -1,5 +1,6 @@
 """Fitting theta: the published example, an independent optimiser, result codes."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jaxopt
@@ -7,7 +8,14 @@ import numpy as np
 import pytest
 from problems import LinearFactor, approx, flat, linear_factor, published_example
 
-from spmlex import RESULTS, fit, parameter_names, profile_ll
+from spmlex import (
+    RESULT_CODES,
+    RESULTS,
+    fit,
+    parameter_names,
+    profile_ll,
+    result_code,
+)
 from spmlex._trust_region import solve_trust_region
 
 LOADINGS = [1.5166264, 0.29513692]
@@ -182,6 +190,75 @@ def test_too_few_steps_are_named(small):
     _, model, data, supp = small
     with pytest.raises(RuntimeError, match="ran out of steps"):
         fit(model, data, supp, max_steps=1)
+
+
+class Slope(eqx.Module):
+    """Binary outcomes with one slope and a random intercept."""
+
+    slope: jax.Array
+
+    def lclk(self, data, supp):
+        index = self.slope * data["x"][:, None] + supp
+        return jax.nn.log_sigmoid(data["sign"][:, None] * index)
+
+
+class Sum(eqx.Module):
+    """A regression in which only the sum of the parameters matters."""
+
+    first: jax.Array
+    second: jax.Array
+
+    def lclk(self, data, supp):
+        fitted = (self.first + self.second) * data["x"][:, None] + supp
+        return -0.5 * (data["y"][:, None] - fitted) ** 2
+
+
+def test_a_parameter_running_off_is_named():
+    x = np.random.default_rng(0).normal(size=200)
+    separated = {"x": jnp.asarray(x), "sign": jnp.asarray(np.sign(x))}
+    estimate = fit(
+        Slope(jnp.array(0.5)), separated, jnp.linspace(-3.0, 3.0, 21), throw=False
+    )
+    assert estimate.result == RESULTS.parameter_diverging
+
+
+def test_a_parameter_that_is_not_identified_is_named():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=200)
+    y = 1.5 * x + rng.normal(size=200) + rng.choice([-2.0, 2.0], 200)
+    estimate = fit(
+        Sum(jnp.array(0.5), jnp.array(0.1)),
+        {"x": jnp.asarray(x), "y": jnp.asarray(y)},
+        jnp.linspace(-4.0, 4.0, 21),
+        throw=False,
+    )
+    assert estimate.result == RESULTS.singular_hessian
+    assert estimate.gradient_norm <= 1e-6
+    assert jnp.all(jnp.isnan(estimate.covariance("observed")))
+
+
+def test_a_variance_running_to_zero_is_named(small):
+    _, model, data, _ = small
+    latent = np.random.default_rng(0).choice([-3.0, 0.0, 5.0], 200)
+    exact = {"outcomes": data["outcomes"].at[:, 0].set(latent)}
+    estimate = fit(model, exact, jnp.linspace(-6.0, 6.0, 25), throw=False)
+    assert estimate.result == RESULTS.variance_collapsed
+    assert estimate.model.log_std_e[0] < -20
+
+
+def test_stored_result_codes_keep_their_integers():
+    names = [name for _, name, _ in RESULT_CODES]
+    assert [code for code, _, _ in RESULT_CODES] == list(range(9))
+    assert names[0] == "successful"
+    assert names[5:] == [
+        "singular_hessian",
+        "parameter_diverging",
+        "stalled",
+        "variance_collapsed",
+    ]
+    for code, name, sentence in RESULT_CODES:
+        assert result_code(getattr(RESULTS, name)) == code
+        assert RESULTS[getattr(RESULTS, name)] == sentence
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_groups_are_separate_problems():
         assert probs[:, g] == approx(parts[g][1], abs=1e-8)
 
 
-def test_groups_have_derivatives():
+def test_groups_have_derivatives_to_second_order():
     model, data, supp = linear_factor()
     groups = jnp.arange(200) % 2
     theta, build = flat(model)
@@ -225,8 +225,11 @@ def test_groups_have_derivatives():
     def value(theta):
         return profile_ll(build(theta), data, supp, groups=groups)[0]
 
-    value = jax.jit(value)
-    assert jax.grad(value)(theta) == approx(central_differences(value, theta), abs=1e-8)
+    value, gradient = jax.jit(value), jax.jit(jax.grad(value))
+    assert gradient(theta) == approx(central_differences(value, theta), abs=1e-8)
+    assert jax.jit(jax.hessian(value))(theta) == approx(
+        central_differences(gradient, theta), abs=2e-6
+    )
 
 
 @pytest.mark.parametrize(

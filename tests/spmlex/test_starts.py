@@ -1,0 +1,147 @@
+"""Several starts, local optima, and degenerate maxima that are never silent."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problems import LinearFactor, approx, linear_factor
+
+from spmlex import RESULT_CODES, RESULTS, fit
+from spmlex._starts import choose_start, number_optima
+
+CODES = {name: code for code, name, _ in RESULT_CODES}
+
+
+def normal_sample(seed, n_obs=500, n_supp=50):
+    """Return a start at the truth, data and a grid; F normal, degenerate maxima."""
+    rng = np.random.default_rng(seed)
+    latent = 2.0 * rng.normal(size=n_obs)
+    noise = rng.normal(size=(n_obs, 3)) * np.exp([0.0, 0.2, -0.3])
+    outcomes = latent[:, None] * np.array([1.0, 1.5, 0.3]) + noise
+    model = LinearFactor(
+        coef=jnp.array([1.5, 0.3]), log_std_e=jnp.array([0.0, 0.2, -0.3])
+    )
+    supp = jnp.linspace(-6.0, 6.0, n_supp)
+    return model, {"outcomes": jnp.asarray(outcomes)}, supp
+
+
+def report(estimate):
+    assert estimate.optima is not None
+    return estimate.optima
+
+
+@pytest.fixture(scope="module")
+def searched():
+    model, data, supp = linear_factor()
+    starts = [
+        LinearFactor(coef=model.coef * 0.7, log_std_e=model.log_std_e + 0.3),
+        LinearFactor(coef=model.coef, log_std_e=model.log_std_e * jnp.nan),
+        LinearFactor(coef=model.coef * 1.1, log_std_e=model.log_std_e),
+    ]
+    return fit(model, data, supp, starts=starts), model, data, supp, starts
+
+
+def test_starts_that_agree_are_one_optimum(searched):
+    estimate, model, data, supp, _ = searched
+    alone = fit(model, data, supp)
+    assert estimate.theta == approx(alone.theta, 1e-8)
+    assert report(estimate).theta[0] == approx(alone.theta, 1e-8)
+    assert report(estimate).num_optima == 1
+    assert alone.optima is None
+    assert estimate.standard_errors().coef == approx(alone.standard_errors().coef, 1e-7)
+
+
+def test_a_failed_start_is_reported(searched):
+    estimate = searched[0]
+    assert estimate.result == RESULTS.successful
+    assert report(estimate).code.tolist() == [0, 0, CODES["non_finite"], 0]
+    assert report(estimate).optimum.tolist() == [0, 0, -1, 0]
+    text = estimate.summary()
+    assert "4 starts, 1 local optimum" in text
+    assert "1 ended as non_finite" in text
+
+
+def test_starts_can_be_one_stacked_model(searched):
+    estimate, model, data, supp, starts = searched
+    stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
+    again = fit(model, data, supp, starts=stack)
+    assert jnp.array_equal(report(again).theta, report(estimate).theta, equal_nan=True)
+
+
+def test_fixed_leaves_come_from_the_first_model(searched):
+    _, model, data, supp, starts = searched
+    held = fit(
+        model, data, supp, starts=starts[:1], fixed=lambda m: m.coef, throw=False
+    )
+    assert jnp.array_equal(held.model.coef, model.coef)
+    assert report(held).theta.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("starts", "message"),
+    [
+        ([LinearFactor(coef=jnp.ones(3), log_std_e=jnp.zeros(4))], r"starts\[0\]"),
+        (LinearFactor(coef=jnp.ones(2), log_std_e=jnp.zeros(3)), "a leading axis"),
+        (
+            LinearFactor(coef=jnp.ones((4, 2)), log_std_e=jnp.zeros((5, 3))),
+            "a leading axis",
+        ),
+    ],
+)
+def test_wrong_starts_are_refused(searched, starts, message):
+    _, model, data, supp, _ = searched
+    with pytest.raises(ValueError, match=message):
+        fit(model, data, supp, starts=starts)
+
+
+def test_the_interior_maximum_is_chosen_over_a_higher_degenerate_one():
+    model, data, supp = normal_sample(5000)
+    narrow = LinearFactor(coef=model.coef, log_std_e=model.log_std_e.at[1].set(-2.0))
+    both = fit(narrow, data, supp, starts=[model])
+    degenerate, interior = report(both).log_likelihood
+    assert degenerate > interior + 5.0
+    assert report(both).flagged.tolist() == [True, False]
+    assert report(both).code.tolist() == [0, 0]
+    assert report(both).num_optima == 2
+    assert both.log_likelihood == interior
+    assert not both.flagged
+    text = both.summary()
+    assert "2 starts, 2 local optima" in text
+    assert f"{float(degenerate):.4f}" in text
+    assert "degenerate" in text
+    with pytest.warns(RuntimeWarning, match="degenerate maximum"):
+        alone = fit(narrow, data, supp)
+    assert alone.log_likelihood == approx(degenerate, 1e-6)
+    assert "Warning: this looks like a degenerate maximum" in alone.summary()
+
+
+def test_choice_prefers_success_then_interior_then_criterion():
+    value = jnp.array([-90.0, -100.0, -101.0, jnp.nan])
+    atoms = jnp.array([40, 9, 5, 3])
+    fine = jnp.zeros(4, int).at[3].set(4)
+    none = jnp.zeros(4, bool)
+    assert choose_start(value, atoms, none, fine) == 2
+    assert choose_start(value, atoms, none.at[2].set(True), fine) == 1
+    assert choose_start(value, atoms, none, fine.at[2].set(1)) == 1
+    assert choose_start(value, atoms, none, jnp.full(4, 4)) == 2
+    assert choose_start(jnp.full(4, jnp.nan), atoms, none, jnp.full(4, 4)) == 0
+
+
+def test_optima_are_numbered_by_their_first_start():
+    theta = jnp.array([[1.0], [2.0], [1.0 + 1e-6], [2.0]])
+    code = jnp.array([0, 0, 0, 7])
+    numbers = number_optima(theta, jnp.ones((4, 1)), code)
+    assert numbers.tolist() == [0, 1, 0, -1]
+
+
+def test_starts_work_under_jit_and_vmap(searched):
+    estimate, model, data, supp, starts = searched
+    run = jax.jit(
+        jax.vmap(
+            lambda y: fit(model, {"outcomes": y}, supp, starts=starts[:1], throw=False)
+        )
+    )
+    batch = jnp.stack([data["outcomes"], data["outcomes"][::-1]])
+    together = run(batch)
+    assert together.theta == approx(jnp.stack([estimate.theta] * 2), 1e-7)
+    assert report(together).optimum.tolist() == [[0, 0], [0, 0]]
