@@ -9,8 +9,10 @@ from jaxtyping import Array, Float
 
 from experiments.config import instantiate
 from experiments.dgp import Data, Model
+from experiments.engine import Engine
 from experiments.errors import InputError
-from experiments.study import Cell, Design, Engine
+from experiments.schema import has_target
+from experiments.study import Cell, Design, Target
 
 # An observation's density, averaged over its outcomes, below the smallest float64.
 _LOG_UNDERFLOW = -745.0
@@ -38,6 +40,8 @@ def build_design(config: dict[str, Any]) -> Design:
     names = ("seed", "streams", "n_replications", "block_size", "batch_size")
     return Design(
         **{name: config[name] for name in names},
+        target=Target(**config["target"]) if has_target(config) else None,
+        max_failure_share=config["max_failure_share"],
         sample_size=config["sample_size"],
         n_supp=config["n_supp"],
         processes=parts["dgp"],

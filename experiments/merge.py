@@ -13,12 +13,14 @@ import xarray as xr
 import yaml
 
 import spmlex
-from experiments import provenance, store
+from experiments import provenance
 from experiments.errors import StoreError
 from experiments.estimators import RAISED
+from experiments.precision import Tracker
 from experiments.store import Store
 from experiments.study import Cell, Design
 from experiments.truth import describe_mixing
+from experiments.writing import netcdf_errors, replacing
 
 NOT_RUN = -1
 AXES = ("estimator", "grid", "sample_size", "n_supp", "replication")
@@ -63,13 +65,16 @@ LONG_NAMES = {
 }
 
 
-def merge(design: Design, files: Store, config: dict[str, Any]) -> Path:
+def merge(
+    design: Design, files: Store, config: dict[str, Any], tracker: Tracker
+) -> Path:
     """Write every block of a design to one file.
 
     Args:
         design: The study; cells or replications without a block are "not run".
         files: The study's folder.
         config: The resolved configuration.
+        tracker: How many replications each cell gets.
 
     Returns:
         The path written.
@@ -79,10 +84,9 @@ def merge(design: Design, files: Store, config: dict[str, Any]) -> Path:
     """
     codes: set[str] = set()
     groups = {
-        f"/{dgp}": _merge_process(dgp, design, files, config["level"], codes)
+        f"/{dgp}": _merge_process(dgp, tracker, files, config["level"], codes)
         for dgp in design.processes
     }
-    complete = all((group["code"] != NOT_RUN).all() for group in groups.values())
     tree = xr.DataTree.from_dict(groups)
     code = provenance.describe_code()
     tree.attrs = {
@@ -96,19 +100,26 @@ def merge(design: Design, files: Store, config: dict[str, Any]) -> Path:
         "seed": design.seed,
         "streams": design.streams,
         "created": provenance.read_clock(),
-        "complete": int(complete),
+        "complete": int(tracker.is_complete()),
         "config": yaml.safe_dump(config, sort_keys=False),
     }
     path = files.folder / "replications.nc"
     compressed = {name: {"zlib": True, "complevel": 1} for name in ("probs", "supp")}
-    with store.replacing(path) as temporary, store.netcdf_errors(temporary):
+    with replacing(path) as temporary, netcdf_errors(temporary):
         tree.to_netcdf(temporary, encoding=dict.fromkeys(groups, compressed))
     return path
 
 
 def _merge_process(
-    dgp: str, design: Design, files: Store, level: float, codes: set[str]
+    dgp: str, tracker: Tracker, files: Store, level: float, codes: set[str]
 ) -> xr.Dataset:
+    design = tracker.design
+    # With a target, replications beyond a cell's end would depend on the order of work.
+    counts = {
+        cell: record.count()
+        for cell, record in tracker.records.items()
+        if cell.dgp == dgp
+    }
     parameters, truth = design.truth(dgp)
     kinds = list(dict.fromkeys(k for e in design.estimators.values() for k in e.kinds))
     coords = {
@@ -116,7 +127,7 @@ def _merge_process(
         "grid": list(design.grids),
         "sample_size": design.sample_size,
         "n_supp": design.n_supp,
-        "replication": np.arange(design.n_replications),
+        "replication": np.arange(max(counts.values())),
         "parameter": parameters,
         "kind": kinds,
         "point": np.arange(max(design.n_supp)),
@@ -128,9 +139,7 @@ def _merge_process(
         arrays[name] = np.full(shape, np.nan if dtype == "f8" else NOT_RUN, dtype)
     hashes = np.zeros((sizes["sample_size"], sizes["replication"]), np.int64)
 
-    for cell in design.cells():
-        if cell.dgp != dgp:
-            continue
+    for cell, n_replications in counts.items():
         at = (
             coords["estimator"].index(cell.estimator),
             coords["grid"].index(cell.grid),
@@ -140,9 +149,11 @@ def _merge_process(
         own = [kinds.index(kind) for kind in design.estimators[cell.estimator].kinds]
         for path in files.find(cell):
             values, attrs = files.read(path, cell)
-            codes.add(attrs["git_commit"] + "+changes" * attrs["git_dirty"])
             first = attrs["first"]
-            count = max(0, min(len(values["code"]), design.n_replications - first))
+            count = max(0, min(len(values["code"]), n_replications - first))
+            if not count:
+                continue
+            codes.add(attrs["git_commit"] + "+changes" * attrs["git_dirty"])
             rows = slice(first, first + count)
             _put(arrays, at, rows, own, {k: v[:count] for k, v in values.items()})
             arrays["seconds"][(*at, rows)] = attrs["seconds"] / len(values["code"])
@@ -214,7 +225,7 @@ def _put_hashes(target: np.ndarray, hashes: np.ndarray, cell: Cell) -> None:
             "another version of JAX or of the model. Delete its folder in blocks/ and "
             "run the same command again."
         )
-    target[...] = hashes
+    target[...] = np.where(hashes != 0, hashes, target)
 
 
 def _describe_codes() -> dict[str, Any]:

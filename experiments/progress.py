@@ -1,71 +1,32 @@
 """What a running study shows: a bar on a terminal, plain lines elsewhere."""
 
-import collections
-import dataclasses
 import time
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from experiments.study import Block, Cell, Design, Result
+from experiments.precision import MIN_REPLICATIONS, Record, Tracker
+from experiments.study import Block, Cell, Design
 
 SECONDS_BETWEEN_LINES = 10.0
-
-
-@dataclasses.dataclass
-class Tally:
-    """Counts of one cell.
-
-    Attributes:
-        attempted: Replications done.
-        failed: Those with a code other than 0.
-        covered: By parameter, intervals of the default kind that hold the truth.
-    """
-
-    attempted: int = 0
-    failed: int = 0
-    covered: np.ndarray | float = 0.0
-
-    def add(self, arrays: dict[str, np.ndarray], truth: np.ndarray, kind: int) -> None:
-        """Count the replications of a block."""
-        used = arrays["code"] == 0
-        self.attempted += used.size
-        self.failed += int((~used).sum())
-        if used.any():
-            lower, upper = arrays["lower"][used, kind], arrays["upper"][used, kind]
-            self.covered += ((lower <= truth) & (truth <= upper)).sum(axis=0)
-
-    def coverage_mcse(self) -> float:
-        """Return the largest Monte Carlo standard error of coverage so far.
-
-        Agresti and Coull's (1998) shrunken share keeps it above zero where every
-        interval has covered so far.
-        """
-        used = self.attempted - self.failed
-        if not used:
-            return np.inf
-        share = (np.asarray(self.covered) + 2) / (used + 4)
-        return float(np.sqrt(share * (1 - share) / (used + 4)).max())
+SECONDS_BETWEEN_UPDATES = 0.2  # of the bar: looking at every cell takes a while
 
 
 class Display:
     """Shows how far a study is; a context manager.
 
     Args:
-        design: The study.
-        blocks: The blocks that will be run.
+        tracker: What is done.
         console: Where to print.
     """
 
-    def __init__(self, design: Design, blocks: list[Block], console: Console):
-        self._design = design
+    def __init__(self, tracker: Tracker, console: Console):
+        self._tracker = tracker
         self._console = console
-        self._tallies: dict[Cell, Tally] = collections.defaultdict(Tally)
-        self._cost = sum(map(_cost, blocks))
-        self._n_blocks = len(blocks)
-        self._done_cost, self._n_done = 0, 0
-        self._start = self._last_line = time.monotonic()
+        self._n_blocks, self._n_done, self._done_cost = 0, 0, 0
+        self._cells: set[Cell] = set()
+        self._queued: dict[Block, int] = {}
+        self._start = self._last_update = time.monotonic()
         self._bar = Progress(
             BarColumn(bar_width=24),
             TextColumn("{task.description}"),
@@ -73,7 +34,7 @@ class Display:
             disable=not console.is_terminal,
             transient=True,
         )
-        self._task = self._bar.add_task("compiling ...", total=self._cost or 1)
+        self._task = self._bar.add_task("compiling ...", total=1)
 
     def __enter__(self) -> "Display":
         """Start the bar."""
@@ -84,21 +45,32 @@ class Display:
         """Stop the bar."""
         self._bar.stop()
 
-    def add(self, block: Block, result: Result) -> None:
+    def expect(self, blocks: list[Block]) -> None:
+        """Note the blocks that are run next; those before are done or of no use."""
+        target = self._tracker.design.target
+        if target is not None and self._n_done:
+            self.print(self.describe_cells())
+        self._queued = {block: _cost(block.cell, len(block)) for block in blocks}
+        self._n_blocks = self._n_done + len(blocks)
+        self._cells.update(block.cell for block in blocks)
+
+    def add(self, block: Block) -> None:
         """Count a block and show where the study stands."""
-        cell = block.cell
-        estimator = self._design.estimators[cell.estimator]
-        _, truth = self._design.truth(cell.dgp)
-        kind = estimator.kinds.index(estimator.default_kind)
-        self._tallies[cell].add(result.arrays, truth, kind)
-        self._done_cost += _cost(block)
+        self._done_cost += self._queued.pop(block)
         self._n_done += 1
-        text = self.describe()
-        self._bar.update(self._task, completed=self._done_cost, description=text)
         now = time.monotonic()
-        if self._bar.disable and now - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            self._console.print(text)
+        if self._bar.disable:
+            if now - self._last_update >= SECONDS_BETWEEN_LINES:
+                self._last_update = now
+                self._console.print(self.describe())
+        elif now - self._last_update >= SECONDS_BETWEEN_UPDATES:
+            self._last_update = now
+            self._bar.update(
+                self._task,
+                completed=self._done_cost,
+                total=self._done_cost + self._left_cost(),
+                description=self.describe(),
+            )
 
     def print(self, text: str) -> None:
         """Print a line beside the bar."""
@@ -106,18 +78,59 @@ class Display:
 
     def describe(self) -> str:
         """Say in a line how far the study is."""
+        records = self._tracker.records
         elapsed = time.monotonic() - self._start
-        left = elapsed * (self._cost / self._done_cost - 1) if self._done_cost else 0.0
-        tallies = self._tallies.values()
-        failed = sum(tally.failed for tally in tallies)
-        attempted = sum(tally.attempted for tally in tallies)
-        mcse = max((tally.coverage_mcse() for tally in tallies), default=np.inf)
+        left = elapsed * self._left_cost() / self._done_cost if self._done_cost else 0.0
+        failed = sum(record.failed for record in records.values())
+        attempted = sum(record.attempted for record in records.values())
+        ended = sum(_is_ended(record) for record in records.values())
+        mcse = [r.precision()[0] for r in records.values() if r.attempted > r.failed]
         parts = [f"{self._n_done}/{self._n_blocks} blocks"]
+        parts.append(f"{ended}/{len(records)} cells")
         parts.append(f"{failed} of {attempted} replications failed")
-        if np.isfinite(mcse):
-            parts.append(f"coverage MCSE <= {mcse:.3f}")
+        if mcse:
+            parts.append(f"coverage MCSE <= {max(mcse):.3f}")
         parts.append(f"{format_seconds(left)} left")
         return ", ".join(parts)
+
+    def describe_cells(self) -> str:
+        """Say, a line for each cell that goes on, how far from its target it is."""
+        lines = ["Cells that are not precise enough yet:"]
+        for cell, record in self._tracker.records.items():
+            if not _is_ended(record):
+                coverage, rmse = record.precision()
+                lines.append(
+                    f"  {cell.name}: {record.attempted} of about {record.predict()} "
+                    f"replications, coverage MCSE {coverage:.4f}, RMSE MCSE {rmse:.1%}"
+                )
+        return "\n".join(lines)
+
+    def _left_cost(self) -> int:
+        """Return the cost of the blocks in the queue and of those foreseen."""
+        left = 0
+        for block, cost in self._queued.items():
+            left += cost if self._tracker.needs(block) else 0
+        if self._tracker.design.target is not None:
+            for cell in self._cells:
+                record = self._tracker.records[cell]
+                left += _cost(cell, max(0, record.predict() - record.next()))
+        return left
+
+
+def describe_target(design: Design) -> str:
+    """Say how many replications a cell gets, or how precise it has to be."""
+    target = design.target
+    if target is None:
+        return f"{design.n_replications} replications"
+    aims = []
+    if target.coverage_mcse is not None:
+        aims.append(f"coverage MCSE <= {target.coverage_mcse:g}")
+    if target.rmse_rel_mcse is not None:
+        aims.append(f"RMSE MCSE <= {target.rmse_rel_mcse:.3g} of the RMSE")
+    fewest = max(MIN_REPLICATIONS, design.n_replications)
+    return f"{fewest} to {target.max_replications} replications, until " + " and ".join(
+        aims
+    )
 
 
 def format_seconds(seconds: float) -> str:
@@ -130,5 +143,10 @@ def format_seconds(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _cost(block: Block) -> int:
-    return len(block) * block.cell.sample_size * block.cell.n_supp
+def _is_ended(record: Record) -> bool:
+    final = record.final()
+    return final is not None and record.attempted >= final
+
+
+def _cost(cell: Cell, replications: int) -> int:
+    return replications * cell.sample_size * cell.n_supp

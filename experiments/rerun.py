@@ -8,11 +8,12 @@ import jax
 import numpy as np
 from rich.table import Table
 
-from experiments import store
+from experiments.engine import Engine
 from experiments.errors import InputError
 from experiments.status import make_console, open_study, split_arguments
-from experiments.store import Store
-from experiments.study import Block, Cell, Design, Engine
+from experiments.store import Store, UnusableBlockError
+from experiments.study import Block, Cell, Design
+from experiments.writing import replacing
 
 AXES = ("dgp", "grid", "sample_size", "n_supp", "estimator")
 SCALARS = ("code", "flagged", "log_likelihood", "gap", "gradient_norm", "num_steps")
@@ -80,7 +81,7 @@ def _read_stored(files: Store, cell: Cell, replication: int) -> dict[str, Any] |
     for path in files.find(cell):
         try:
             arrays, attrs = files.read(path, cell)
-        except store.UnusableBlockError:
+        except UnusableBlockError:
             continue
         row = replication - attrs["first"]
         if 0 <= row < len(arrays["code"]) and not attrs["error"]:
@@ -122,7 +123,7 @@ def _write_csv(path: Path, data: Any) -> None:
         flat = leaf.reshape(leaf.shape[0], -1)
         for i in range(flat.shape[1]):
             columns[f"{name}{i + 1}" if flat.shape[1] > 1 else name] = flat[:, i]
-    with store.replacing(path) as temporary, temporary.open("w", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         # repr keeps every bit of a float64.

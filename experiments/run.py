@@ -9,7 +9,9 @@ from experiments.errors import InputError, StoreError
 
 ACTIONS = {
     "sweep": "run a study, or what is missing of it, and make its tables and figures",
+    "plan": "run one block of every cell and show what a study or its target takes",
     "status": "show what is done, missing and failed in STUDY; works while it runs",
+    "report": "make tables and figures of what is done in STUDY; works while it runs",
     "rerun": "run one replication of STUDY again and show its fit",
 }
 
@@ -36,6 +38,8 @@ Examples
   python -m experiments.run sweep study=mine dgp=linear_factor_normal \\
       sample_size=[250,1000] n_replications=1000
   python -m experiments.run sweep study=mine2 grid.uniform.low=-8 compute.n_workers=1
+  python -m experiments.run plan study=mine target.coverage_mcse=0.005
+  python -m experiments.run sweep study=mine n_replications=9600 shard=3/16
   python -m experiments.run status default
   python -m experiments.run rerun default sample_size=500 n_supp=25 replication=17
 """

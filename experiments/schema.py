@@ -6,8 +6,19 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from experiments.study import Shard
+
 GROUPS = ("dgp", "grid", "estimator")
 """Config groups chosen as lists: each is an axis of the study."""
+
+
+@dataclasses.dataclass
+class TargetConfig:
+    """The precision at which a cell is done; nothing set: `n_replications` decide."""
+
+    coverage_mcse: float | None = MISSING
+    rmse_rel_mcse: float | None = MISSING
+    max_replications: int = MISSING
 
 
 @dataclasses.dataclass
@@ -21,9 +32,12 @@ class Study:
     sample_size: list[int] = MISSING
     n_supp: list[int] = MISSING
     n_replications: int = MISSING
+    target: TargetConfig = dataclasses.field(default_factory=TargetConfig)
+    max_failure_share: float = MISSING
     level: float = MISSING
     block_size: int = MISSING
     batch_size: int | None = MISSING
+    shard: str | None = MISSING
     overwrite: bool = MISSING
     results_dir: str = MISSING
     dgp: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -55,6 +69,10 @@ def check_values(config: dict[str, Any]) -> None:
         _check_sizes(name, config[name])
     if not 0 < config["level"] < 1:
         raise ValueError(f"level={config['level']}: give a share, such as 0.95.")
+    share = config["max_failure_share"]
+    if not 0 <= share <= 1:
+        raise ValueError(f"max_failure_share={share}: give a share from 0 to 1.")
+    _check_target(config)
     if config["streams"] not in ("common", "independent"):
         raise ValueError(
             f"streams={config['streams']!r}: choose common or independent."
@@ -62,6 +80,35 @@ def check_values(config: dict[str, Any]) -> None:
     for name in GROUPS:
         if not config[name]:
             raise ValueError(f"{name}=[] leaves nothing to run: choose at least one.")
+
+
+def _check_target(config: dict[str, Any]) -> None:
+    target = config["target"]
+    for name in ("coverage_mcse", "rmse_rel_mcse"):
+        value = target[name]
+        if value is not None and not 0 < value < 1:
+            raise ValueError(
+                f"target.{name}={value}: give a small share, such as 0.005, or null."
+            )
+    most, fewest = target["max_replications"], config["n_replications"]
+    if most < 1 or (has_target(config) and most < fewest):
+        raise ValueError(
+            f"target.max_replications={most}: give n_replications={fewest} or more."
+        )
+    if config["shard"] is None:
+        return
+    Shard.parse(config["shard"])
+    if has_target(config):
+        raise ValueError(
+            "shard: a precision target needs the results of all shards at once. Leave "
+            "target out and set n_replications; the action plan says how many."
+        )
+
+
+def has_target(config: dict[str, Any]) -> bool:
+    """Return whether a precision is asked for."""
+    target = config["target"]
+    return (target["coverage_mcse"], target["rmse_rel_mcse"]) != (None, None)
 
 
 def _check_sizes(name: str, sizes: list[int]) -> None:

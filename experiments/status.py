@@ -10,10 +10,12 @@ from rich.table import Table
 from experiments import config as cfg
 from experiments.build import build_design
 from experiments.compute import count_cores
+from experiments.content import Content
 from experiments.errors import InputError
-from experiments.progress import Tally, format_seconds
-from experiments.store import Content, Store, UnusableBlockError, read_manifest
-from experiments.study import Cell, Design
+from experiments.precision import Tracker
+from experiments.progress import describe_target, format_seconds
+from experiments.store import Store, read_manifest
+from experiments.study import Cell, Design, Shard
 
 
 def main(arguments: list[str]) -> int:
@@ -24,33 +26,35 @@ def main(arguments: list[str]) -> int:
     if len(names) != 1:
         raise InputError(f"status: name one study. {_list_studies(results)}")
     config, design, files = open_study(results, names[0])
+    tracker = Tracker(design)
+    unusable = tracker.load(files)
 
-    table = Table("process", "grid", "estimator", box=None)
-    for name in ("n", "points", "done", "missing", "failed", "coverage MCSE", "s each"):
+    table = Table(box=None)
+    add_cell_columns(table)
+    for name in ("done", "missing", "failed", "coverage MCSE", "RMSE MCSE", "s each"):
         table.add_column(name, justify="right")
-    left, unknown, unusable = 0.0, False, 0
-    for cell in design.cells():
-        missing = sum(
-            last - first + 1
-            for first, last in files.missing(cell, design.n_replications)
-        )
-        tally, seconds, bad = _read_cell(cell, design, files)
-        unusable += bad
+    left, unknown = 0.0, False
+    for cell, record in tracker.records.items():
+        spans = record.missing(record.predict())
+        missing = sum(last - first + 1 for first, last in spans)
+        seconds = np.median(record.seconds) if record.seconds else None
         if seconds is None:
             unknown |= missing > 0
         else:
             left += missing * seconds
+        coverage, rmse = record.precision()
         table.add_row(
-            *(cell.dgp, cell.grid, cell.estimator),
-            *(str(cell.sample_size), str(cell.n_supp)),
-            str(design.n_replications - missing),
-            str(missing),
-            str(tally.failed),
-            f"{tally.coverage_mcse():.3f}" if tally.attempted > tally.failed else "-",
+            *describe_cell(cell),
+            *(str(record.attempted), str(missing), str(record.failed)),
+            f"{coverage:.3f}" if np.isfinite(coverage) else "-",
+            f"{rmse:.1%}" if np.isfinite(rmse) else "-",
             "-" if seconds is None else f"{seconds:.3f}",
         )
     console.print(f"{config['study']}: {config['question']}")
+    console.print(f"Every cell gets {describe_target(design)}.")
     console.print(table)
+    if config["shard"] is not None:
+        console.print(_describe_shards(tracker, Shard.parse(config["shard"]).count))
     if left or unknown:
         workers = config["compute"].get("n_workers") or count_cores()
         more = ", and cells not begun" if unknown else ""
@@ -60,6 +64,20 @@ def main(arguments: list[str]) -> int:
     if unusable:
         console.print(f"{unusable} block files are damaged; sweep sets them aside.")
     return 0
+
+
+def add_cell_columns(table: Table) -> None:
+    """Add the columns that `describe_cell` fills."""
+    for name in ("process", "grid", "estimator"):
+        table.add_column(name)
+    for name in ("n", "points"):
+        table.add_column(name, justify="right")
+
+
+def describe_cell(cell: Cell) -> tuple[str, ...]:
+    """Return a cell's place in the study, for a table."""
+    sizes = (str(cell.sample_size), str(cell.n_supp))
+    return (cell.dgp, cell.grid, cell.estimator, *sizes)
 
 
 def make_console() -> Console:
@@ -104,23 +122,14 @@ def split_arguments(
     return names, settings
 
 
-def _read_cell(
-    cell: Cell, design: Design, files: Store
-) -> tuple[Tally, float | None, int]:
-    """Return counts, median seconds per replication, and damaged files of a cell."""
-    estimator = design.estimators[cell.estimator]
-    kind = estimator.kinds.index(estimator.default_kind)
-    tally, seconds, bad = Tally(), [], 0
-    for path in files.find(cell):
-        try:
-            arrays, attrs = files.read(path, cell)
-        except UnusableBlockError:
-            bad += 1
-            continue
-        tally.add(arrays, design.truth(cell.dgp)[1], kind)
-        if not attrs["error"]:
-            seconds.append(attrs["seconds"] / len(arrays["code"]))
-    return tally, float(np.median(seconds)) if seconds else None, bad
+def _describe_shards(tracker: Tracker, count: int) -> str:
+    numbers = {tracker.design.shard_of(b, count) for b in tracker.plan_blocks()}
+    if not numbers:
+        return f"All {count} shards are done; sweep without shard makes the tables."
+    return (
+        f"Blocks are missing from shards {', '.join(map(str, sorted(numbers)))} "
+        f"of {count}."
+    )
 
 
 def _list_studies(results: Path, near: str = "") -> str:

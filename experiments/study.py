@@ -1,34 +1,22 @@
-"""A study's design, its cells and blocks, and how one block is computed.
+"""A study's design, its cells and blocks, and what running a block gives.
 
-Nothing here knows about files, processes or clusters: `Engine.run` maps a block to its
-results, `experiments.compute` decides where, `experiments.store` keeps them.
+Nothing here knows about files, processes or clusters: `experiments.engine` maps a block
+to its results, `experiments.compute` decides where, `experiments.store` keeps them.
 """
 
-import collections
 import dataclasses
 import itertools
-import math
-import threading
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+import re
+from collections.abc import Iterator
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Int
 
 import spmlex
-from experiments import replicate
 from experiments.dgp import Process
-from experiments.estimators import RAISED, Estimator
+from experiments.estimators import Estimator
 from experiments.grids import Grid
-
-MAX_DATA_BYTES = 2**26
-"""Memory for the data sets that are drawn together, per worker."""
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -77,12 +65,54 @@ class Result:
 
 
 @dataclasses.dataclass(frozen=True)
+class Target:
+    """How precise every cell has to be; None leaves a measure out.
+
+    Attributes:
+        coverage_mcse: Monte Carlo standard error of coverage, a share.
+        rmse_rel_mcse: Monte Carlo standard error of the RMSE over the RMSE.
+        max_replications: No cell gets more than these.
+    """
+
+    coverage_mcse: float | None
+    rmse_rel_mcse: float | None
+    max_replications: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One of `count` parts of a study's blocks, numbered from 1."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Read a text such as "3/16".
+
+        Raises:
+            ValueError: It is none.
+        """
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise ValueError(
+                f"shard={text}: give part and number of parts, from 1/16 to 16/16."
+            )
+        return cls(int(match[1]), int(match[2]))
+
+
+@dataclasses.dataclass(frozen=True)
 class Design:
-    """A study: list axes, processes, grids and estimators by name, replications."""
+    """A study: list axes, processes, grids and estimators by name, replications.
+
+    With a target, `n_replications` is the fewest that a cell gets.
+    """
 
     seed: int
     streams: str
     n_replications: int
+    target: Target | None
+    max_failure_share: float
     block_size: int
     batch_size: int | None
     sample_size: list[int]
@@ -104,6 +134,16 @@ class Design:
             Cell(dgp, grid, n, m, estimator)
             for dgp, grid, estimator, n, m in itertools.product(*axes)
         ]
+
+    def shard_of(self, block: Block, count: int) -> int:
+        """Return which of `count` shards a block belongs to, from 1.
+
+        Cell by cell the blocks are dealt out in turn, so that the shards get equal
+        shares of the expensive cells. What is done already doesn't matter.
+        """
+        blocks_per_cell = -(-self.n_replications // self.block_size)
+        number = self.cells().index(block.cell) * blocks_per_cell
+        return (number + block.first // self.block_size) % count + 1
 
     def truth(self, dgp: str) -> tuple[list[str], np.ndarray]:
         """Return names and true values of a process's parameters."""
@@ -138,165 +178,3 @@ def _cut(span: tuple[int, int], size: int) -> Iterator[tuple[int, int]]:
         end = min(last, (first // size + 1) * size - 1)
         yield first, end
         first = end + 1
-
-
-class Engine:
-    """Runs blocks, from any number of threads; compiles once per cell shape.
-
-    Drawing and estimating are two compiled functions, so that processes with the same
-    model, and grids with the same number of points, share the expensive one.
-    """
-
-    def __init__(self, design: Design):
-        self.design = design
-
-    def run(self, block: Block) -> Result:
-        """Compute a block; an error becomes part of the result."""
-        try:
-            return self._run(block)
-        except Exception as error:  # noqa: BLE001 - recorded, reported and run again
-            code = np.full(len(block), RAISED, np.int8)
-            message = f"{type(error).__name__}: {error}"
-            return Result({"code": code}, math.nan, message)
-
-    def draw(self, cell: Cell, first: int, count: int) -> tuple[Any, Any]:
-        """Draw `count` data sets from replication `first` on.
-
-        Returns:
-            The data with leading axis replication, and their hashes; only the first
-            `count` entries, at most the cell's capacity, have a meaning.
-        """
-        process = self.design.processes[cell.dgp]
-        stream = replicate.make_stream(
-            self.design.seed, self.design.streams, cell.dgp, cell.sample_size
-        )
-        capacity = self.capacity(cell)
-        numbers = jnp.arange(capacity, dtype=jnp.int64) + first
-
-        def draw_all(count, numbers, stream, process):
-            return _map_first(
-                lambda number: replicate.draw(
-                    stream, number, process, cell.sample_size
-                ),
-                count,
-                numbers,
-            )
-
-        args = (jnp.asarray(count), numbers, stream, process)
-        return _compile(draw_all, args, "draw", cell.sample_size)(*args)
-
-    def capacity(self, cell: Cell) -> int:
-        """Return how many replications of a cell are drawn together."""
-        process = self.design.processes[cell.dgp]
-        shapes = jax.eval_shape(
-            lambda: process.simulate(jax.random.key(0), cell.sample_size)
-        )
-        size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
-        return max(1, min(self.design.block_size, MAX_DATA_BYTES // max(size, 1)))
-
-    def _run(self, block: Block) -> Result:
-        cell = block.cell
-        model = self.design.processes[cell.dgp].truth
-        supp = jnp.asarray(self.design.grids[cell.grid].make(cell.n_supp))
-        estimator = self.design.estimators[cell.estimator]
-        capacity = self.capacity(cell)
-        batch_size = self.design.batch_size or _default_batch_size(capacity)
-
-        def estimate_all(count, data, model, supp):
-            return _map_first(
-                lambda data: replicate.estimate(estimator, model, data, supp),
-                count,
-                data,
-                batch_size,
-            )
-
-        pieces, seconds = [], 0.0
-        for first in range(block.first, block.last + 1, capacity):
-            count = min(capacity, block.last + 1 - first)
-            data, hashes = self.draw(cell, first, count)
-            args = (jnp.asarray(count), data, model, supp)
-            program = _compile(estimate_all, args, "estimate", estimator, batch_size)
-            start = time.perf_counter()
-            arrays = jax.block_until_ready(program(*args))
-            seconds += time.perf_counter() - start
-            arrays = {**arrays, "data_hash": hashes}
-            pieces.append({k: np.asarray(v)[:count] for k, v in arrays.items()})
-        arrays = {
-            name: np.concatenate([piece[name] for piece in pieces])
-            for name in pieces[0]
-        }
-        return Result(arrays, seconds)
-
-
-@dataclasses.dataclass
-class _Program:
-    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
-    compiled: Callable | None = None
-
-
-_programs: dict[Any, _Program] = collections.defaultdict(_Program)
-_programs_lock = threading.Lock()
-
-
-def _compile(function: Callable, args: tuple, *names: Any) -> Callable:
-    """Compile a function for arguments like these, once in this process.
-
-    Unlike `jax.jit` alone, threads that want the same program wait for one compilation,
-    and compiling is apart from running, so that blocks can be timed.
-
-    Args:
-        function: What to compile.
-        args: Arguments of the types and shapes it will be called with.
-        names: Identify the function beside its arguments: all that it closes over.
-    """
-    leaves, structure = jax.tree.flatten(args)
-    types = tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
-    with _programs_lock:
-        program = _programs[names, structure, types]
-    with program.lock:
-        if program.compiled is None:
-            # Only so are the rows of a draw the first rows of a longer one.
-            with jax.threefry_partitionable(True):
-                program.compiled = jax.jit(function).lower(*args).compile()
-        return program.compiled
-
-
-def _default_batch_size(capacity: int) -> int:
-    # On a CPU the lanes of a batch wait for the slowest: mapping one at a time was
-    # 2.6 times faster than batches of 20. On an accelerator large batches win.
-    return 1 if jax.default_backend() == "cpu" else capacity
-
-
-def _map_first(
-    function: Callable[[Any], Any],
-    count: Int[Array, ""],
-    xs: Any,
-    batch_size: int = 1,
-) -> Any:
-    """Apply a function to the first `count` entries of xs; the rest is arbitrary.
-
-    Like `jax.lax.map`, but `count` is known only at run time: a short block needs
-    neither another compilation nor wasted work.
-    """
-    size = jax.tree.leaves(xs)[0].shape[0]
-    batch_size = min(batch_size, size)
-
-    def apply(rows: Int[Array, " batch"]) -> Any:
-        if batch_size == 1:
-            y = function(jax.tree.map(lambda x: x[rows[0]], xs))
-            return jax.tree.map(lambda leaf: leaf[None], y)
-        return jax.vmap(function)(jax.tree.map(lambda x: x[rows], xs))
-
-    def body(number: Int[Array, ""], ys: Any) -> Any:
-        # A last batch that doesn't fit overlaps the one before, or repeats an entry.
-        start = jnp.minimum(number * batch_size, size - batch_size)
-        y = apply(jnp.minimum(start + jnp.arange(batch_size), count - 1))
-        return jax.tree.map(
-            lambda all_, new: lax.dynamic_update_slice_in_dim(all_, new, start, 0),
-            ys,
-            y,
-        )
-
-    shapes = jax.eval_shape(apply, jnp.arange(batch_size))
-    ys = jax.tree.map(lambda y: jnp.zeros((size, *y.shape[1:]), y.dtype), shapes)
-    return lax.fori_loop(0, -(-count // batch_size), body, ys)

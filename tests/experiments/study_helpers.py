@@ -11,8 +11,9 @@ from jax.flatten_util import ravel_pytree
 
 from experiments import config as cfg
 from experiments.build import build_design
+from experiments.engine import Engine
 from experiments.run import main
-from experiments.study import Design, Engine
+from experiments.study import Design
 
 
 @dataclasses.dataclass(frozen=True)

@@ -111,6 +111,14 @@ BAD_INPUT = [
     ("dgp.linear_factor_discrete.truth.coef=[1.5]", "T - 1 loadings"),
     ("dgp.linear_factor_discrete.truth.coef=abc", "See conf/dgp/linear_factor"),
     ("dgp.linear_factor_discrete.mixing.weights=[1,1,1]", "add up to 3"),
+    ("shard=0/4", "shard=0/4: give part and number of parts"),
+    ("shard=5/4", "from 1/16 to 16/16"),
+    ("shard=2", "from 1/16 to 16/16"),
+    ("shard=1/2 target.coverage_mcse=0.01", "needs the results of all shards"),
+    ("target.coverage_mcse=5", "target.coverage_mcse=5.0: give a small share"),
+    ("target.coverage=0.01", "Did you mean target.coverage_mcse?"),
+    ("target.rmse_rel_mcse=0.1 target.max_replications=3", "n_replications=7 or more"),
+    ("max_failure_share=2", "give a share from 0 to 1"),
     ("compute.n_workers=0", "n_workers=0: give 1 or more"),
 ]
 
@@ -136,6 +144,8 @@ def test_bad_input_is_refused_in_two_lines_and_nothing_written(
         (["status"], "name one study"),
         (["status", "nothing"], "nothing: no study in"),
         (["status", "nothing", "seed=1"], "seed: no such setting here"),
+        (["report"], "report: name one study"),
+        (["report", "nothing"], "nothing: no study in"),
         (["rerun", "nothing"], "name a study and a replication"),
         (["rerun", "nothing", "replication=1"], "nothing: no study in"),
     ],

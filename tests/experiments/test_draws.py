@@ -48,7 +48,7 @@ def test_batch_size_changes_estimates_by_rounding_only(batch_size):
 
 def test_large_data_are_drawn_in_pieces_with_the_same_result(monkeypatch):
     whole = make_engine("block_size=7").run(Block(CELL, 0, 6)).arrays
-    monkeypatch.setattr("experiments.study.MAX_DATA_BYTES", 2 * 20 * 3 * 8)
+    monkeypatch.setattr("experiments.engine.MAX_DATA_BYTES", 2 * 20 * 3 * 8)
     engine = make_engine("block_size=7")
     assert engine.capacity(CELL) == 2
     pieces = engine.run(Block(CELL, 0, 6)).arrays
