@@ -113,7 +113,7 @@ def minimise(
             jnp.where(better, pruned, state.best),
             jnp.where(better, reached, state.best_violation),
             state.num_steps + 1,
-            (reached <= atol) | ~finite | (mass @ dual < 1e-17 * n_supp),
+            (reached <= atol) | ~finite | (mass @ dual < 1e-24 * n_supp),
         )
 
     start = 0.5 * probs0 + 0.5 / n_supp

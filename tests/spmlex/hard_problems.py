@@ -130,5 +130,5 @@ def count_outcomes(seeds: int) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    for kind, row in count_outcomes(3).items():
+    for kind, row in count_outcomes(4).items():
         print(f"{kind:26}", "  ".join(f"{k} {v:.3g}" for k, v in row.items()))
