@@ -1,54 +1,15 @@
-"""Every estimator behind one call: model, data, grid in, a dictionary of arrays out."""
+"""Profile maximum likelihood, the estimator of `spmlex`."""
 
 import dataclasses
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax.numpy as jnp
-import jax.scipy as jsp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 import spmlex
 from experiments.dgp import Data, Model
-
-RAISED = 100
-"""Result code of replications whose estimator raised an error instead of returning."""
-
-
-@runtime_checkable
-class Estimator(Protocol):
-    """An estimator of a study: hashable, and pure under `jax.jit`."""
-
-    @property
-    def label(self) -> str:
-        """How tables and figures call the estimator."""
-        ...
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of standard error, in the order of the results."""
-        ...
-
-    @property
-    def default_kind(self) -> str:
-        """The kind that tables show."""
-        ...
-
-    def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
-        """Estimate the model's parameters.
-
-        Args:
-            model: The model with NaN for parameters: only its structure may be used.
-            data: The data of one replication.
-            supp: Support grid, (n_supp,).
-
-        Returns:
-            `estimate` (parameter), `standard_error`, `lower` and `upper`
-            (kind, parameter), `probs` and `supp` (point), and the scalars `code`,
-            `flagged`, `gap`, `gradient_norm`, `log_likelihood`, `num_steps`,
-            `num_atoms`. NaN stands for a value that could not be computed.
-        """
-        ...
+from experiments.estimators.base import wald_interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +61,7 @@ class Profile:
         standard_error = jnp.stack(
             [ravel_pytree(fit.standard_errors(kind))[0] for kind in self.kinds]
         )
-        lower, upper = _wald_interval(fit.theta, standard_error, self.level)
+        lower, upper = wald_interval(fit.theta, standard_error, self.level)
         return {
             "estimate": fit.theta,
             "standard_error": standard_error,
@@ -116,12 +77,3 @@ class Profile:
             "probs": fit.probs,
             "supp": supp,
         }
-
-
-def _wald_interval(
-    estimate: Float[Array, " parameter"],
-    standard_error: Float[Array, "kind parameter"],
-    level: float,
-) -> tuple[Float[Array, "kind parameter"], Float[Array, "kind parameter"]]:
-    critical = jsp.special.ndtri(0.5 + 0.5 * level)
-    return estimate - critical * standard_error, estimate + critical * standard_error
