@@ -9,8 +9,10 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 from spmlex._adequacy import Adequacy, adequacy, gradient_on  # noqa: E402
+from spmlex._correction import CORRECTIONS, Correction  # noqa: E402
 from spmlex._fit import fit  # noqa: E402
 from spmlex._free_support import FreeSupportFit, fit_free_support  # noqa: E402
+from spmlex._functionals import Functional, delta_method  # noqa: E402
 from spmlex._grid import (  # noqa: E402
     data_range,
     halton_grid,
@@ -21,8 +23,21 @@ from spmlex._grid import (  # noqa: E402
 )
 from spmlex._inference import COVARIANCE_KINDS  # noqa: E402
 from spmlex._inner import SOLVERS, MixingSolution, solve_probs  # noqa: E402
+from spmlex._intervals import INTERVAL_KINDS, Intervals  # noqa: E402
+from spmlex._likelihood_ratio import (  # noqa: E402
+    LikelihoodRatio,
+    likelihood_ratio_interval,
+    likelihood_ratio_test,
+)
+from spmlex._parameters import parameter_names  # noqa: E402
 from spmlex._profile import profile, profile_ll  # noqa: E402
-from spmlex._result import Fit, Optima, parameter_names  # noqa: E402
+from spmlex._resample import (  # noqa: E402
+    BOOTSTRAP_WEIGHTS,
+    Resamples,
+    bootstrap,
+    jackknife,
+)
+from spmlex._result import Fit, Optima  # noqa: E402
 from spmlex._solution import RESULT_CODES, RESULTS, result_code  # noqa: E402
 
 __all__ = [
@@ -37,7 +52,20 @@ __all__ = [
     "product_grid",
     "quantile_grid",
     "uniform_grid",
+    "BOOTSTRAP_WEIGHTS",
+    "CORRECTIONS",
+    "Correction",
     "COVARIANCE_KINDS",
+    "INTERVAL_KINDS",
+    "Functional",
+    "Intervals",
+    "LikelihoodRatio",
+    "Resamples",
+    "bootstrap",
+    "delta_method",
+    "jackknife",
+    "likelihood_ratio_interval",
+    "likelihood_ratio_test",
     "RESULTS",
     "RESULT_CODES",
     "SOLVERS",

@@ -29,8 +29,9 @@ from spmlex._continuum import (
 )
 from spmlex._fit import fit
 from spmlex._inner import solve_probs
+from spmlex._parameters import split_model
 from spmlex._profile import conditional_likelihoods
-from spmlex._result import Fit, split_model
+from spmlex._result import Fit
 from spmlex._types import Data, Model, Probs, Support, Weights
 
 GAP_TOL = 1e-9

@@ -1,5 +1,6 @@
 """Maximise the profile likelihood over theta."""
 
+import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,18 +9,24 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
-from spmlex._evaluation import evaluate, evaluate_groups, grid_resolution
+from spmlex._correction import CORRECTIONS, correct_iterated, correct_once
+from spmlex._design import covariance_root, normal_design
+from spmlex._evaluation import grid_resolution
 from spmlex._inner import InnerSolver, get_solver
 from spmlex._likelihood import normalise_weights
 from spmlex._newton import State, climb, judge
+from spmlex._outer import OuterProblem
+from spmlex._parameters import free_leaves
 from spmlex._profile import cast_to_float64, conditional_likelihoods, count_groups
-from spmlex._result import Fit, Optima, is_degenerate, split_model
+from spmlex._result import Fit, Optima, is_degenerate
 from spmlex._solution import raise_if_failed, result_code
-from spmlex._starts import choose_start, number_optima, stack_starts
+from spmlex._starts import choose_start, gather_starts, number_optima
 from spmlex._types import Data, Model, Scalar, Support, Weights
+
+_REACH = 2.0
+"""Standard deviation of random starts around an end, in observed standard errors."""
 
 
 def fit(
@@ -31,7 +38,8 @@ def fit(
     n_groups: int | None = None,
     weights: Weights | None = None,
     fixed: Callable[[Any], Any] | None = None,
-    starts: Sequence[Model] | Model = (),
+    starts: Sequence[Model] | Model | int | None = None,
+    correction: str | None = None,
     solver: InnerSolver = "active_set",
     tol: float = 1e-7,
     max_steps: int = 100,
@@ -56,10 +64,17 @@ def fit(
         weights: Nonnegative observation weights; their scale does not matter.
         fixed: Picks the leaves that keep their values in `model0`, for example
             `lambda model: model.coef`, or several in a tuple.
-        starts: Further starting values: a list of models, or one whose parameters have
-            a leading axis. The fit is the end, over `model0` and all of them, with the
-            largest log-likelihood minus support points with mass, unflagged ends before
+        starts: Further starting values. By default what `model0.starting_values(data)`
+            returns, where the model has that method. A list of models, or one whose
+            parameters have a leading axis; `()` for none; or a number of starts to be
+            drawn around the end of the first search, as a look for other local optima.
+            The fit is the end, over `model0` and all of them, with the largest
+            log-likelihood minus support points with mass, unflagged ends before
             degenerate ones; `Fit.optima` reports every end.
+        correction: Also compute the corrected centre: "one_step" or "iterated", see
+            `spmlex/README.md`. It stands beside the estimate, in `Fit.correction` and
+            in `summary`. The iterated one starts at the last of the starts given: by
+            default at the model's own, where it has one.
         solver: Inner solver: "active_set", "interior_point", "mixsqp", "em", or an
             object.
         tol: Largest entry of the gradient at which the fit has converged, in nats per
@@ -86,19 +101,17 @@ def fit(
     n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
     if groups is not None:
         n_groups = count_groups(groups, n_groups, n_obs)
-    estimate = _maximise(
-        model0,
-        stack_starts(model0, starts, free),
-        data,
-        supp,
-        normalise_weights(weights, n_obs),
-        groups,
-        n_groups,
-        free,
-        get_solver(solver),
-        tol,
-        max_steps,
+    if correction not in (None, *CORRECTIONS):
+        raise ValueError(
+            f"correction={correction!r}: choose from {', '.join(CORRECTIONS)}, or None."
+        )
+    thetas, n_random = gather_starts(model0, starts, data, free)
+    problem = OuterProblem(
+        model0, data, supp, groups, n_groups, free, get_solver(solver)
     )
+    weights = normalise_weights(weights, n_obs)
+    estimate = _maximise(problem, thetas, n_random, weights, correction, tol, max_steps)
+    estimate = dataclasses.replace(estimate, problem=problem)
     if throw:
         estimate = raise_if_failed(estimate, estimate.result)
         _warn_if_degenerate(estimate)
@@ -107,45 +120,44 @@ def fit(
 
 @eqx.filter_jit  # so that a call outside `jit` compiles once a shape, not each time
 def _maximise(
-    model0, thetas, data, supp, weights, groups, n_groups, free, solver, tol, max_steps
+    problem: OuterProblem,
+    thetas: Float[Array, "n_given p"],
+    n_random: int,
+    weights: Weights,
+    correction: str | None,
+    tol: float,
+    max_steps: int,
 ) -> Fit:
-    variable, constant = split_model(model0, free)
-    _, unravel = ravel_pytree(variable)
-    n_supp = jax.tree.leaves(supp)[0].shape[0]
+    probs0 = problem.uniform_probs()
 
-    def build(theta):
-        return eqx.combine(unravel(theta), constant)
+    def search(theta0, limit) -> tuple[State, Scalar]:
+        def at(theta, probs0):
+            return problem.evaluate(theta, probs0, weights)
 
-    def lclk_at(theta, columns):
-        points = jax.tree.map(lambda leaf: leaf[columns], supp)
-        return conditional_likelihoods(build(theta), data, points)
-
-    def at(theta, probs0):
-        lclk = conditional_likelihoods(build(theta), data, supp)
-        if groups is None:
-            return evaluate(lclk_at, theta, lclk, weights, probs0, solver)
-        return evaluate_groups(lclk_at, theta, lclk, weights, groups, probs0, solver)
-
-    def search(theta0) -> tuple[State, Scalar]:
-        shape = (n_supp,) if groups is None else (n_groups, n_supp)
-        state = climb(at, theta0, jnp.full(shape, 1.0 / n_supp), tol, max_steps)
-        lclk = conditional_likelihoods(build(state.theta), data, supp)
-        return state, grid_resolution(lclk)
+        state = climb(at, theta0, probs0, tol, limit)
+        return state, grid_resolution(problem.lclk(state.theta))
 
     optima = None
-    if thetas.shape[0] == 1:
-        state, resolution = search(thetas[0])
+    if thetas.shape[0] + n_random == 1:
+        state, resolution = search(thetas[0], max_steps)
     else:
-        states, resolutions = jax.lax.map(search, thetas)
+        states, resolutions = _search_all(search, thetas, n_random, max_steps)
         optima = _report(states, resolutions, weights.shape[0], tol)
         state, resolution = jax.tree.map(
             lambda leaf: leaf[optima.chosen], (states, resolutions)
         )
     here = state.here
+    corrected = None
+    if correction == "one_step":
+        corrected = correct_once(
+            problem, state.theta, here.hessian, here.probs, weights
+        )
+    if correction == "iterated":
+        corrected = correct_iterated(problem, thetas[-1], weights, tol)
     return Fit(
-        model=build(state.theta),
+        model=problem.build(state.theta),
         probs=here.probs.T,
-        supp=supp,
+        supp=problem.supp,
         theta=state.theta,
         log_likelihood=-here.value * weights.shape[0],
         gradient=here.gradient,
@@ -160,9 +172,51 @@ def _maximise(
         num_atoms=jnp.sum(here.probs > 0),
         resolution=resolution,
         result=judge(state, resolution, tol),
-        free=free,
+        free=problem.free,
         optima=optima,
+        correction=corrected,
     )
+
+
+def _search_all(
+    search: Callable[..., tuple[State, Scalar]],
+    thetas: Float[Array, "n_given p"],
+    n_random: int,
+    max_steps: int,
+) -> tuple[State, Float[Array, " n_starts"]]:
+    """Search from every start given, then from random ones around the last end.
+
+    A start that was there before is not searched again: it gets a copy of the end.
+    """
+    n_given, size = thetas.shape
+    same = jnp.all(thetas[:, None] == thetas, axis=2) | jnp.eye(n_given, dtype=bool)
+    source = jnp.concatenate(
+        [jnp.argmax(same, axis=1), jnp.arange(n_given, n_given + n_random)]
+    )
+    around = jnp.zeros((n_given + n_random, size))
+    if n_random:
+        design = normal_design(size, n_random)[:n_random]
+        around = around.at[n_given:].set(_REACH * design)
+
+    def step(carry, item):
+        number, theta0, offset = item
+        end, root = carry
+        theta0 = jnp.where(number < n_given, theta0, end + root @ offset)
+        limit = jnp.where(source[number] == number, max_steps, 0)
+        state, resolution = search(theta0, limit)
+        spread = covariance_root(state.here.hessian, state.here.scores.shape[0])
+        fresh = (number < n_given) & (limit > 0)
+        carry = (
+            jnp.where(fresh, state.theta, end),
+            jnp.where(fresh, spread, root),
+        )
+        return carry, (state, resolution)
+
+    padded = jnp.concatenate([thetas, jnp.zeros((n_random, size))])
+    items = (jnp.arange(n_given + n_random), padded, around)
+    first = (thetas[0], jnp.zeros((size, size)))
+    _, found = jax.lax.scan(step, first, items)
+    return jax.tree.map(lambda leaf: leaf[source], found)
 
 
 def _report(
@@ -195,14 +249,3 @@ def _warn_if_degenerate(estimate: Fit) -> None:
         from spmlex._summary import describe_degeneracy
 
         warnings.warn(describe_degeneracy(estimate), RuntimeWarning, stacklevel=3)
-
-
-def free_leaves(model: Model, fixed: Callable[[Any], Any] | None) -> tuple[bool, ...]:
-    """Return for each leaf of the model whether it belongs to theta."""
-    free = jax.tree.map(eqx.is_inexact_array, model)
-    if fixed is not None:
-        held = fixed(model)
-        several = isinstance(held, tuple | list)
-        off = jax.tree.map(lambda _: False, held)
-        free = eqx.tree_at(fixed, free, tuple(off) if several else off)
-    return tuple(jax.tree.leaves(free))

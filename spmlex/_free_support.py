@@ -21,8 +21,8 @@ from jaxtyping import Array, Float, Int
 from spmlex._adequacy import Adequacy, bound_gradient
 from spmlex._atom_search import GAP_TOL, Outcome, Problem, search_from
 from spmlex._continuum import box_of
-from spmlex._fit import free_leaves
 from spmlex._likelihood import normalise_weights
+from spmlex._parameters import free_leaves
 from spmlex._profile import cast_to_float64, conditional_likelihoods
 from spmlex._result import Fit
 from spmlex._scale import unbounded_parameters

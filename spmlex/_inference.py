@@ -1,8 +1,9 @@
-"""Covariance of the estimator of theta, and confidence intervals."""
+"""Covariances of the estimator of theta from its scores and its Hessian."""
 
 import jax.numpy as jnp
 import jax.scipy as jsp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 from spmlex._types import Weights
 
@@ -28,19 +29,24 @@ def covariance_matrix(
     scores: Float[Array, "n_obs p"],
     weights: Weights,
     kind: str,
+    clusters: Int[Array | np.ndarray, " _"] | None = None,
 ) -> Float[Array, "p p"]:
     """Return a covariance matrix of the estimator of theta.
 
     With the Hessian H of the mean profile likelihood and the profile scores s_i, whose
     derivative includes that of `probs`: "observed" is `(n H)^{-1}`, "opg" `(n J)^{-1}`
     with `J = (1/n) sum w_i² s_i s_i'`, "sandwich" `H^{-1} J H^{-1} / n` (Huber 1967;
-    White 1982). Weights have mean one in these formulas.
+    White 1982). Weights have mean one in these formulas. With clusters the weighted
+    scores are summed within each of the C clusters first and J is multiplied by
+    `C / (C - 1)` (Liang and Zeger 1986).
 
     Args:
         hessian: Of the negative mean log-likelihood, nats per observation.
         scores: Per observation, nats, unweighted.
         weights: Observation weights with sum one.
         kind: One of `COVARIANCE_KINDS`.
+        clusters: Whole number for each observation; those with the same one may depend
+            on each other.
 
     Returns:
         In squared units of theta; `nan` where the Hessian (or J) is singular.
@@ -48,6 +54,8 @@ def covariance_matrix(
     check_kind(kind)
     n_obs = scores.shape[0]
     weighted = n_obs * weights[:, None] * scores
+    if clusters is not None:
+        weighted = _sum_within(weighted, clusters, kind)
     outer = weighted.T @ weighted / n_obs
     if kind == "opg":
         return _inverse(outer) / n_obs
@@ -55,6 +63,30 @@ def covariance_matrix(
     if kind == "observed":
         return inverse / n_obs
     return inverse @ outer @ inverse / n_obs
+
+
+def _sum_within(
+    weighted: Float[Array, "n_obs p"],
+    clusters: Int[Array | np.ndarray, " _"],
+    kind: str,
+) -> Float[Array, "n_obs p"]:
+    n_obs = weighted.shape[0]
+    if kind == "observed":
+        raise ValueError(
+            "kind='observed' takes no clusters: it rests on independence. Use "
+            "'sandwich'."
+        )
+    if np.shape(clusters) != (n_obs,):
+        raise ValueError(
+            f"clusters has shape {np.shape(clusters)}; it must give one cluster for "
+            f"each of the {n_obs} observations."
+        )
+    _, numbers = jnp.unique(
+        jnp.asarray(clusters), return_inverse=True, size=n_obs, fill_value=-1
+    )
+    count = jnp.max(numbers) + 1
+    summed = jnp.zeros_like(weighted).at[numbers].add(weighted)
+    return summed * jnp.sqrt(count / (count - 1.0))
 
 
 def _inverse(matrix: Float[Array, "p p"]) -> Float[Array, "p p"]:

@@ -44,7 +44,7 @@ def climb(
     theta0: Float[Array, " p"],
     probs0: Float[Array, "*n_groups n_supp"],
     tol: float,
-    max_steps: int,
+    max_steps: int | Int[Array, ""],
 ) -> State:
     """Run Newton's method; every pass is one evaluation, then accept or shrink.
 

@@ -1,14 +1,16 @@
 """The fitted model and what can be asked of it."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import jax.scipy as jsp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._correction import Correction
 from spmlex._inference import covariance_matrix
+from spmlex._intervals import Intervals, make_intervals
+from spmlex._outer import OuterProblem
+from spmlex._parameters import split_model
 from spmlex._solution import RESULTS
 from spmlex._types import Model, Scalar, Support, Weights
 
@@ -20,7 +22,7 @@ MAX_GRID_SHARE = 0.6
 
 
 class Optima(eqx.Module):
-    """Where each start led; `model0` is the first.
+    """Where each start led: `model0`, then the model's own start, then the others.
 
     Attributes:
         theta: Where the search from each start ended.
@@ -79,6 +81,8 @@ class Fit(eqx.Module):
         result: Result code.
         free: Which leaves of the model are theta.
         optima: Where each start led; `None` where there was one.
+        correction: The corrected centre; `None` where `fit` was not asked for one.
+        problem: What was maximised, with the data; `None` where the support is free.
     """
 
     model: Model
@@ -100,6 +104,8 @@ class Fit(eqx.Module):
     result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
     free: tuple[bool, ...] = eqx.field(static=True)
     optima: Optima | None = None
+    correction: Correction | None = None
+    problem: OuterProblem | None = None
 
     @property
     def gradient_norm(self) -> Scalar:
@@ -115,44 +121,75 @@ class Fit(eqx.Module):
         """
         return is_degenerate(self.probs, self.resolution)
 
-    def covariance(self, kind: str = "sandwich") -> Float[Array, "p p"]:
+    def covariance(
+        self,
+        kind: str = "sandwich",
+        *,
+        clusters: Int[Array | np.ndarray, " _"] | None = None,
+    ) -> Float[Array, "p p"]:
         """Return a covariance matrix of theta: "observed", "opg" or "sandwich".
 
-        In the order of `parameter_names`; `nan` where the Hessian is singular.
-        """
-        return covariance_matrix(self.hessian, self.scores, self.weights, kind)
+        In the order of `parameter_names`; `nan` where the Hessian is singular. Those
+        of refits are in `jackknife` and `bootstrap`.
 
-    def standard_errors(self, kind: str = "sandwich") -> Model:
+        Args:
+            kind: Kind of covariance.
+            clusters: Whole number for each observation; those with the same one may
+                depend on each other.
+        """
+        return covariance_matrix(
+            self.hessian, self.scores, self.weights, kind, clusters
+        )
+
+    def standard_errors(
+        self,
+        kind: str = "sandwich",
+        *,
+        clusters: Int[Array | np.ndarray, " _"] | None = None,
+    ) -> Model:
         """Return standard errors, shaped like the model; fixed leaves are `None`."""
-        errors = jnp.sqrt(jnp.diagonal(self.covariance(kind)))
+        errors = jnp.sqrt(jnp.diagonal(self.covariance(kind, clusters=clusters)))
         _, unravel = ravel_pytree(split_model(self.model, self.free)[0])
         return unravel(errors)
 
     def confint(
-        self, level: float | int = 0.95, kind: str = "sandwich"
+        self, level: float | int = 0.95, kind: str = "corrected"
     ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
-        """Return the limits of Wald intervals for theta.
+        """Return the limits of confidence intervals for theta.
+
+        The default is the interval that `spmlex/README.md` recommends; it costs about
+        as much as twenty fits. `intervals` also says what it is built from.
 
         Args:
             level: Confidence level, between 0 and 1.
-            kind: Kind of covariance.
+            kind: "corrected", "corrected_jackknife", "observed", "opg", "sandwich",
+                "jackknife" or "likelihood_ratio".
 
         Raises:
-            ValueError: The level is not between 0 and 1.
+            ValueError: The level or the kind do not exist, or the kind needs a fit on
+                a grid.
         """
-        if not 0.0 < level < 1.0:
-            raise ValueError(
-                f"level={level} is not a confidence level; give one between 0 and 1, "
-                "such as 0.95."
-            )
-        critical = jsp.stats.norm.ppf(0.5 + 0.5 * level)
-        margin = critical * jnp.sqrt(jnp.diagonal(self.covariance(kind)))
-        return self.theta - margin, self.theta + margin
+        made = self.intervals(level, kind)
+        return made.lower, made.upper
 
-    def summary(self, level: float | int = 0.95, kind: str = "sandwich") -> str:
-        """Return the fit as a printed table, with the warnings a reader needs."""
+    def intervals(
+        self, level: float | int = 0.95, kind: str = "corrected"
+    ) -> Intervals:
+        """Return confidence intervals with centre and standard error; see `confint`."""
+        return make_intervals(self, level, kind)
+
+    def summary(self, level: float | int = 0.95, kind: str | None = None) -> str:
+        """Return the fit as a printed table, with the warnings a reader needs.
+
+        Args:
+            level: Confidence level of the intervals.
+            kind: Kind of interval; by default "corrected" on a grid, "sandwich" where
+                the support is free.
+        """
         from spmlex._summary import format_fit
 
+        if kind is None:
+            kind = "sandwich" if self.problem is None else "corrected"
         return format_fit(self, level, kind)
 
 
@@ -161,39 +198,8 @@ def is_degenerate(
 ) -> Bool[Array, ""]:
     """Tell whether F reproduces single observations; see `Fit.flagged`."""
     largest = jnp.max(jnp.sum(probs > 0, axis=0))
-    crowded = largest > max(MAX_GRID_SHARE * probs.shape[0], 8)
-    return (resolution < MIN_RESOLUTION) | (jnp.isfinite(resolution) & crowded)
-
-
-def split_model(model: Model, free: tuple[bool, ...]) -> tuple[Model, Model]:
-    """Return the model's free leaves and the rest, `None` taking the others' places.
-
-    Args:
-        model: The model.
-        free: For each of its leaves, in pytree order, whether it belongs to theta.
-    """
-    return eqx.partition(model, jax.tree.unflatten(jax.tree.structure(model), free))
-
-
-def parameter_names(model: Model, free: tuple[bool, ...] | None = None) -> list[str]:
-    """Return a name for each entry of theta, such as "coef[0]", in pytree order.
-
-    Args:
-        model: The model.
-        free: For each leaf whether it belongs to theta; by default every
-            floating-point array does.
-    """
-    if free is None:
-        kept = eqx.filter(model, eqx.is_inexact_array)
-    else:
-        kept, _ = split_model(model, free)
-    names = []
-    for path, leaf in jax.tree_util.tree_leaves_with_path(kept):
-        stem = jax.tree_util.keystr(path, simple=True, separator=".")
-        shape = np.shape(leaf)
-        if shape == ():
-            names.append(stem)
-            continue
-        for index in np.ndindex(*shape):
-            names.append(f"{stem}[{','.join(map(str, index))}]")
-    return names
+    n_supp = probs.shape[0]
+    crowded = largest > max(MAX_GRID_SHARE * n_supp, 8)
+    both = (largest > max(0.4 * n_supp, 12)) & (resolution < 1.5)
+    on_grid = jnp.isfinite(resolution)
+    return (resolution < MIN_RESOLUTION) | (on_grid & (crowded | both))

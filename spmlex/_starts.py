@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._result import parameter_names, split_model
-from spmlex._types import Model
+from spmlex._parameters import parameter_names, split_model
+from spmlex._types import Data, Model
 
 _SAME_OPTIMUM = 1e-3
 """Optima are one where theta differs by less, times the root of its curvature."""
@@ -55,14 +55,30 @@ def number_optima(
     return jnp.where(code == 0, jnp.argmax(same, axis=1), -1)
 
 
-def stack_starts(
-    model0: Model, starts: Sequence[Model] | Model, free: tuple[bool, ...]
-) -> Float[Array, "n_starts p"]:
-    """Return theta at `model0` and at every further start.
+def gather_starts(
+    model0: Model,
+    starts: Sequence[Model] | Model | int | None,
+    data: Data,
+    free: tuple[bool, ...],
+) -> tuple[Float[Array, "n_starts p"], int]:
+    """Return theta at `model0` and every start given, and how many to draw.
 
     Raises:
-        ValueError: A start is not a model like `model0`.
+        ValueError: A start is not a model like `model0`, or the number is negative.
     """
+    if isinstance(starts, int):
+        if starts < 0:
+            raise ValueError(f"starts={starts}: give 0 or more, or a list of models.")
+        return gather_starts(model0, None, data, free)[0], starts
+    if starts is None:
+        own = getattr(model0, "starting_values", None)
+        starts = () if own is None else (own(data),)
+    return _stack_starts(model0, starts, free), 0
+
+
+def _stack_starts(
+    model0: Model, starts: Sequence[Model] | Model, free: tuple[bool, ...]
+) -> Float[Array, "n_starts p"]:
     theta0, _ = ravel_pytree(split_model(model0, free)[0])
     if hasattr(starts, "lclk"):
         return jnp.vstack([theta0, _theta_of_stack(model0, starts, free)])
@@ -105,4 +121,4 @@ def _describe(model: Model) -> str:
     return ", ".join(parameter_names(model)) or "none"
 
 
-__all__ = ["choose_start", "number_optima", "stack_starts"]
+__all__ = ["choose_start", "gather_starts", "number_optima"]

@@ -1,5 +1,6 @@
 """A fit as a person reads it."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy import stats
@@ -13,38 +14,46 @@ def format_fit(fit, level: float | int, kind: str) -> str:
     Args:
         fit: A `Fit` of concrete arrays.
         level: Confidence level of the intervals.
-        kind: Kind of covariance.
+        kind: Kind of interval.
     """
-    from spmlex._result import parameter_names
+    from spmlex._parameters import parameter_names
 
     names = parameter_names(fit.model, fit.free)
-    errors = np.sqrt(np.diagonal(fit.covariance(kind)))
-    lower, upper = (np.asarray(limit) for limit in fit.confint(level, kind))
+    made = jax.tree.map(np.asarray, fit.intervals(level, kind))
     width = max(10, *(len(name) for name in names))
-    rule = "-" * (width + 60)
     n_obs, n_supp = fit.scores.shape[0], fit.probs.shape[0]
     support = f"grid of {n_supp} points, {_count_atoms(fit)} with mass"
     if np.isinf(fit.resolution):
         support = f"free support, {int(fit.num_atoms)} atoms"
-    percent = f"{100 * level:g}%"
-    lines = [
-        f"{type(fit.model).__name__}: semiparametric maximum likelihood",
-        rule,
-        f"{'':{width}} {'estimate':>10} {'std. error':>10} {'z':>8} "
-        f"{'P>|z|':>7} {percent + ' interval':>21}",
-    ]
+    columns = {"estimate": np.asarray(fit.theta)}
+    if kind.startswith("corrected"):
+        columns["corrected"] = made.centre
+    if kind == "likelihood_ratio":
+        tests = {}
+    else:
+        z = made.centre / made.standard_error
+        columns["std. error"] = made.standard_error
+        tests = {"z": z, "P>|z|": 2.0 * np.asarray(stats.norm.sf(np.abs(z)))}
+    head = "".join(f" {name:>10}" for name in columns)
+    head += "".join(f" {name:>8}" for name in tests)
+    percent = f"{100 * level:g}% interval"
+    lines = [f"{'':{width}}{head} {percent:>21}"]
     for i, name in enumerate(names):
-        value = float(fit.theta[i])
-        z = value / errors[i]
-        p = 2 * float(stats.norm.sf(abs(z)))
-        lines.append(
-            f"{name:{width}} {value:10.5f} {errors[i]:10.5f} {z:8.2f} {p:7.3f} "
-            f"{lower[i]:10.5f} {upper[i]:10.5f}"
+        line = "".join(f" {column[i]:10.5f}" for column in columns.values())
+        line += "".join(
+            f" {column[i]:8.{digits}f}"
+            for column, digits in zip(tests.values(), (2, 3), strict=False)
         )
+        lines.append(
+            f"{name:{width}}{line} {made.lower[i]:10.5f} {made.upper[i]:10.5f}"
+        )
+    rule = "-" * max(map(len, lines))
+    title = f"{type(fit.model).__name__}: semiparametric maximum likelihood"
+    lines = [title, rule, *lines]
     lines += [
         rule,
         f"observations {n_obs}, log-likelihood {float(fit.log_likelihood):.4f}, "
-        f"standard errors: {kind}",
+        f"intervals: {kind.replace('_', ' ')}",
         f"{support}; gap {max(float(fit.gap), 0.0):.1e} nats per observation",
         f"{int(fit.num_steps)} steps, gradient {float(fit.gradient_norm):.1e}",
     ]

@@ -1,0 +1,91 @@
+"""The delta method for functions of theta and of the mixing distribution."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from spmlex._outer import OuterProblem
+from spmlex._profile import face_system, relative_densities, solve_face
+from spmlex._resample import resampled_problem
+from spmlex._types import Weights
+
+if TYPE_CHECKING:
+    from spmlex._result import Fit
+
+
+class Functional(eqx.Module):
+    """An estimated function of theta and F.
+
+    Attributes:
+        value: The function at the estimate, flattened.
+        influence: What moving all the weight to an observation would change it by,
+            to first order.
+        weights: Observation weights, sum one.
+    """
+
+    value: Float[Array, " k"]
+    influence: Float[Array, "n_obs k"]
+    weights: Weights
+
+    @property
+    def covariance(self) -> Float[Array, "k k"]:
+        """Covariance of the value."""
+        weighted = self.weights[:, None] * self.influence
+        return weighted.T @ weighted
+
+    @property
+    def standard_errors(self) -> Float[Array, " k"]:
+        """Standard errors of the value."""
+        return jnp.sqrt(jnp.diagonal(self.covariance))
+
+
+def delta_method(
+    estimate: "Fit", function: Callable[[Any, Float[Array, "..."]], Any]
+) -> Functional:
+    """Estimate `function(model, probs)` and its covariance. Equation (11).
+
+    For example the mean of F: `lambda model, probs: probs @ supp`. The influence of an
+    observation on theta moves the function directly and through `probs`, and its
+    influence on `probs` given theta adds to that. First-order, on the face of F found:
+    for smooth functionals such as means, not for a single mass, whose limit is not
+    normal.
+
+    Args:
+        estimate: A fit on a grid, without groups.
+        function: Of the model and the mixing probabilities, (n_supp,); differentiable,
+            returns arrays.
+
+    Raises:
+        ValueError: The fit has groups, or is not on a grid.
+    """
+    problem = resampled_problem(estimate)
+    if estimate.probs.ndim != 1:
+        raise ValueError(
+            "groups: the delta method takes a fit with one mixing distribution. Fit "
+            "the groups' distributions one by one, or bootstrap."
+        )
+    return _delta(problem, estimate, function)
+
+
+@eqx.filter_jit
+def _delta(problem: OuterProblem, estimate: "Fit", function) -> Functional:
+    def flat(theta, probs):
+        return ravel_pytree(function(problem.build(theta), probs))[0]
+
+    theta, probs, weights = estimate.theta, estimate.probs, estimate.weights
+    here = problem.evaluate(theta, probs, weights)
+    value = flat(theta, probs)
+    by_theta, by_probs = jax.jacrev(flat, argnums=(0, 1))(theta, probs)
+    along = by_theta + by_probs @ here.probs_dot
+    on_theta = jnp.linalg.solve(estimate.hessian, estimate.scores.T).T
+    relative = relative_densities(problem.lclk(theta), probs)
+    system = face_system(relative, weights, probs)
+    # Row by row `by_probs system^{-1} (relative_i - 1)`: the solve is symmetric.
+    solved = jax.vmap(lambda row: solve_face(system, row, probs))(by_probs)
+    influence = on_theta @ along.T + (relative - 1.0) @ solved.T
+    return Functional(value, influence, weights)

@@ -1,0 +1,127 @@
+"""Confidence intervals of every kind, and the one recommended."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from scipy import stats
+
+from spmlex._correction import Correction, correct_once
+from spmlex._inference import COVARIANCE_KINDS, covariance_matrix
+from spmlex._likelihood_ratio import likelihood_ratio_interval
+from spmlex._resample import jackknife, resampled_problem
+
+if TYPE_CHECKING:
+    from spmlex._result import Fit
+
+INTERVAL_KINDS = (
+    "corrected",
+    "corrected_jackknife",
+    *COVARIANCE_KINDS,
+    "jackknife",
+    "likelihood_ratio",
+)
+
+_JACKKNIFE_GROUPS = 10
+
+
+class Intervals(eqx.Module):
+    """Confidence intervals for theta.
+
+    Attributes:
+        centre: The point they are built around: the estimate or its corrected centre.
+        standard_error: What they are built from; `nan` for likelihood ratio intervals.
+        lower: Lower limits.
+        upper: Upper limits.
+    """
+
+    centre: Float[Array, " p"]
+    standard_error: Float[Array, " p"]
+    lower: Float[Array, " p"]
+    upper: Float[Array, " p"]
+
+    @classmethod
+    def symmetric(
+        cls,
+        centre: Float[Array, " p"],
+        standard_error: Float[Array, " p"],
+        level: float | int,
+        degrees_of_freedom: float = float("inf"),
+    ) -> "Intervals":
+        """Return centre plus and minus a quantile of Student's t times the error."""
+        critical = float(stats.t.ppf(0.5 + 0.5 * level, degrees_of_freedom))
+        margin = critical * standard_error
+        return cls(centre, standard_error, centre - margin, centre + margin)
+
+
+def make_intervals(estimate: "Fit", level: float | int, kind: str) -> Intervals:
+    """Return confidence intervals of one kind.
+
+    - "corrected", the one recommended: the corrected centre, and the mean of the
+      sandwich and the jackknife variance, with the normal quantile. In small samples
+      the first of the two is too small and the second noisy.
+    - "corrected_jackknife", the careful one: the corrected centre and the jackknife,
+      with the t quantile.
+    - "observed", "opg", "sandwich": the estimate, Wald.
+    - "jackknife": the estimate and the jackknife with the t quantile.
+    - "likelihood_ratio": the values that a likelihood ratio test does not reject.
+
+    Coverage and width of each are in `spmlex/README.md`.
+
+    Args:
+        estimate: A fit; all but "observed", "opg" and "sandwich" need one on a grid.
+        level: Confidence level, between 0 and 1.
+        kind: One of `INTERVAL_KINDS`.
+
+    Raises:
+        ValueError: The level is not between 0 and 1, or the kind is unknown.
+    """
+    if not 0.0 < level < 1.0:
+        raise ValueError(
+            f"level={level} is not a confidence level; give one between 0 and 1, "
+            "such as 0.95."
+        )
+    if kind not in INTERVAL_KINDS:
+        raise ValueError(
+            f"kind={kind!r} is not a kind of interval. Choose from "
+            f"{', '.join(INTERVAL_KINDS)}."
+        )
+    if kind == "likelihood_ratio":
+        lower, upper = likelihood_ratio_interval(estimate, level)
+        missing = jnp.full_like(lower, jnp.nan)
+        return Intervals(estimate.theta, missing, lower, upper)
+    centre = estimate.theta
+    if kind in COVARIANCE_KINDS:
+        variance = jnp.diagonal(estimate.covariance(kind))
+        return Intervals.symmetric(centre, jnp.sqrt(variance), level)
+    if kind == "jackknife":
+        estimate = dataclasses.replace(estimate, correction=None)
+    else:
+        centre = corrected_centre(estimate).theta
+    resamples = jackknife(estimate, n_groups=_JACKKNIFE_GROUPS)
+    variance = jnp.diagonal(resamples.covariance)
+    if kind == "corrected":
+        variance = 0.5 * (variance + jnp.diagonal(_sandwich(estimate)))
+        return Intervals.symmetric(centre, jnp.sqrt(variance), level)
+    error, freedom = jnp.sqrt(variance), resamples.degrees_of_freedom
+    return Intervals.symmetric(centre, error, level, freedom)
+
+
+def corrected_centre(estimate: "Fit") -> Correction:
+    """Return the fit's corrected centre; one step where the fit made none."""
+    if estimate.correction is not None:
+        return estimate.correction
+    problem = resampled_problem(estimate)
+    given = (estimate.theta, estimate.hessian, estimate.probs.T, estimate.weights)
+    return eqx.filter_jit(correct_once)(problem, *given)
+
+
+def _sandwich(estimate: "Fit") -> Float[Array, "p p"]:
+    """Return the sandwich at the centre of an iterated correction, or at the fit."""
+    correction = estimate.correction
+    if correction is None or correction.maximum is None:
+        return estimate.covariance("sandwich")
+    there = correction.maximum
+    return covariance_matrix(there.hessian, there.scores, estimate.weights, "sandwich")

@@ -1,0 +1,150 @@
+"""Likelihood ratio tests and intervals for one parameter, the others profiled out."""
+
+from typing import TYPE_CHECKING
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.scipy as jsp
+from jaxtyping import Array, Float
+
+from spmlex._evaluation import Evaluation
+from spmlex._newton import climb, judge
+from spmlex._outer import OuterProblem
+from spmlex._parameters import parameter_names
+from spmlex._resample import resampled_problem
+from spmlex._solution import RESULTS
+from spmlex._types import Scalar
+
+if TYPE_CHECKING:
+    from spmlex._result import Fit
+
+_TOL = 1e-6
+_MAX_STEPS = 50
+_ROOT_STEPS = 12
+_ROOT_TOL = 1e-4
+"""On the root of the statistic, a standard normal deviate."""
+
+
+class LikelihoodRatio(eqx.Module):
+    """A test of a value of one parameter.
+
+    Attributes:
+        statistic: Twice the difference in log-likelihood.
+        p_value: From the chi-square distribution with one degree of freedom.
+        theta: The estimate under the hypothesis.
+        converged: Whether that estimate is a maximum; else the statistic is too large.
+    """
+
+    statistic: Scalar
+    p_value: Scalar
+    theta: Float[Array, " p"]
+    converged: Array
+
+
+def likelihood_ratio_test(
+    estimate: "Fit", parameter: str, value: float | int
+) -> LikelihoodRatio:
+    """Test that a parameter has a value (Wilks 1938; Murphy and van der Vaart 2000).
+
+    Args:
+        estimate: A fit on a grid.
+        parameter: Its name, as in `parameter_names`.
+        value: The value under the hypothesis.
+
+    Raises:
+        ValueError: There is no such parameter.
+    """
+    problem = resampled_problem(estimate)
+    names = parameter_names(estimate.model, estimate.free)
+    if parameter not in names:
+        raise ValueError(f"parameter={parameter!r}: this model has {', '.join(names)}.")
+    index = names.index(parameter)
+    statistic, theta, done = _ratio(
+        problem, estimate, jnp.asarray(index), jnp.asarray(value, float)
+    )
+    deviate = jnp.sqrt(jnp.maximum(statistic, 0.0))
+    return LikelihoodRatio(statistic, 2.0 * jsp.stats.norm.sf(deviate), theta, done)
+
+
+def likelihood_ratio_interval(
+    estimate: "Fit", level: float | int
+) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+    """Return for each parameter the values that the test does not reject.
+
+    The signed root of the statistic is nearly linear in the value, so the secant
+    method needs two or three constrained fits for each limit. A limit is `nan` where
+    it finds none.
+
+    Args:
+        estimate: A fit on a grid.
+        level: Confidence level.
+    """
+    return _interval(resampled_problem(estimate), estimate, jnp.asarray(level, float))
+
+
+@eqx.filter_jit
+def _interval(problem: OuterProblem, estimate: "Fit", level: Scalar):
+    critical = jsp.special.ndtri(0.5 + 0.5 * level)
+    errors = jnp.sqrt(jnp.diagonal(estimate.covariance("observed")))
+
+    def limit(index, side):
+        centre, error = estimate.theta[index], errors[index]
+
+        def root(value):
+            statistic, _, done = _ratio(problem, estimate, index, value)
+            return jnp.where(done, jnp.sqrt(jnp.maximum(statistic, 0.0)), jnp.nan)
+
+        def advance(state):
+            before, at_before, now, at_now, count = state
+            slope = (at_now - at_before) / (now - before)
+            # The statistic rises away from the estimate: no step back past it.
+            further = now + (critical - at_now) / slope
+            length = jnp.clip(side * (further - centre), 0.1 * error, 20.0 * error)
+            following = centre + side * length
+            return now, at_now, following, root(following), count + 1
+
+        first = centre + side * critical * error
+        start = (centre, jnp.array(0.0), first, root(first), jnp.array(0))
+        _, _, end, at_end, _ = jax.lax.while_loop(
+            lambda s: (jnp.abs(s[3] - critical) > _ROOT_TOL) & (s[4] < _ROOT_STEPS),
+            advance,
+            start,
+        )
+        return jnp.where(jnp.abs(at_end - critical) <= 10 * _ROOT_TOL, end, jnp.nan)
+
+    size = estimate.theta.size
+    index = jnp.tile(jnp.arange(size), 2)
+    side = jnp.repeat(jnp.array([-1.0, 1.0]), size)
+    limits: Float[Array, " k"] = jax.lax.map(lambda item: limit(*item), (index, side))
+    return limits[:size], limits[size:]
+
+
+@eqx.filter_jit
+def _ratio(problem: OuterProblem, estimate: "Fit", index, value):
+    """Return the statistic, theta under the hypothesis, and whether it converged."""
+    size, n_obs = estimate.theta.size, estimate.weights.shape[0]
+    others = (index + 1 + jnp.arange(size - 1)) % size
+    base = jnp.zeros(size).at[index].set(value)
+
+    def theta_of(rest):
+        return base.at[others].set(rest)
+
+    def at(rest, probs) -> Evaluation:
+        there = problem.evaluate(theta_of(rest), probs, estimate.weights)
+        return there._replace(
+            gradient=there.gradient[others],
+            hessian=there.hessian[jnp.ix_(others, others)],
+            scores=there.scores[:, others],
+            probs_dot=there.probs_dot[..., others],
+        )
+
+    # Where the others go with this one, to first order.
+    slope = jnp.linalg.solve(
+        estimate.hessian[jnp.ix_(others, others)], estimate.hessian[others, index]
+    )
+    rest = estimate.theta[others] - slope * (value - estimate.theta[index])
+    state = climb(at, rest, estimate.probs.T, _TOL, _MAX_STEPS)
+    gained = estimate.log_likelihood + n_obs * state.here.value
+    done = judge(state, jnp.array(jnp.inf), _TOL) == RESULTS.successful
+    return 2.0 * gained, theta_of(state.theta), done

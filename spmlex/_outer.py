@@ -1,0 +1,93 @@
+"""The outer problem: a model, its data and a grid as functions of the vector theta."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int
+
+from spmlex._evaluation import Evaluation, evaluate, evaluate_groups
+from spmlex._inner import InnerSolver, solve_probs
+from spmlex._parameters import split_model
+from spmlex._profile import conditional_likelihoods
+from spmlex._types import Data, LogCondLik, Model, Support, Weights
+
+
+class OuterProblem(eqx.Module):
+    """What is maximised over theta, and how its inner problem is solved.
+
+    Attributes:
+        model: Gives the fixed parameters; its free ones only their shapes.
+        data: Arrays with leading axis n_obs.
+        supp: The support grid.
+        groups: Group of each observation, or `None`.
+        n_groups: Number of groups, or `None`.
+        free: Which leaves of the model are theta.
+        solver: The inner solver.
+    """
+
+    model: Model
+    data: Data
+    supp: Support
+    groups: Int[Array, " n_obs"] | None
+    n_groups: int | None = eqx.field(static=True)
+    free: tuple[bool, ...] = eqx.field(static=True)
+    solver: InnerSolver = eqx.field(static=True)
+
+    def build(self, theta: Float[Array, " p"]) -> Model:
+        """Return the model with these free parameters."""
+        variable, constant = split_model(self.model, self.free)
+        _, unravel = ravel_pytree(variable)
+        return eqx.combine(unravel(theta), constant)
+
+    def lclk(self, theta: Float[Array, " p"]) -> LogCondLik:
+        """Return the log conditional likelihoods on the whole grid."""
+        return conditional_likelihoods(self.build(theta), self.data, self.supp)
+
+    def uniform_probs(self) -> Float[Array, "*n_groups n_supp"]:
+        """Return equal masses, the start where nothing better is known."""
+        n_supp = jax.tree.leaves(self.supp)[0].shape[0]
+        shape = (n_supp,) if self.groups is None else (self.n_groups, n_supp)
+        return jnp.full(shape, 1.0 / n_supp)
+
+    def evaluate(
+        self,
+        theta: Float[Array, " p"],
+        probs0: Float[Array, "*n_groups n_supp"],
+        weights: Weights,
+    ) -> Evaluation:
+        """Return the profile value at theta with all its derivatives."""
+
+        def lclk_at(theta, columns):
+            points = jax.tree.map(lambda leaf: leaf[columns], self.supp)
+            return conditional_likelihoods(self.build(theta), self.data, points)
+
+        lclk = self.lclk(theta)
+        given = (weights, probs0, self.solver)
+        if self.groups is None:
+            return evaluate(lclk_at, theta, lclk, *given)
+        return evaluate_groups(lclk_at, theta, lclk, weights, self.groups, *given[1:])
+
+    def count_atoms(
+        self,
+        theta: Float[Array, " p"],
+        probs0: Float[Array, "*n_groups n_supp"],
+        weights: Weights,
+    ) -> Int[Array, ""]:
+        """Return how many support points have mass at theta, all groups together."""
+        lclk = self.lclk(theta)
+
+        def count(weights, probs0):
+            solution = solve_probs(
+                lclk, weights=weights, probs0=probs0, solver=self.solver, throw=False
+            )
+            return jnp.sum(solution.probs > 0)
+
+        if self.groups is None:
+            return count(weights, probs0)
+        groups = self.groups
+        each = jax.lax.map(
+            lambda item: count(jnp.where(groups == item[0], weights, 0.0), item[1]),
+            (jnp.arange(probs0.shape[0]), probs0),
+        )
+        return jnp.sum(each)

@@ -1,0 +1,221 @@
+"""Refits on reweighted samples: the delete-a-group jackknife and the bootstrap.
+
+Each refit starts at the estimate with its mixing probabilities and takes two or three
+evaluations. Both resample observations, or whole clusters.
+"""
+
+from typing import TYPE_CHECKING
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from spmlex._correction import penalise
+from spmlex._evaluation import grid_resolution
+from spmlex._newton import climb, judge
+from spmlex._outer import OuterProblem
+from spmlex._solution import result_code
+
+if TYPE_CHECKING:
+    from spmlex._result import Fit
+
+BOOTSTRAP_WEIGHTS = ("multinomial", "exponential")
+
+_TOL = 1e-6
+_MAX_STEPS = 50
+
+
+class Resamples(eqx.Module):
+    """Estimates on reweighted samples.
+
+    Attributes:
+        theta: The estimate on each; where its code is not 0 it is left out below.
+        code: Result code of each, as in `RESULT_CODES`.
+        degrees_of_freedom: Of the t distribution for intervals; infinite for the
+            bootstrap.
+        factor: What the mean outer product of the deviations is multiplied by.
+    """
+
+    theta: Float[Array, "n_refits p"]
+    code: Int[Array, " n_refits"]
+    degrees_of_freedom: float = eqx.field(static=True)
+    factor: float = eqx.field(static=True)
+
+    @property
+    def num_failed(self) -> Int[Array, ""]:
+        """How many refits did not succeed."""
+        return jnp.sum(self.code != 0)
+
+    @property
+    def covariance(self) -> Float[Array, "p p"]:
+        """Covariance of the estimator, in squared units of theta; failures left out."""
+        kept = (self.code == 0)[:, None]
+        count = jnp.sum(kept)
+        mean = jnp.sum(jnp.where(kept, self.theta, 0.0), axis=0) / count
+        apart = jnp.where(kept, self.theta - mean, 0.0)
+        return self.factor * (apart.T @ apart) / count
+
+    @property
+    def standard_errors(self) -> Float[Array, " p"]:
+        """Standard errors of theta."""
+        return jnp.sqrt(jnp.diagonal(self.covariance))
+
+
+def jackknife(
+    estimate: "Fit",
+    *,
+    n_groups: int = 10,
+    clusters: Int[Array | np.ndarray, " n_obs"] | None = None,
+    seed: int = 0,
+) -> Resamples:
+    """Refit without each of `n_groups` random groups of observations in turn.
+
+    With G groups the covariance is `(G - 1)/G sum (theta_g - mean)(theta_g - mean)'`
+    and an interval takes the t quantile with G - 1 degrees of freedom (Kott 2001, "The
+    delete-a-group jackknife", equation 1). More groups cost more refits and approach
+    the ordinary jackknife, which is not consistent where the estimate is not smooth in
+    the weight of an observation.
+
+    With an iterated correction the refits are of its centre, the penalty held.
+
+    Args:
+        estimate: A fit on a grid.
+        n_groups: Number of groups, from 2 to the number of observations.
+        clusters: Cluster of each observation: whole clusters are left out.
+        seed: Of the random groups.
+
+    Raises:
+        ValueError: The number of groups or the clusters do not fit.
+    """
+    problem = resampled_problem(estimate)
+    units, n_units = count_units(clusters, estimate.weights.shape[0])
+    if not 2 <= n_groups <= n_units:
+        raise ValueError(
+            f"n_groups={n_groups}: give a number from 2 to the number of "
+            f"{'observations' if clusters is None else 'clusters'}, {n_units}."
+        )
+    reweight = _WithoutGroup(jr.permutation(jr.key(seed), n_units) % n_groups)
+    theta, code = _refit(problem, estimate, units, reweight, n_groups)
+    return Resamples(theta, code, n_groups - 1.0, n_groups - 1.0)
+
+
+def bootstrap(
+    estimate: "Fit",
+    *,
+    n_draws: int = 200,
+    weights: str = "multinomial",
+    clusters: Int[Array | np.ndarray, " n_obs"] | None = None,
+    seed: int = 0,
+) -> Resamples:
+    """Refit on samples drawn with replacement, or with random weights.
+
+    Use the standard errors, not the percentiles: those shift the wrong way for this
+    estimator, see `spmlex/README.md`.
+
+    Args:
+        estimate: A fit on a grid.
+        n_draws: Number of refits, 2 or more.
+        weights: "multinomial" (Efron 1979) or "exponential" (Rubin 1981), the Bayesian
+            bootstrap, in which no observation is ever lost.
+        clusters: Cluster of each observation: whole clusters are drawn.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: The number of draws, the weights or the clusters do not fit.
+    """
+    problem = resampled_problem(estimate)
+    units, n_units = count_units(clusters, estimate.weights.shape[0])
+    if n_draws < 2:
+        raise ValueError(f"n_draws={n_draws}: give 2 or more, such as 200.")
+    if weights not in BOOTSTRAP_WEIGHTS:
+        raise ValueError(
+            f"weights={weights!r}: choose from {', '.join(BOOTSTRAP_WEIGHTS)}."
+        )
+    reweight = _RandomWeights(jr.key(seed), n_units, weights)
+    theta, code = _refit(problem, estimate, units, reweight, n_draws)
+    return Resamples(theta, code, float("inf"), n_draws / (n_draws - 1.0))
+
+
+class _WithoutGroup(eqx.Module):
+    group: Int[Array, " n_units"]
+
+    def __call__(self, number: Int[Array, ""]) -> Float[Array, " n_units"]:
+        return (self.group != number).astype(float)
+
+
+class _RandomWeights(eqx.Module):
+    key: PRNGKeyArray
+    n_units: int = eqx.field(static=True)
+    kind: str = eqx.field(static=True)
+
+    def __call__(self, number: Int[Array, ""]) -> Float[Array, " n_units"]:
+        key = jr.fold_in(self.key, number)
+        if self.kind == "exponential":
+            return jr.exponential(key, (self.n_units,))
+        drawn = jr.randint(key, (self.n_units,), 0, self.n_units)
+        return jnp.zeros(self.n_units).at[drawn].add(1.0)
+
+
+@eqx.filter_jit
+def _refit(
+    problem: OuterProblem,
+    estimate: "Fit",
+    units: Int[Array, " n_obs"],
+    reweight: _WithoutGroup | _RandomWeights,
+    count: int,
+) -> tuple[Float[Array, "n_refits p"], Int[Array, " n_refits"]]:
+    """Maximise with the weights of each resample."""
+    theta0, probs0 = estimate.theta, estimate.probs.T
+    slope = jnp.zeros_like(theta0)
+    correction = estimate.correction
+    if correction is not None and correction.maximum is not None:
+        theta0, probs0 = correction.theta, correction.maximum.probs
+        slope = correction.slope
+
+    def refit(number):
+        weights = estimate.weights * reweight(number)[units]
+        at = penalise(problem, slope, theta0, weights / jnp.sum(weights))
+        state = climb(at, theta0, probs0, _TOL, _MAX_STEPS)
+        resolution = grid_resolution(problem.lclk(state.theta))
+        return state.theta, result_code(judge(state, resolution, _TOL))
+
+    return jax.lax.map(refit, jnp.arange(count))
+
+
+def count_units(
+    clusters: Int[Array | np.ndarray, " n_obs"] | None, n_obs: int
+) -> tuple[Int[Array, " n_obs"], int]:
+    """Return the number 0, 1, ... of each observation's cluster, and how many.
+
+    Raises:
+        ValueError: Wrong shape, or traced.
+    """
+    if clusters is None:
+        return jnp.arange(n_obs), n_obs
+    if isinstance(clusters, Tracer):
+        raise ValueError("clusters must be a known array, not one traced by jit.")
+    if np.shape(clusters) != (n_obs,):
+        raise ValueError(
+            f"clusters has shape {np.shape(clusters)}; it must give one cluster for "
+            f"each of the {n_obs} observations."
+        )
+    labels, numbers = np.unique(np.asarray(clusters), return_inverse=True)
+    return jnp.asarray(numbers), len(labels)
+
+
+def resampled_problem(estimate: "Fit") -> OuterProblem:
+    """Return the outer problem of a fit on a grid.
+
+    Raises:
+        ValueError: The support was free.
+    """
+    if estimate.problem is None:
+        raise ValueError(
+            "the fit is not one on a grid (its support was free to move): refit with "
+            "`fit` on a grid around its atoms, or use kind='observed' or 'sandwich'."
+        )
+    return estimate.problem
