@@ -71,6 +71,17 @@ MEASURES |= {
     "fitted_cdf": Measure("mean of the fitted cdf", "Mean fitted cdf"),
 }
 
+# Where the latent variable has several coordinates, each margin is measured.
+MEASURES |= {
+    f"margin_{name.removeprefix('latent_')}": MEASURES[name]._replace(
+        long_name=f"{MEASURES[name].long_name}, margin"
+    )
+    for name in (
+        *("latent_mean_bias", "latent_variance_bias", "latent_quantile_bias"),
+        *("wasserstein", "cdf_sup", "cdf_squared"),
+    )
+}
+
 OTHERS = {
     "truth": ("true value", PARAMETER_UNIT),
     "true_cdf_at": ("values at which the true cdf is given", LATENT_UNIT),
@@ -99,6 +110,7 @@ DIMS = {
     "parameter": "Parameter",
     "kind": "Standard error",
     "point": "Support point",
+    "coordinate": "Coordinate",
 }
 
 SYMBOLS = {"sample_size": "n", "n_supp": "n_supp"}

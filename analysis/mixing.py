@@ -11,6 +11,9 @@ point just below it too.
 With D the fitted less the true cdf: Wasserstein-1 is the integral of |D|, the squared
 distance that of D², both by the midpoint rule between grid points (exact where both
 jump at grid points only); the sup distance is the largest |D| at a grid point.
+
+Where the latent variable has several coordinates `supp` has a dimension for them, and
+so does the truth, for each margin alone: then the margins are measured.
 """
 
 from collections.abc import Iterator
@@ -44,7 +47,9 @@ def mixing_measures(
         Datasets of a value and its `_mcse` each: `num_atoms`, `edge_mass`; of the
         latent variable `latent_mean_bias`, `latent_variance_bias` and, by `quantile`,
         `latent_quantile_bias`; `wasserstein`, `cdf_sup`, `cdf_squared`; `fitted_cdf`,
-        the mean cdf by `band_point`, with `cdf_band`, quantiles over replications.
+        the mean cdf by `band_point`, with `cdf_band`, quantiles over replications. Of
+        several coordinates, `margin_mean_bias`, `margin_variance_bias` and so on by
+        `coordinate`, and no `fitted_cdf`.
     """
     if "num_atoms" in process:
         atoms = process["num_atoms"].where(used & (process["num_atoms"] >= 0))
@@ -53,27 +58,47 @@ def mixing_measures(
         return
     probs, supp = process["probs"].where(used), process["supp"].where(used)
     yield me.mean_of(edge_mass(probs, supp), name="edge_mass", dim=dim)
+    if "coordinate" not in supp.dims:
+        for name, error in _errors(process, probs, supp).items():
+            yield me.mean_of(error, name=str(name), dim=dim)
+        if "true_cdf" in process and "true_cdf_at" in process:
+            yield _band(probs, supp, process["true_cdf_at"].values, dim)
+        return
+    margins = [
+        _errors(process.isel(coordinate=k), probs, supp.isel(coordinate=k))
+        for k in range(supp.sizes["coordinate"])
+    ]
+    for name, error in xr.concat(margins, "coordinate").items():
+        margin = f"margin_{str(name).removeprefix('latent_')}"
+        yield me.mean_of(error, name=margin, dim=dim)
+
+
+def _errors(process: xr.Dataset, probs: xr.DataArray, supp: xr.DataArray) -> xr.Dataset:
+    """Compare every fitted distribution of a scalar with the truth."""
+    found = xr.Dataset()
     mean, variance = moments(probs, supp)
     if "true_mean" in process:
-        yield me.mean_of(mean - process["true_mean"], name="latent_mean_bias", dim=dim)
+        found["latent_mean_bias"] = mean - process["true_mean"]
     if "true_variance" in process:
-        error = variance - process["true_variance"]
-        yield me.mean_of(error, name="latent_variance_bias", dim=dim)
+        found["latent_variance_bias"] = variance - process["true_variance"]
     if "true_cdf" in process and "true_cdf_at" in process:
         at, truth = process["true_cdf_at"].values, process["true_cdf"].values
-        for name, distance in distances(probs, supp, at, truth).items():
-            yield me.mean_of(distance, name=str(name), dim=dim)
+        at, truth = at[np.isfinite(at)], truth[np.isfinite(at)]
+        found = found.merge(distances(probs, supp, at, truth))
         error = quantiles(probs, supp) - true_quantiles(at, truth)
-        yield me.mean_of(error, name="latent_quantile_bias", dim=dim)
-        yield _band(probs, supp, at, dim)
+        found["latent_quantile_bias"] = error
+    return found
 
 
 def edge_mass(probs: xr.DataArray, supp: xr.DataArray) -> xr.DataArray:
-    """Return the mass on the lowest and the highest point of the support grid.
+    """Return the mass on the lowest and the highest points of the support grid.
 
-    Much of it says that the grid is too narrow.
+    Of several coordinates any one may be the lowest or highest. Much of it says that
+    the grid is too narrow.
     """
     at_edge = (supp == supp.min("point")) | (supp == supp.max("point"))
+    if "coordinate" in at_edge.dims:
+        at_edge = at_edge.any("coordinate")
     return probs.where(at_edge).sum("point", min_count=1)
 
 

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from experiments.covariates import NormalCovariates
 from experiments.mixing import AbstractMixing
 
 Data = Any
@@ -35,18 +36,20 @@ class Process(eqx.Module):
     Attributes:
         truth: The model at the true parameters.
         mixing: The distribution of the latent variable.
+        covariates: Observed covariates, for models that have some.
         label: How tables and figures call the process.
     """
 
     truth: Model
     mixing: AbstractMixing
+    covariates: NormalCovariates | None = None
     label: str = eqx.field(static=True, default="")
 
     def simulate(self, key: PRNGKeyArray, n: int) -> Data:
         """Draw n observations; the first ones don't depend on n.
 
         One key is folded per purpose, so that a process with another mixing
-        distribution shares the outcomes' noise.
+        distribution shares the covariates and the outcomes' noise.
 
         Args:
             key: The replication's key.
@@ -56,4 +59,7 @@ class Process(eqx.Module):
             The data as the estimator sees them, without the latent variable.
         """
         data = self.mixing.simulate(rng=jr.fold_in(key, 0), n=n)
+        if self.covariates is not None:
+            rng = jr.fold_in(key, 2)
+            data |= self.covariates.simulate(data["latent"], rng=rng)
         return self.truth.simulate(data, rng=jr.fold_in(key, 1))

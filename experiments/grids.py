@@ -59,4 +59,62 @@ class Points:
         return np.asarray(self.points, dtype=float)
 
 
-Grid = Uniform | Points
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """Every combination of equally spaced points in several coordinates.
+
+    Attributes:
+        low: Lower end of each coordinate.
+        high: Upper end of each coordinate.
+        sizes: Number of points along each coordinate; None: the same along all, so
+            that `n_supp` has to be a square, a cube and so on.
+        label: How tables and figures call the grid.
+    """
+
+    low: list[int | float]
+    high: list[int | float]
+    sizes: list[int] | None = None
+    label: str = ""
+
+    def __post_init__(self):
+        """Refuse lists that don't belong together, and empty ranges."""
+        lengths = {len(x) for x in (self.low, self.high, self.sizes) if x is not None}
+        if len(lengths) != 1 or min(lengths) < 2:
+            raise ValueError(
+                f"low={self.low}, high={self.high}, sizes={self.sizes}: give lists of "
+                "one length, two or more, with an entry for each coordinate."
+            )
+        if self.sizes is not None and min(self.sizes) < 1:
+            raise ValueError(f"sizes={self.sizes}: give 1 or more for each coordinate.")
+        self._axes()
+
+    def make(self, n_supp: int) -> np.ndarray:
+        """Return n_supp points, (n_supp, d), the last coordinate fastest."""
+        sizes = self.sizes or [self._root(n_supp)] * len(self.low)
+        if int(np.prod(sizes)) != n_supp:
+            raise ValueError(
+                f"sizes={sizes} make {int(np.prod(sizes))} points, n_supp asks for "
+                f"{n_supp}: set n_supp=[{int(np.prod(sizes))}]."
+            )
+        axes = [axis.make(size) for axis, size in zip(self._axes(), sizes, strict=True)]
+        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(n_supp, -1)
+
+    def _axes(self) -> list[Uniform]:
+        return [Uniform(*ends) for ends in zip(self.low, self.high, strict=True)]
+
+    def _root(self, n_supp: int) -> int:
+        """Return the number of points along each coordinate."""
+        size = len(self.low)
+        root = round(n_supp ** (1 / size))
+        if root**size != n_supp:
+            near = sorted(
+                {max(1, int(n_supp ** (1 / size)) + k) ** size for k in (0, 1)}
+            )
+            raise ValueError(
+                f"n_supp={n_supp} points can't be shared equally by {size} "
+                f"coordinates: take {' or '.join(map(str, near))}, or give sizes."
+            )
+        return root
+
+
+Grid = Uniform | Points | Product

@@ -1,7 +1,8 @@
 """The merged file of a study: `replications.nc`, one labelled group per process.
 
 Dimensions are estimator, grid, sample_size, n_supp and replication, then parameter,
-kind of standard error, or support point. Replications that were not run have code -1.
+kind of standard error, or support point, and the coordinate where the latent variable
+has several. Replications that were not run have code -1.
 """
 
 import json
@@ -62,6 +63,7 @@ LONG_NAMES = {
     "parameter": "parameter",
     "kind": "kind of standard error",
     "point": "position in the support grid",
+    "coordinate": "coordinate of the latent variable",
 }
 
 
@@ -99,6 +101,8 @@ def merge(
         "machine": provenance.describe_machine(),
         "seed": design.seed,
         "streams": design.streams,
+        # Studies of older versions had no choice.
+        "exclusion_rule": config.get("exclusion_rule", "per_estimator"),
         "created": provenance.read_clock(),
         "complete": int(tracker.is_complete()),
         "config": yaml.safe_dump(config, sort_keys=False),
@@ -132,10 +136,15 @@ def _merge_process(
         "kind": kinds,
         "point": np.arange(max(design.n_supp)),
     }
+    dims_of = {name: dims for name, (dims, _, _, _) in VARIABLES.items()}
+    mixing = design.processes[dgp].mixing
+    if len(mixing.list_margins()) > 1:
+        coords["coordinate"] = np.arange(len(mixing.list_margins()))
+        dims_of["supp"] += ("coordinate",)
     sizes = {name: len(values) for name, values in coords.items()}
     arrays = {}
-    for name, (dims, dtype, _, _) in VARIABLES.items():
-        shape = tuple(sizes[dim] for dim in (*AXES, *dims))
+    for name, (_, dtype, _, _) in VARIABLES.items():
+        shape = tuple(sizes[dim] for dim in (*AXES, *dims_of[name]))
         arrays[name] = np.full(shape, np.nan if dtype == "f8" else NOT_RUN, dtype)
     hashes = np.zeros((sizes["sample_size"], sizes["replication"]), np.int64)
 
@@ -162,7 +171,7 @@ def _merge_process(
 
     data: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, str]]] = {
         name: (
-            (*AXES, *VARIABLES[name][0]),
+            (*AXES, *dims_of[name]),
             array,
             {"long_name": VARIABLES[name][2], "units": VARIABLES[name][3]},
         )
@@ -179,10 +188,10 @@ def _merge_process(
         {"long_name": "hash of the simulated data, 0 where not run", "units": "1"},
     )
     supports = [g.make(m) for g in design.grids.values() for m in design.n_supp]
-    data |= describe_mixing(design.processes[dgp].mixing, supports)
+    data |= describe_mixing(mixing, supports)
     dataset = xr.Dataset(data, coords=coords)
-    for name, long_name in LONG_NAMES.items():
-        dataset[name].attrs = {"long_name": long_name, "units": "1"}
+    for name in coords:
+        dataset[name].attrs = {"long_name": LONG_NAMES[name], "units": "1"}
     for axis, options in (("estimator", design.estimators), ("grid", design.grids)):
         labels = [option.label or name for name, option in options.items()]
         dataset.coords[f"{axis}_label"] = (axis, labels, {"long_name": f"{axis} label"})
@@ -210,7 +219,7 @@ def _put(
         target = arrays[name][at][rows]  # basic indexing: a view
         if dims == ("kind", "parameter"):
             target[:, own_kinds] = value
-        elif dims == ("point",):
+        elif dims == ("point",):  # and the coordinate
             target[:, : value.shape[1]] = value
         else:
             target[...] = value

@@ -1,13 +1,15 @@
 """The linear factor model for panel data with one permanent latent factor."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from experiments.fields import as_float
 
-def _as_float(value: object) -> Float[Array, "..."]:
-    return jnp.asarray(value, dtype=float)
+_MOMENT_STEPS = 30
+"""Gauss-Newton steps of the moment estimator, far more than a good start needs."""
 
 
 class LinearFactor(eqx.Module):
@@ -23,8 +25,8 @@ class LinearFactor(eqx.Module):
         log_std_e: Logarithm of the errors' standard deviations, periods 1 to T.
     """
 
-    coef: Float[Array, " n_loadings"] = eqx.field(converter=_as_float)
-    log_std_e: Float[Array, " n_periods"] = eqx.field(converter=_as_float)
+    coef: Float[Array, " n_loadings"] = eqx.field(converter=as_float)
+    log_std_e: Float[Array, " n_periods"] = eqx.field(converter=as_float)
 
     def __check_init__(self):
         """Refuse parameters whose lengths don't belong together."""
@@ -125,6 +127,79 @@ class LinearFactor(eqx.Module):
         return LinearFactor(
             coef=(slopes * scale / scale[0])[1:], log_std_e=0.5 * jnp.log(noise)
         )
+
+    def moment_estimate(
+        self, data: dict[str, Array]
+    ) -> tuple[Float[Array, " n_theta"], Float[Array, "n_theta n_theta"]]:
+        r"""Estimate the parameters by minimum distance to the outcomes' covariances.
+
+        With `m` the distinct entries of `cov(Y)`, `m_ts = lambda_t lambda_s var(X) +
+        1{t=s} sigma_t^2`, and V their estimated covariance, minimises the distance
+        `(m - m(phi))' V^{-1} (m - m(phi))`, the optimal one (Chamberlain 1984, Handbook
+        of Econometrics 2, section 4.2). Three periods identify the parameters exactly:
+        the estimates are `c23/c13`, `c23/c12` and what these imply. F is left open. The
+        covariance is `(G' V^{-1} G)^{-1} / n`, G the derivative of `m(phi)`: that of
+        the estimator's influence function.
+
+        Args:
+            data: `outcomes`, (n_obs, n_periods), at least three periods.
+
+        Returns:
+            Theta and its covariance, in the order of the model's parameters; NaN where
+            a variance estimate is not positive or the search does not settle.
+
+        Raises:
+            ValueError: There are less than three periods.
+        """
+        n_periods = self.log_std_e.shape[0]
+        if n_periods < 3:
+            raise ValueError(
+                f"log_std_e has {n_periods} entries: covariances identify the loadings "
+                "from three periods on."
+            )
+        outcomes = data["outcomes"]
+        n_obs = outcomes.shape[0]
+        rows, columns = jnp.triu_indices(n_periods)
+        centred = outcomes - outcomes.mean(axis=0)
+        products = centred[:, rows] * centred[:, columns]
+        moments = products.mean(axis=0)
+        deviations = products - moments
+        scale = jnp.sqrt((deviations**2).mean(axis=0))
+        # Rows of this whitener times the moments have the identity as covariance.
+        correlation = (deviations / scale).T @ (deviations / scale) / n_obs
+        whitener = jnp.linalg.inv(jnp.linalg.cholesky(correlation)) / scale
+
+        def implied(phi):
+            loadings = jnp.concatenate([jnp.ones(1), phi[: n_periods - 1]])
+            common = phi[-1] * loadings[:, None] * loadings
+            return (common + jnp.diag(phi[n_periods - 1 : -1]))[rows, columns]
+
+        def step(_, state):
+            phi, _ = state
+            slope = whitener @ jax.jacfwd(implied)(phi)
+            unit = jnp.sqrt((slope**2).sum(axis=0))
+            slope = slope / unit
+            residual = whitener @ (moments - implied(phi))
+            moved = jnp.linalg.solve(slope.T @ slope, slope.T @ residual)
+            return phi + moved / unit, jnp.abs(moved).max()
+
+        start = self.starting_values(data)
+        noise = jnp.exp(2 * start.log_std_e)
+        signal = jnp.maximum(centred[:, 0].var() - noise[0], 0.05 * noise[0])
+        phi = jnp.concatenate([start.coef, noise, signal[None]])
+        phi, moved = jax.lax.fori_loop(
+            0, _MOMENT_STEPS, step, (phi, jnp.array(jnp.inf))
+        )
+        noise = phi[n_periods - 1 : -1]
+        slope = whitener @ jax.jacfwd(implied)(phi)
+        # Noise variances to logarithms of standard deviations.
+        turn = jnp.concatenate([jnp.ones(n_periods - 1), 0.5 / noise])
+        covariance = jnp.linalg.inv(slope.T @ slope)[:-1, :-1] / n_obs
+        covariance = turn[:, None] * covariance * turn
+        theta = jnp.concatenate([phi[: n_periods - 1], 0.5 * jnp.log(noise)])
+        settled = jnp.all(noise > 0) & (moved < 1e-6)
+        missing = jnp.where(settled, 0.0, jnp.nan)
+        return theta + missing, covariance + missing
 
     def _loadings(self) -> Float[Array, " n_periods"]:
         return jnp.concatenate([jnp.ones(1, self.coef.dtype), self.coef])

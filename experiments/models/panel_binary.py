@@ -1,0 +1,174 @@
+"""Binary choice in panel data with random coefficients: logit and probit."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from experiments.fields import as_float
+from experiments.models.fixed_effects import conditional_logit, pooled_binary
+from experiments.models.links import sum_log_logistic, sum_log_normal
+from experiments.models.starts import fit_pairs
+
+LINKS = ("logit", "probit")
+
+_LOGIT_PER_PROBIT = 1.702
+"""The normal cdf at z is near the logistic one at 1.702 z (Johnson and Kotz 1970)."""
+
+
+class PanelBinary(eqx.Module):
+    r"""Choices of T periods with a random intercept, or random slopes beside it.
+
+    .. math::
+        y_{it} = 1\{\eta_{it} + e_{it} > 0\}, \quad
+        \eta_{it} = z_{it}' v_i + w_{it}' \beta, \qquad (1)
+
+    .. math::
+        \Pr(y_i | x_i, v) = \prod_t H\{(2 y_{it} - 1) \eta_{it}\}, \qquad (2)
+
+    where e has the symmetric distribution function H, logistic or standard normal. With
+    one random coefficient z = 1 and w = x; with r of them z is one and the first r - 1
+    covariates, w the others. The errors are independent of each other, of x and of v,
+    and v is independent of x. Its distribution is left open: a nonparametric mixture of
+    binary choices in the spirit of Heckman and Singer (1984, Econometrica 52). Means of
+    v are free, so there is no intercept in beta, and no slope of z.
+
+    Attributes:
+        coef: beta, one for each covariate in w.
+        link: "logit" or "probit".
+        n_random: Number r of random coefficients, the intercept included.
+    """
+
+    coef: Float[Array, " n_coef"] = eqx.field(converter=as_float)
+    link: str = eqx.field(static=True, default="logit")
+    n_random: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        """Refuse unknown links and coefficients that are no list."""
+        if self.link not in LINKS:
+            raise ValueError(f"link={self.link!r}: choose one of {', '.join(LINKS)}.")
+        if self.n_random < 1:
+            raise ValueError(f"n_random={self.n_random}: give 1 or more.")
+        if jnp.ndim(self.coef) != 1 or jnp.size(self.coef) == 0:
+            raise ValueError(
+                f"coef has shape {jnp.shape(self.coef)}: give a list of one number or "
+                "more, for the covariates without a random slope."
+            )
+
+    def simulate(
+        self, data: dict[str, Array], *, rng: PRNGKeyArray
+    ) -> dict[str, Array]:
+        """Draw the choices given the random coefficients.
+
+        Args:
+            data: `latent`, (n_obs,) or (n_obs, n_random), and `covariates`, (n_obs,
+                n_periods, n_random - 1 + n_coef).
+            rng: Random key.
+
+        Returns:
+            `outcomes`, (n_obs, n_periods), true where the choice is one; `covariates`.
+        """
+        fixed, slopes = self._split(data["covariates"])
+        latent = data["latent"].reshape(-1, self.n_random)
+        index = fixed + latent[:, :1] + (slopes * latent[:, None, 1:]).sum(axis=2)
+        draw = jr.logistic if self.link == "logit" else jr.normal
+        chosen = index + draw(rng, index.shape) > 0
+        return {"outcomes": chosen, "covariates": data["covariates"]}
+
+    def lclk(
+        self, data: dict[str, Array], supp: Float[Array, "n_supp ..."]
+    ) -> Float[Array, "n_obs n_supp"]:
+        """Evaluate the log of equation (2) at every support point.
+
+        Args:
+            data: `outcomes`, (n_obs, n_periods), and `covariates`.
+            supp: Support points, (n_supp,) or (n_supp, n_random).
+
+        Returns:
+            Log-probabilities in nats.
+        """
+        fixed, slopes = self._split(data["covariates"])
+        signs = jnp.where(data["outcomes"].astype(bool), 1.0, -1.0)
+        points = supp.reshape(-1, self.n_random)
+
+        def index(t):
+            random = points[:, 0]
+            for k in range(self.n_random - 1):
+                random = random + slopes[:, t, k, None] * points[:, k + 1]
+            return signs[:, t, None] * (fixed[:, t, None] + random)
+
+        indices = [index(t) for t in range(signs.shape[1])]
+        add = sum_log_logistic if self.link == "logit" else sum_log_normal
+        return add(indices)
+
+    def starting_values(self, data: dict[str, Array]) -> "PanelBinary":
+        """Estimate beta from the periods in which an observation chose differently.
+
+        Given one random intercept, logit estimates are consistent for fixed T, whatever
+        the distribution of v (Chamberlain 1980); those for the probit are scaled by
+        what makes the two links alike. Random slopes are taken to be the same for all.
+
+        Args:
+            data: `outcomes`, (n_obs, n_periods), and `covariates`.
+
+        Returns:
+            A model of the same kind; finite whatever the data.
+        """
+        chosen = data["outcomes"].astype(bool).astype(int)
+        coef = fit_pairs(data["covariates"], lambda s, t: chosen[:, s] - chosen[:, t])
+        scale = 1.0 if self.link == "logit" else _LOGIT_PER_PROBIT
+        return PanelBinary(coef[self.n_random - 1 :] / scale, self.link, self.n_random)
+
+    def fixed_effects_estimate(
+        self, data: dict[str, Array]
+    ) -> tuple[Float[Array, " n_coef"], Float[Array, "n_coef n_coef"]]:
+        """Estimate beta by the conditional logit, with an intercept per observation.
+
+        Args:
+            data: `outcomes`, (n_obs, n_periods), and `covariates`.
+
+        Returns:
+            The estimate and its covariance.
+
+        Raises:
+            ValueError: The link is not the logit, or slopes are random.
+        """
+        if self.link != "logit" or self.n_random != 1:
+            raise ValueError(
+                f"link={self.link!r}, n_random={self.n_random}: only a logit with a "
+                "random intercept and nothing else random has fixed effects that drop "
+                "out. Leave this estimator out."
+            )
+        return conditional_logit(data["outcomes"].astype(bool), data["covariates"])
+
+    def pooled_estimate(
+        self, data: dict[str, Array]
+    ) -> tuple[Float[Array, " n_coef"], Float[Array, "n_coef n_coef"]]:
+        """Estimate beta as if the random coefficients were the same for all.
+
+        Args:
+            data: `outcomes`, (n_obs, n_periods), and `covariates`.
+
+        Returns:
+            The estimate and its covariance.
+        """
+        coef, covariance = pooled_binary(
+            data["outcomes"].astype(bool), data["covariates"], self.link
+        )
+        own = slice(self.n_random - 1, None)
+        return coef[own], covariance[own, own]
+
+    def _split(
+        self, covariates: Float[Array, "n_obs n_periods n_covariates"]
+    ) -> tuple[
+        Float[Array, "n_obs n_periods"], Float[Array, "n_obs n_periods n_slopes"]
+    ]:
+        """Return `w' beta` and the covariates with a random slope."""
+        n_slopes = self.n_random - 1
+        wanted = n_slopes + self.coef.shape[0]
+        if covariates.shape[2] != wanted:
+            raise ValueError(
+                f"covariates has shape {covariates.shape}: {n_slopes} random slopes "
+                f"and {self.coef.shape[0]} entries of coef need {wanted} a period."
+            )
+        return covariates[:, :, n_slopes:] @ self.coef, covariates[:, :, :n_slopes]

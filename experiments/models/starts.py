@@ -1,0 +1,88 @@
+"""What the models' starting values have in common."""
+
+import itertools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import jax.scipy as jsp
+from jaxtyping import Array, Float, Int
+
+RIDGE = 1e-6
+"""Curvature added to a mean log-likelihood, so that it has a finite maximum."""
+
+
+def maximise_concave(
+    objective: Callable[[Float[Array, " p"]], Float[Array, ""]],
+    theta0: Float[Array, " p"],
+    max_steps: int = 20,
+) -> Float[Array, " p"]:
+    """Maximise a concave function by damped Newton steps, to the accuracy of a start.
+
+    Steps that don't gain are not taken, so the result is finite where theta0 and the
+    function there are.
+
+    Args:
+        objective: A mean log-likelihood.
+        theta0: Where to start.
+        max_steps: Limit on the number of steps.
+    """
+
+    def penalised(theta) -> Float[Array, ""]:
+        return objective(theta) - 0.5 * RIDGE * (theta @ theta)
+
+    def is_running(state):
+        step, _, _, _, gain = state
+        return (step < max_steps) & (gain > 1e-9)
+
+    def improve(state):
+        step, theta, value, damping, gain = state
+        curvature = -jax.hessian(penalised)(theta)
+        damped = curvature + damping * jnp.diag(jnp.diagonal(curvature))
+        there = theta + jsp.linalg.solve(damped, jax.grad(penalised)(theta))
+        value_there: Float[Array, ""] = penalised(there)
+        gained = jnp.isfinite(value_there) & (value_there > value)
+        # A refused step is no reason to stop, unless the damping is already strong.
+        return (
+            step + 1,
+            jnp.where(gained, there, theta),
+            jnp.where(gained, value_there, value),
+            jnp.where(gained, 0.1 * damping, jnp.maximum(10 * damping, 1e-2)),
+            jnp.where(gained, value_there - value, gain * (damping < 1e3)),
+        )
+
+    start = (jnp.array(0), theta0, penalised(theta0), jnp.array(1e-4), jnp.array(1.0))
+    return jax.lax.while_loop(is_running, improve, start)[1]
+
+
+def fit_pairs(
+    covariates: Float[Array, "n_obs n_periods n_covariates"],
+    winner: Callable[[int, int], Int[Array, " n_obs"]],
+) -> Float[Array, " n_covariates"]:
+    r"""Estimate a logit in the differences of covariates over pairs of periods.
+
+    Maximises the mean, over all pairs of periods with a winner, of
+
+    .. math:: \log \Lambda\{(x_w - x_l)' \beta\}
+
+    where w is the period that won and l the other: what is constant over the periods
+    of an observation drops out (Chamberlain 1980, Review of Economic Studies 47).
+
+    Args:
+        covariates: The covariates.
+        winner: Called with two periods s and t: 1 where s has won over t, -1 where t
+            has, 0 where neither has.
+    """
+    n_obs, n_periods, n_covariates = covariates.shape
+    pairs = list(itertools.combinations(range(n_periods), 2))
+    if not pairs:
+        return jnp.zeros(n_covariates)
+    won = jnp.stack([winner(s, t) for s, t in pairs], axis=1)
+    first, second = map(jnp.array, zip(*pairs, strict=True))
+    differences = won[:, :, None] * (covariates[:, first] - covariates[:, second])
+    share = jnp.abs(won) / jnp.maximum(jnp.abs(won).sum(), 1)
+
+    def objective(coef):
+        return (share * jax.nn.log_sigmoid(differences @ coef)).sum()
+
+    return maximise_concave(objective, jnp.zeros(n_covariates))
