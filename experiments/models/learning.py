@@ -1,0 +1,335 @@
+"""Choices and outcomes of agents who learn about their ability."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from experiments.models.scoring import climb_by_scoring
+
+_N_NODES = 7
+"""Gauss-Hermite nodes for each observation, in the starting values."""
+
+_MAX_STEPS = 30
+"""Limit on the steps of scoring in the starting values."""
+
+
+def _as_float(value: object) -> Float[Array, "..."]:
+    return jnp.asarray(value, dtype=float)
+
+
+class LinearForms(NamedTuple):
+    """What an observation's likelihood is in k: a quadratic form and linear ones.
+
+    Minus twice the log-density of the outcomes is
+    `quadratic k² + 2 linear k + constant`; the index of period t's choice is
+    `index + slope k`.
+    """
+
+    quadratic: Float[Array, " n_obs"]
+    linear: Float[Array, " n_obs"]
+    constant: Float[Array, " n_obs"]
+    index: Float[Array, "n_obs n_periods"]
+    slope: Float[Array, "n_obs n_periods"]
+
+
+class Learning(eqx.Module):
+    r"""Choices between two alternatives while outcomes teach agents their ability.
+
+    In each period t = 1..T an agent chooses d in {0, 1} and sees the outcome of what
+    she chose (Bunting, Diegert and Maurel 2025, arXiv 2402.08575, with two
+    alternatives, one latent factor and one unknown ability):
+
+    .. math::
+        (1)\quad & y_t = a_{d,t} + l_{d,t} k + g_d u + e_t,
+            \quad e_t \sim N(0, s_d^2), \\
+        (2)\quad & u \sim N(0, s_u^2), \\
+        (3)\quad & \Pr(d_t = 1 \mid k, \text{history}) =
+            \Lambda(c_0 + c_k k + c_m m_t).
+
+    The permanent factor k is known to her, and its distribution F is left open;
+    ability u is not known to her. Her beliefs about it are normal with mean `m_t` and
+    variance `v_t`, from `m_1 = 0` and `v_1 = s_u^2` on updated by Bayes' rule (the
+    scalar Kalman filter), with prediction error
+    `r_t = y_t - a_{d,t} - l_{d,t} k - g_d m_t`:
+
+    .. math::
+        (4)\quad & f_t = g_d^2 v_t + s_d^2, \quad m_{t+1} = m_t + g_d v_t r_t / f_t,
+            \quad v_{t+1} = v_t s_d^2 / f_t.
+
+    By the prediction-error decomposition the likelihood given k needs no integral
+    over u:
+
+    .. math::
+        (5)\quad G(y, d \mid k) = \prod_t N(r_t; 0, f_t) \Pr(d_t \mid k, m_t).
+
+    Normalisations: `a_{1,1} = 0` and `l_{1,1} = 1` fix location and scale of k,
+    `g_1 = 1` the scale of u. Intercepts differ by alternative and period. So do the
+    loadings of k, which is what tells k from u: of two outcomes in alternative 1, k
+    adds `l_{1,t} l_{1,s} var(k)` to the covariance and u the same `s_u^2` for every
+    pair. `loading_0` may hold one number for all periods, which with T = 4 keeps the
+    parameters at 18 (they would be 21); with T = 3 and a loading each they are 17.
+    The loadings of u and the scales don't change over time. The choice of period 1
+    depends on k alone and later ones on `m_t` as well, which separates `c_k` from
+    `c_m`.
+
+    Attributes:
+        intercept_0: `a_{0,t}`, periods 1 to T.
+        intercept_1: `a_{1,t}`, periods 2 to T.
+        loading_0: `l_{0,t}`, one for all periods or one each.
+        loading_1: `l_{1,t}`, periods 2 to T.
+        ability_0: `g_0`.
+        log_std_u: Logarithm of `s_u`.
+        log_std_e: Logarithms of `s_0` and `s_1`.
+        choice: `c_0`, `c_k` and `c_m`.
+    """
+
+    intercept_0: Float[Array, " n_periods"] = eqx.field(converter=_as_float)
+    intercept_1: Float[Array, " n_later"] = eqx.field(converter=_as_float)
+    loading_0: Float[Array, " n_loadings"] = eqx.field(converter=_as_float)
+    loading_1: Float[Array, " n_later"] = eqx.field(converter=_as_float)
+    ability_0: Float[Array, ""] = eqx.field(converter=_as_float)
+    log_std_u: Float[Array, ""] = eqx.field(converter=_as_float)
+    log_std_e: Float[Array, " 2"] = eqx.field(converter=_as_float)
+    choice: Float[Array, " 3"] = eqx.field(converter=_as_float)
+
+    def __check_init__(self):
+        """Refuse parameters whose lengths don't belong together."""
+        shape = jnp.shape(self.intercept_0)
+        if len(shape) != 1 or shape[0] < 2:
+            raise ValueError(
+                f"intercept_0 has shape {shape}: give a list of T intercepts, T >= 2."
+            )
+        n_periods = shape[0]
+        wanted = {
+            "intercept_1": [(n_periods - 1,)],
+            "loading_0": [(1,), (n_periods,)],
+            "loading_1": [(n_periods - 1,)],
+            "ability_0": [()],
+            "log_std_u": [()],
+            "log_std_e": [(2,)],
+            "choice": [(3,)],
+        }
+        for name, shapes in wanted.items():
+            given = jnp.shape(getattr(self, name))
+            if given not in shapes:
+                allowed = " or ".join(str(shape) for shape in shapes)
+                raise ValueError(
+                    f"{name} has shape {given}: with the {n_periods} periods of "
+                    f"intercept_0 give shape {allowed}."
+                )
+
+    def simulate(
+        self, data: dict[str, Array], *, rng: PRNGKeyArray
+    ) -> dict[str, Array]:
+        """Draw choices and outcomes given the latent factor.
+
+        Args:
+            data: `latent`, (n_obs,): the factor k.
+            rng: Random key.
+
+        Returns:
+            `choices`, whole numbers 0 or 1, and `outcomes`, both (n_obs, n_periods);
+            without the latent factor.
+        """
+        latent = data["latent"]
+        shape = (latent.shape[0], self.intercept_0.shape[0])
+        ability = jnp.exp(self.log_std_u) * jr.normal(jr.fold_in(rng, 0), shape[:1])
+        noise = jr.normal(jr.fold_in(rng, 1), shape)
+        tastes = jr.logistic(jr.fold_in(rng, 2), shape)
+        mean = jnp.zeros(shape[0])
+        variance = jnp.full(shape[0], jnp.exp(2 * self.log_std_u))
+        equations = self._equations()
+        choices, outcomes = [], []
+        for t in range(shape[1]):
+            index = self.choice[0] + self.choice[1] * latent + self.choice[2] * mean
+            chosen = (index + tastes[:, t] > 0).astype(int)
+            intercept, loading, taught, noise_variance = equations[:, chosen, t]
+            error = jnp.sqrt(noise_variance) * noise[:, t]
+            known = intercept + loading * latent
+            outcome = known + taught * ability + error
+            gain = taught * variance / (taught**2 * variance + noise_variance)
+            mean = mean + gain * (outcome - known - taught * mean)
+            variance = variance * (1 - gain * taught)
+            choices.append(chosen)
+            outcomes.append(outcome)
+        return {
+            "choices": jnp.stack(choices, axis=1),
+            "outcomes": jnp.stack(outcomes, axis=1),
+        }
+
+    def lclk(
+        self, data: dict[str, Array], supp: Float[Array, " n_supp"]
+    ) -> Float[Array, "n_obs n_supp"]:
+        r"""Evaluate the log-density of every observation at every support point.
+
+        Equation (5). As `m_t` is linear in k, so are prediction errors and indices
+        `z_t`, and with `log Pr(d) = log Λ(z) - (1 - d) z` everything but `log Λ(z_t)`
+        is one quadratic form in k for each observation.
+
+        Args:
+            data: `choices` and `outcomes`, (n_obs, n_periods).
+            supp: Support points of the latent factor.
+
+        Returns:
+            Log-densities in nats, every constant included.
+        """
+        forms = self._linear_forms(data)
+        refused = 1 - data["choices"]
+        linear = forms.linear + (refused * forms.slope).sum(axis=1)
+        constant = forms.constant + 2 * (refused * forms.index).sum(axis=1)
+        powers = jnp.stack([supp**2, 2 * supp, jnp.ones_like(supp)])
+        coefficients = jnp.stack([forms.quadratic, linear, constant], axis=1)
+        # The first choice rests on no outcome: its index is the same for everyone.
+        first = jax.nn.log_sigmoid(self.choice[0] + self.choice[1] * supp)
+        index, slope = forms.index.T[1:, :, None], forms.slope.T[1:, :, None]
+        later = jax.nn.log_sigmoid(index + slope * supp).sum(axis=0)
+        return first + later - 0.5 * coefficients @ powers
+
+    def starting_values(self, data: dict[str, Array]) -> "Learning":
+        r"""Estimate the parameters as if k were normal.
+
+        The maximum likelihood estimate with `k ~ N(mu, tau^2)`, by
+        steps of scoring from the means and covariances of the outcomes. The outcomes'
+        part of (5) is a normal density in k, so that it integrates in closed form and
+        the choices by Gauss-Hermite nodes around each observation's own posterior
+        mean. Consistent where F is normal. Always finite.
+
+        Args:
+            data: `choices` and `outcomes`, (n_obs, n_periods).
+
+        Returns:
+            A model of the same kind, at the estimates.
+        """
+        choices, outcomes = data["choices"], data["outcomes"]
+        # In units of the outcomes' standard deviation, so that steps mean the same.
+        centre = outcomes.mean()
+        tiny = jnp.finfo(outcomes.dtype).tiny ** 0.5
+        unit = jnp.sqrt(((outcomes - centre) ** 2).mean()) + tiny
+        scaled = {"choices": choices, "outcomes": (outcomes - centre) / unit}
+        start, location = self._from_moments(scaled)
+        theta0, unravel = ravel_pytree((start, location, jnp.log(0.7)))
+
+        def log_density(theta):
+            model, location, log_scale = unravel(theta)
+            return model._log_density_normal(scaled, location, jnp.exp(log_scale))
+
+        theta = climb_by_scoring(log_density, theta0, _MAX_STEPS)
+        model, _, _ = unravel(jnp.clip(theta, -20.0, 20.0))
+        # Back to the units of the data: k is measured in those of the outcomes, and
+        # its location is that of period 1's outcome in alternative 1.
+        constant, known, taught = model.choice
+        loading_0 = model.loading_0
+        return Learning(
+            intercept_0=unit * model.intercept_0 + (1 - loading_0) * centre,
+            intercept_1=unit * model.intercept_1 + (1 - model.loading_1) * centre,
+            loading_0=loading_0,
+            loading_1=model.loading_1,
+            ability_0=model.ability_0,
+            log_std_u=model.log_std_u + jnp.log(unit),
+            log_std_e=model.log_std_e + jnp.log(unit),
+            choice=jnp.stack(
+                [constant - known * centre / unit, known / unit, taught / unit]
+            ),
+        )
+
+    def _equations(self) -> Float[Array, "4 2 n_periods"]:
+        """Return intercepts, both loadings and noise variances by alternative."""
+        one, shape = jnp.ones(1), self.intercept_0.shape
+        variance_0, variance_1 = jnp.exp(2 * self.log_std_e)
+        # The normalisations are those of alternative 1, in period 1.
+        rows = [
+            [self.intercept_0, jnp.concatenate([0 * one, self.intercept_1])],
+            [self.loading_0, jnp.concatenate([one, self.loading_1])],
+            [self.ability_0, one],
+            [variance_0, variance_1],
+        ]
+        return jnp.stack(
+            [jnp.stack([jnp.broadcast_to(x, shape) for x in row]) for row in rows]
+        )
+
+    def _linear_forms(self, data: dict[str, Array]) -> LinearForms:
+        """Run the filter (4) with beliefs and errors as linear functions of k."""
+        choices, outcomes = data["choices"], data["outcomes"]
+        n_obs, n_periods = outcomes.shape
+        # The mean of beliefs is `mean + slope k`.
+        mean = slope = jnp.zeros(n_obs)
+        variance = jnp.full(n_obs, jnp.exp(2 * self.log_std_u))
+        quadratic = linear = jnp.zeros(n_obs)
+        constant = jnp.full(n_obs, n_periods * jnp.log(2 * jnp.pi))
+        equations = self._equations()[:, :, None]
+        chosen = jnp.where(choices == 1, equations[:, 1], equations[:, 0])
+        indices, slopes = [], []
+        for t in range(n_periods):
+            indices.append(self.choice[0] + self.choice[2] * mean)
+            slopes.append(self.choice[1] + self.choice[2] * slope)
+            intercept, loading, taught, noise_variance = chosen[:, :, t]
+            error = outcomes[:, t] - intercept - taught * mean
+            per_k = -loading - taught * slope
+            spread = taught**2 * variance + noise_variance
+            quadratic += per_k**2 / spread
+            linear += error * per_k / spread
+            constant += error**2 / spread + jnp.log(spread)
+            gain = taught * variance / spread
+            mean = mean + gain * error
+            slope = slope + gain * per_k
+            variance = variance * noise_variance / spread
+        return LinearForms(
+            quadratic,
+            linear,
+            constant,
+            jnp.stack(indices, axis=1),
+            jnp.stack(slopes, axis=1),
+        )
+
+    def _log_density_normal(
+        self,
+        data: dict[str, Array],
+        location: Float[Array, ""],
+        scale: Float[Array, ""],
+    ) -> Float[Array, " n_obs"]:
+        """Integrate (5) over a normal distribution of k."""
+        forms = self._linear_forms(data)
+        precision = forms.quadratic + scale**-2
+        mean = (location * scale**-2 - forms.linear) / precision
+        outcomes = -0.5 * (
+            forms.constant
+            + (location / scale) ** 2
+            - precision * mean**2
+            + jnp.log(precision * scale**2)
+        )
+        nodes, masses = np.polynomial.hermite_e.hermegauss(_N_NODES)
+        points = mean[:, None] + nodes / jnp.sqrt(precision)[:, None]
+        index = forms.index[:, :, None] + forms.slope[:, :, None] * points[:, None, :]
+        sign = 2.0 * data["choices"] - 1.0
+        choices = jax.nn.log_sigmoid(sign[:, :, None] * index).sum(axis=1)
+        log_masses = np.log(masses / masses.sum())
+        return outcomes + jax.nn.logsumexp(choices + log_masses, axis=1)
+
+    def _from_moments(
+        self, data: dict[str, Array]
+    ) -> tuple["Learning", Float[Array, ""]]:
+        """Return rough values for outcomes with unit variance, and the mean of k."""
+        choices, outcomes = data["choices"], data["outcomes"]
+        n_periods = self.intercept_0.shape[0]
+        # Means by alternative and period, shrunk towards zero where few chose it.
+        chosen = jnp.stack([choices == 0, choices == 1]).astype(float)
+        means = (chosen * outcomes).sum(axis=1) / (1.0 + chosen.sum(axis=1))
+        location = means[1, 0]
+        half = jnp.log(0.5)
+        start = Learning(
+            intercept_0=means[0] - location,
+            intercept_1=means[1, 1:] - location,
+            loading_0=jnp.ones_like(self.loading_0),
+            loading_1=jnp.ones(n_periods - 1),
+            ability_0=jnp.ones(()),
+            log_std_u=half,
+            log_std_e=jnp.stack([half, half]),
+            choice=jnp.zeros(3),
+        )
+        return start, location
