@@ -12,6 +12,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from experiments.dgp import Data, Model, Process
 from experiments.estimators import Estimator
+from experiments.mixing import AbstractMixing
 
 STREAMS = ("common", "independent")
 
@@ -46,8 +47,17 @@ def draw(
     return data, hash_data(data)
 
 
+def needs_mixing(estimator: Estimator) -> bool:
+    """Return whether an estimator declares that it has to know the true F."""
+    return getattr(estimator, "needs_mixing", False)
+
+
 def estimate(
-    estimator: Estimator, model: Model, data: Data, supp: Any
+    estimator: Any,
+    model: Model,
+    data: Data,
+    supp: Any,
+    mixing: AbstractMixing | None = None,
 ) -> dict[str, Array]:
     """Run one estimator on the data of one replication.
 
@@ -56,7 +66,10 @@ def estimate(
         model: The process's model. Its values are erased before the estimator sees it.
         data: The data.
         supp: The support grid.
+        mixing: The true mixing distribution; only an estimator that needs it sees it.
     """
+    if needs_mixing(estimator):
+        return estimator.estimate(erase(model), data, supp, mixing)
     return estimator.estimate(erase(model), data, supp)
 
 

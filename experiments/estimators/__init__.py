@@ -1,6 +1,20 @@
 """Every estimator behind one call: model, data, grid in, a dictionary of arrays out."""
 
 from experiments.estimators.base import RAISED, Estimator
+from experiments.estimators.finite_mixture import FiniteMixture
+from experiments.estimators.from_model import FromModel
+from experiments.estimators.joint_em import JointEM
+from experiments.estimators.normal import NormalRandomEffects
+from experiments.estimators.oracle import Oracle
 from experiments.estimators.profile import Profile
 
-__all__ = ["RAISED", "Estimator", "Profile"]
+__all__ = [
+    "RAISED",
+    "Estimator",
+    "FiniteMixture",
+    "FromModel",
+    "JointEM",
+    "NormalRandomEffects",
+    "Oracle",
+    "Profile",
+]

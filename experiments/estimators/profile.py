@@ -4,12 +4,15 @@ import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 import spmlex
 from experiments.dgp import Data, Model
-from experiments.estimators.base import wald_interval
+
+CENTRES = ("estimate", *spmlex.CORRECTIONS)
+
+_BOOTSTRAP_KINDS = tuple(f"bootstrap_{kind}" for kind in spmlex.BOOTSTRAP_WEIGHTS)
+KINDS = (*spmlex.INTERVAL_KINDS, *_BOOTSTRAP_KINDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,55 +22,80 @@ class Profile:
     Attributes:
         solver: Solver of the inner problem, as in `spmlex.fit`.
         max_steps: Limit on the outer steps.
-        level: Confidence level of the Wald intervals.
+        level: Confidence level of the intervals.
+        centre: "estimate", or the corrected centre "one_step" or "iterated", which is
+            then what bias and RMSE are about.
+        intervals: Kinds of interval, as in `spmlex.INTERVAL_KINDS`, or
+            "bootstrap_multinomial" or "bootstrap_exponential": normal intervals around
+            the estimate. The first is the one that tables show.
+        n_draws: Draws of each bootstrap.
         label: How tables and figures call the estimator.
     """
 
     solver: str = "active_set"
     max_steps: int = 100
     level: float = 0.95
+    centre: str = "estimate"
+    intervals: tuple[str, ...] | list[str] = ("sandwich", "observed", "opg")
+    n_draws: int = 200
     label: str = ""
 
     def __post_init__(self):
-        """Refuse an unknown solver and a number of steps that allows no fit."""
+        """Refuse unknown choices and a number of steps that allows no fit."""
+        object.__setattr__(self, "intervals", tuple(self.intervals))
         if self.solver not in spmlex.SOLVERS:
             raise ValueError(
                 f"solver={self.solver!r}: choose one of {', '.join(spmlex.SOLVERS)}."
             )
         if self.max_steps < 1:
             raise ValueError(f"max_steps={self.max_steps}: give 1 or more.")
+        if self.centre not in CENTRES:
+            raise ValueError(
+                f"centre={self.centre!r}: choose one of {', '.join(CENTRES)}."
+            )
+        if not self.intervals or set(self.intervals) - set(KINDS):
+            raise ValueError(
+                f"intervals={list(self.intervals)}: give at least one of "
+                f"{', '.join(KINDS)}."
+            )
+        if self.n_draws < 2:
+            raise ValueError(f"n_draws={self.n_draws}: give 2 or more.")
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Kinds of standard error, in the order of the results."""
-        return tuple(spmlex.COVARIANCE_KINDS)
+        """Kinds of interval, in the order of the results."""
+        return tuple(self.intervals)
 
     @property
     def default_kind(self) -> str:
-        """The sandwich: right also where F is continuous."""
-        return "sandwich"
+        """The first kind asked for."""
+        return self.kinds[0]
 
     def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
         """Fit once; failures are codes, never exceptions."""
-        start = model.starting_values(data)
         fit = spmlex.fit(
-            start,
+            model.starting_values(data),
             data,
             supp,
+            starts=(),
+            correction=None if self.centre == "estimate" else self.centre,
             solver=self.solver,
             max_steps=self.max_steps,
             throw=False,
         )
-        standard_error = jnp.stack(
-            [ravel_pytree(fit.standard_errors(kind))[0] for kind in self.kinds]
-        )
-        lower, upper = wald_interval(fit.theta, standard_error, self.level)
+        made = [self._make_interval(fit, kind) for kind in self.kinds]
+        code = spmlex.result_code(fit.result)
+        centre = fit.theta
+        if fit.correction is not None:
+            centre = fit.correction.theta
+            stopped = spmlex.result_code(spmlex.RESULTS.max_steps_reached)
+            code = jnp.where((code == 0) & ~fit.correction.converged, stopped, code)
         return {
-            "estimate": fit.theta,
-            "standard_error": standard_error,
-            "lower": lower,
-            "upper": upper,
-            "code": spmlex.result_code(fit.result).astype(jnp.int8),
+            "estimate": centre,
+            "standard_error": jnp.stack([each.standard_error for each in made]),
+            "lower": jnp.stack([each.lower for each in made]),
+            "upper": jnp.stack([each.upper for each in made]),
+            "code": code.astype(jnp.int8),
             "flagged": fit.flagged.astype(jnp.int8),
             "gap": fit.gap,
             "gradient_norm": fit.gradient_norm,
@@ -77,3 +105,10 @@ class Profile:
             "probs": fit.probs,
             "supp": supp,
         }
+
+    def _make_interval(self, fit: spmlex.Fit, kind: str) -> spmlex.Intervals:
+        if kind not in _BOOTSTRAP_KINDS:
+            return fit.intervals(self.level, kind)
+        weights = kind.removeprefix("bootstrap_")
+        draws = spmlex.bootstrap(fit, n_draws=self.n_draws, weights=weights)
+        return spmlex.Intervals.symmetric(fit.theta, draws.standard_errors, self.level)

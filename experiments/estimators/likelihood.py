@@ -1,0 +1,221 @@
+"""Maximum likelihood of finite mixtures: what the parametric estimators share.
+
+Every one of them maximises `(1/n) sum_i log sum_j exp(terms_ij(params))`, where a term
+is the log-density at a node plus the log of its mass, and params are theta followed by
+what describes F. The search and its result codes are those of `spmlex.fit`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.scipy as jsp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float, Int
+
+import spmlex
+from experiments.dgp import Model
+from experiments.estimators.base import wald_interval
+from spmlex._evaluation import Evaluation
+from spmlex._inference import covariance_matrix
+from spmlex._newton import climb, judge
+
+KINDS = ("observed", "opg", "sandwich")
+"""Kinds of standard error of every estimator that has a likelihood."""
+
+_TOL = 1e-7
+
+LogTerms = Callable[[Float[Array, " q"]], Float[Array, "n_obs k"]]
+"""Log-density plus log-mass at every node, as a function of the parameters."""
+
+
+class Maximum(NamedTuple):
+    """Where a search ended; derivatives are of the negative mean log-likelihood.
+
+    Attributes:
+        params: Theta, then the parameters of F.
+        log_likelihood: Of the sample, nats.
+        gradient: In nats per observation.
+        hessian: In nats per observation; unit diagonal for parameters held.
+        scores: Of each observation's log-likelihood, nats.
+        num_steps: Evaluations of the likelihood.
+        code: Result code.
+    """
+
+    params: Float[Array, " q"]
+    log_likelihood: Float[Array, ""]
+    gradient: Float[Array, " q"]
+    hessian: Float[Array, "q q"]
+    scores: Float[Array, "n_obs q"]
+    num_steps: Int[Array, ""]
+    code: Int[Array, ""]
+
+
+def split_model(model: Model) -> tuple[Float[Array, " p"], Callable[..., Model]]:
+    """Return theta, and the function that puts one back into the model."""
+    variable, constant = eqx.partition(model, eqx.is_inexact_array)
+    theta, unravel = ravel_pytree(variable)
+    return theta, lambda theta: eqx.combine(unravel(theta), constant)
+
+
+def as_rows(supp: Any) -> Float[Array, "n_supp d"]:
+    """Return the support points as rows.
+
+    Raises:
+        ValueError: The grid is neither a list of numbers nor a list of points.
+    """
+    if not eqx.is_array(supp) or supp.ndim not in (1, 2):
+        raise ValueError(
+            f"supp={type(supp).__name__}: this estimator needs a grid of shape "
+            "(n_supp,) or (n_supp, d)."
+        )
+    return supp.reshape(supp.shape[0], -1)
+
+
+def like_grid(rows: Float[Array, "k d"], supp: Any) -> Float[Array, "k ..."]:
+    """Return points given as rows in the form of the support grid."""
+    return rows.reshape(rows.shape[0], *supp.shape[1:])
+
+
+def smooth_masses(
+    lclk: Float[Array, "n_obs n_supp"], num_steps: int
+) -> tuple[Float[Array, " n_supp"], Float[Array, "n_obs n_supp"]]:
+    """Estimate F roughly by a few steps of EM from the uniform distribution.
+
+    Returns:
+        The masses, all positive, and every observation's posterior weights.
+    """
+    scaled = jnp.exp(lclk - lclk.max(axis=1, keepdims=True))
+
+    def step(_, probs):
+        return probs * ((1.0 / (scaled @ probs)) @ scaled) / lclk.shape[0]
+
+    n_supp = lclk.shape[1]
+    probs = jax.lax.fori_loop(0, num_steps, step, jnp.full(n_supp, 1.0 / n_supp))
+    posterior = scaled * probs / (scaled @ probs)[:, None]
+    return probs, posterior
+
+
+def maximise(
+    log_terms: LogTerms,
+    params0: Float[Array, " q"],
+    max_steps: int,
+    held: Bool[Array, " q"] | None = None,
+) -> Maximum:
+    """Maximise the likelihood by Newton's method in a trust region.
+
+    Args:
+        log_terms: Log-density plus log-mass at every node.
+        params0: Starting values.
+        max_steps: Limit on the evaluations.
+        held: Parameters that the likelihood does not depend on; they keep their start.
+    """
+    ridge = 0.0 if held is None else jnp.diag(held.astype(float))
+
+    def evaluate(params, _):
+        there = differentiate(log_terms, params)
+        return there._replace(hessian=there.hessian + ridge)
+
+    state = climb(evaluate, params0, jnp.zeros(1), _TOL, max_steps)
+    here = state.here
+    n_obs = here.scores.shape[0]
+    return Maximum(
+        state.theta,
+        -n_obs * here.value,
+        here.gradient,
+        here.hessian,
+        here.scores,
+        state.num_steps,
+        spmlex.result_code(judge(state, jnp.array(jnp.inf), _TOL)),
+    )
+
+
+def differentiate(log_terms: LogTerms, params: Float[Array, " q"]) -> Evaluation:
+    """Evaluate the negative mean log-likelihood with gradient, Hessian and scores.
+
+    With posterior weights `pi_ij` of the nodes, `s_i = sum_j pi_ij dt_ij` and the
+    Hessian of the log-likelihood is `sum_ij pi_ij (d²t_ij + dt_ij dt_ij') -
+    sum_i s_i s_i'` (Louis 1982, section 3).
+    """
+    terms = log_terms(params)
+    n_obs, size = terms.shape[0], params.size
+    mixture = jsp.special.logsumexp(terms, axis=1)
+    posterior = jax.nn.softmax(terms, axis=1)
+    slopes: Float[Array, "q n_obs k"] = jax.vmap(
+        lambda v: jax.jvp(log_terms, (params,), (v,))[1]
+    )(jnp.eye(size))
+    slopes = jnp.where(posterior > 0, slopes, 0.0)
+    scores = jnp.sum(posterior * slopes, axis=2)
+    frozen = posterior / n_obs
+
+    def expected(params):
+        return jnp.sum(jnp.where(frozen > 0, frozen * log_terms(params), 0.0))
+
+    flat = slopes.reshape(size, -1)
+    outer = (frozen * slopes).reshape(size, -1) @ flat.T - scores @ scores.T / n_obs
+    hessian = -(outer + jax.hessian(expected)(params))
+    none = jnp.zeros(())
+    return Evaluation(
+        value=-jnp.mean(mixture),
+        gradient=-jnp.mean(scores, axis=1),
+        hessian=0.5 * (hessian + hessian.T),
+        scores=scores.T,
+        probs=jnp.zeros(1),
+        probs_dot=jnp.zeros((1, size)),
+        gap=none,
+        residual=none,
+        inner_steps=jnp.array(0),
+        fell_back=jnp.array(False),
+        zero_likelihood=jnp.any(jnp.isneginf(mixture)),
+    )
+
+
+def standard_errors(maximum: Maximum, n_theta: int) -> Float[Array, "kind n_theta"]:
+    """Return the standard errors of theta, with the parameters of F profiled out.
+
+    With blocks t (theta) and f (F) of the Hessian H, that of the profile is
+    `H_tt - H_tf H_ff^{-1} H_ft` and the profile score `s_t - H_tf H_ff^{-1} s_f`: the
+    observed and sandwich covariances are the blocks of the joint ones.
+    """
+    hessian, scores = maximum.hessian, maximum.scores
+    cross = hessian[n_theta:, :n_theta]
+    if cross.size:
+        response = jnp.linalg.solve(hessian[n_theta:, n_theta:], cross)
+        scores = scores[:, :n_theta] - scores[:, n_theta:] @ response
+        hessian = hessian[:n_theta, :n_theta] - cross.T @ response
+    weights = jnp.full(scores.shape[0], 1.0 / scores.shape[0])
+    covariances = [covariance_matrix(hessian, scores, weights, k) for k in KINDS]
+    return jnp.sqrt(jnp.stack([jnp.diagonal(c) for c in covariances]))
+
+
+def report(
+    maximum: Maximum,
+    n_theta: int,
+    level: float,
+    *,
+    probs: Float[Array, " n_supp"],
+    supp: Any,
+    num_atoms: Int[Array, ""] | int,
+    flagged: Bool[Array, ""] | bool = False,
+) -> dict[str, Array]:
+    """Return what an estimator of a study returns; it has no inner problem's gap."""
+    theta = maximum.params[:n_theta]
+    errors = standard_errors(maximum, n_theta)
+    lower, upper = wald_interval(theta, errors, level)
+    return {
+        "estimate": theta,
+        "standard_error": errors,
+        "lower": lower,
+        "upper": upper,
+        "code": maximum.code.astype(jnp.int8),
+        "flagged": jnp.asarray(flagged).astype(jnp.int8),
+        "gap": jnp.full((), jnp.nan),
+        "gradient_norm": jnp.max(jnp.abs(maximum.gradient)),
+        "log_likelihood": maximum.log_likelihood,
+        "num_steps": maximum.num_steps.astype(jnp.int32),
+        "num_atoms": jnp.asarray(num_atoms, jnp.int32),
+        "probs": probs,
+        "supp": supp,
+    }

@@ -1,0 +1,140 @@
+"""Parametric random effects: F is normal, theta and F's moments by likelihood."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.scipy as jsp
+from jaxtyping import Array, Float
+
+from experiments.dgp import Data, Model
+from experiments.estimators.likelihood import (
+    KINDS,
+    as_rows,
+    like_grid,
+    maximise,
+    report,
+    smooth_masses,
+    split_model,
+)
+from experiments.estimators.quadrature import RULES, cell_masses, normal_rule
+
+_REACH = 8.0
+_MIN_RESOLUTION = 0.6
+
+
+@dataclasses.dataclass(frozen=True)
+class NormalRandomEffects:
+    """Maximum likelihood with `F = N(mu, S)`, jointly in theta, mu and S.
+
+    The likelihood is a sum over nodes `mu + L z`, `L L' = S`, that move with mu and S;
+    L is triangular with the logarithm of its diagonal as parameter. The trapezoidal
+    rule in z is the default, since it resolves narrower kernels than Gauss and
+    Hermite's nodes (Trefethen 2022, "Exactness of quadrature formulas", section 5).
+    With 101 nodes and posteriors of the latent a ninth as wide as F it was wrong by at
+    most 2e-4 in an observation's log-density, the other by 0.2. Fits whose kernels are
+    narrower than 0.6 steps between nodes are flagged: there the sum no longer is the
+    integral.
+
+    Attributes:
+        nodes: Number of nodes in each dimension of the latent variable.
+        rule: "trapezoid" or "gauss_hermite".
+        max_steps: Limit on the evaluations of the likelihood.
+        level: Confidence level of the Wald intervals.
+        label: How tables and figures call the estimator.
+    """
+
+    nodes: int = 101
+    rule: str = "trapezoid"
+    max_steps: int = 100
+    level: float = 0.95
+    label: str = ""
+
+    def __post_init__(self):
+        """Refuse an unknown rule and numbers that allow no fit."""
+        if self.rule not in RULES:
+            raise ValueError(f"rule={self.rule!r}: choose one of {', '.join(RULES)}.")
+        if self.nodes < 3:
+            raise ValueError(f"nodes={self.nodes}: give 3 or more.")
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps={self.max_steps}: give 1 or more.")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of standard error, in the order of the results."""
+        return KINDS
+
+    @property
+    def default_kind(self) -> str:
+        """The sandwich: the normal F need not be the true one."""
+        return "sandwich"
+
+    def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
+        """Fit once; failures are codes, never exceptions.
+
+        `probs` is the fitted normal distribution on the cells around the grid's points.
+        """
+        points = as_rows(supp)
+        dims = points.shape[1]
+        start = model.starting_values(data)
+        theta0, build = split_model(start)
+        size = theta0.size
+        masses, posterior = smooth_masses(start.lclk(data, supp), 30)
+        mean = masses @ points
+        centred = points - mean
+        spread = jnp.linalg.cholesky((centred * masses[:, None]).T @ centred)
+        # Wide enough for the observation that is farthest out.
+        out = jsp.linalg.solve_triangular(spread, (posterior @ centred).T, lower=True)
+        reach = jnp.maximum(_REACH, 1.25 * jnp.max(jnp.abs(out)))
+        standard, log_mass = normal_rule(self.rule, self.nodes, dims, reach)
+        below = jnp.tril_indices(dims, -1)
+
+        def place(normal: Float[Array, " f"]) -> tuple[Array, Array]:
+            factor = jnp.diag(jnp.exp(normal[dims : 2 * dims]))
+            return normal[:dims], factor.at[below].set(normal[2 * dims :])
+
+        def log_terms(params):
+            centre, factor = place(params[size:])
+            nodes = like_grid(centre + standard @ factor.T, supp)
+            return build(params[:size]).lclk(data, nodes) + log_mass
+
+        normal0 = [mean, jnp.log(jnp.diagonal(spread)), spread[below]]
+        maximum = maximise(
+            log_terms, jnp.concatenate([theta0, *normal0]), self.max_steps
+        )
+        centre, factor = place(maximum.params[size:])
+        return report(
+            maximum,
+            size,
+            self.level,
+            probs=_discretise(points, centre, factor),
+            supp=supp,
+            num_atoms=-1,
+            flagged=_resolve(log_terms(maximum.params) - log_mass) < _MIN_RESOLUTION,
+        )
+
+
+def _discretise(
+    points: Float[Array, "n_supp d"],
+    centre: Float[Array, " d"],
+    factor: Float[Array, "d d"],
+) -> Float[Array, " n_supp"]:
+    """Return the mass of the cell around each point.
+
+    In several dimensions by density: the cells of a product grid are equally large.
+    """
+    if points.shape[1] == 1:
+        return cell_masses(
+            points[:, 0],
+            lambda x: jsp.special.ndtr((x - centre[0]) / factor[0, 0]),
+        )
+    standard = jsp.linalg.solve_triangular(factor, (points - centre).T, lower=True)
+    return jax.nn.softmax(-0.5 * jnp.sum(standard**2, axis=0))
+
+
+def _resolve(lclk: Float[Array, "n_obs k"]) -> Float[Array, ""]:
+    """Return the median width of the kernels in steps between nodes."""
+    scaled = jnp.exp(lclk - lclk.max(axis=1, keepdims=True))
+    effective = jnp.sum(scaled, axis=1) ** 2 / jnp.sum(scaled**2, axis=1)
+    return jnp.median(effective) / (2.0 * jnp.sqrt(jnp.pi))
