@@ -37,14 +37,15 @@ class StudyError(ValueError):
 def make(
     study_dir: Path | str,
     *,
-    exclusion_rule: ExclusionRule = "per_estimator",
+    exclusion_rule: ExclusionRule | None = None,
     tidy_csv: bool = False,
 ) -> list[Path]:
     """Write summary, tables, figures, report of a study from its replications alone.
 
     Args:
         study_dir: The folder that holds `replications.nc`.
-        exclusion_rule: Which replications are used, see `summarise`.
+        exclusion_rule: Which replications are used, see `summarise`; None for the
+            study's own rule.
         tidy_csv: Write the replications as CSV too, see `exchange.tidy_replications`.
 
     Returns:
@@ -57,7 +58,8 @@ def make(
     """
     study_dir = Path(study_dir)
     replications = load_replications(study_dir)
-    summary = summarise(replications, exclusion_rule=exclusion_rule)
+    rule = exclusion_rule or replications.attrs.get("exclusion_rule", "per_estimator")
+    summary = summarise(replications, exclusion_rule=rule)
     paths = [_write(study_dir / SUMMARY, lambda path: summary.to_netcdf(path))]
     listed = {}
     for name in started(summary):
@@ -67,7 +69,7 @@ def make(
             path = study_dir / "tables" / _slug(name) / TIDY
             text = tidy_replications(process).to_csv(index=False)
             paths.append(_write_text(path, text))
-        used = used_replications(process, exclusion_rule=exclusion_rule)
+        used = used_replications(process, exclusion_rule=rule)
         listed[name] = list_process(summary[name].to_dataset(), used)
     listed[""] = list_study(summary)
     drawn: dict[str, list[Drawn]] = {}
@@ -130,9 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--exclusion-rule",
         choices=get_args(ExclusionRule),
-        default="per_estimator",
-        help="use every estimator's own successes (default), or only replications in "
-        "which all estimators succeeded",
+        help="use every estimator's own successes, or only replications in which all "
+        "estimators succeeded (default: as the study's configuration says)",
     )
     parser.add_argument(
         "--tidy-csv",

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from experiments.config import instantiate
-from experiments.dgp import Data, Model
+from experiments.dgp import Data, Model, Process
 from experiments.engine import Engine
 from experiments.errors import InputError
 from experiments.schema import has_target
@@ -74,6 +74,7 @@ def check_design(engine: Engine) -> None:
         for name, grid in design.grids.items():
             for n_supp in design.n_supp:
                 supp = grid.make(n_supp)
+                _check_dimensions(dgp, process, name, supp)
                 value = np.asarray(_best(process.truth, data, jnp.asarray(supp)))
                 if np.isnan(value).any():
                     raise InputError(
@@ -83,16 +84,32 @@ def check_design(engine: Engine) -> None:
                 lost = int((value < _LOG_UNDERFLOW * width).sum())
                 if lost:
                     raise InputError(
-                        f"grid.{name} with n_supp={n_supp}, from {supp[0]:g} to "
-                        f"{supp[-1]:g}: {lost} of {n} observations of {dgp} have zero "
-                        "likelihood at every point.\nMake the grid cover the "
+                        f"grid.{name} with n_supp={n_supp}, from {_show(supp.min(0))} "
+                        f"to {_show(supp.max(0))}: {lost} of {n} observations of {dgp} "
+                        "have zero likelihood at every point.\nMake the grid cover the "
                         "unobservable's distribution, or take more points."
                     )
 
 
+def _check_dimensions(dgp: str, process: Process, grid: str, supp: np.ndarray) -> None:
+    latent, points = len(process.mixing.list_margins()), supp[0].size
+    if latent != points:
+        raise InputError(
+            f"grid.{grid} has points of {points} and the unobservable of dgp.{dgp} "
+            f"{latent} coordinates. Choose another grid, such as "
+            f"{'uniform' if latent == 1 else 'product'}; a study's grids have to fit "
+            "all its processes."
+        )
+
+
+def _show(point: np.ndarray | np.floating) -> str:
+    text = ", ".join(f"{x:g}" for x in np.ravel(point))
+    return f"({text})" if np.size(point) > 1 else text
+
+
 @jax.jit
 def _best(
-    model: Model, data: Data, supp: Float[Array, " n_supp"]
+    model: Model, data: Data, supp: Float[Array, "n_supp ..."]
 ) -> Float[Array, " n_obs"]:
     """Return each observation's largest log-density on the grid."""
     return model.lclk(data, supp).max(axis=1)

@@ -16,6 +16,7 @@ from experiments.compiling import (
     map_first,
 )
 from experiments.estimators import RAISED
+from experiments.provenance import read_peak_memory
 from experiments.study import Block, Cell, Design, Result
 
 MAX_DATA_BYTES = 2**26
@@ -40,8 +41,7 @@ class Engine:
             message = describe_error(error)
             alone = len(block) == 1 or isinstance(error, CompilationError)
         if alone:
-            code = np.full(len(block), RAISED, np.int8)
-            return Result({"code": code}, math.nan, message)
+            return lose(block, message)
         # Whatever one replication raises, the others keep their results.
         singles = range(block.first, block.last + 1)
         return _join([self.run(Block(block.cell, r, r)) for r in singles])
@@ -83,15 +83,17 @@ class Engine:
 
     def _run(self, block: Block) -> Result:
         cell = block.cell
-        model = self.design.processes[cell.dgp].truth
+        process = self.design.processes[cell.dgp]
         supp = jnp.asarray(self.design.grids[cell.grid].make(cell.n_supp))
         estimator = self.design.estimators[cell.estimator]
+        # Others share one program for all mixing distributions.
+        mixing = process.mixing if replicate.needs_mixing(estimator) else None
         capacity = self.capacity(cell)
         batch_size = self.design.batch_size or _default_batch_size(capacity)
 
-        def estimate_all(count, data, model, supp):
+        def estimate_all(count, data, model, supp, mixing):
             return map_first(
-                lambda data: replicate.estimate(estimator, model, data, supp),
+                lambda data: replicate.estimate(estimator, model, data, supp, mixing),
                 count,
                 data,
                 batch_size,
@@ -101,7 +103,7 @@ class Engine:
         for first in range(block.first, block.last + 1, capacity):
             count = min(capacity, block.last + 1 - first)
             data, hashes = self.draw(cell, first, count)
-            args = (jnp.asarray(count), data, model, supp)
+            args = (jnp.asarray(count), data, process.truth, supp, mixing)
             program = compile_once(
                 estimate_all, args, "estimate", estimator, batch_size
             )
@@ -114,7 +116,12 @@ class Engine:
             name: np.concatenate([piece[name] for piece in pieces])
             for name in pieces[0]
         }
-        return Result(arrays, seconds)
+        return Result(arrays, seconds, peak_memory=read_peak_memory())
+
+
+def lose(block: Block, message: str) -> Result:
+    """Return the result of a block that raised, or whose worker was lost."""
+    return Result({"code": np.full(len(block), RAISED, np.int8)}, math.nan, message)
 
 
 def _default_batch_size(capacity: int) -> int:
@@ -135,7 +142,8 @@ def _join(results: list[Result]) -> Result:
     rows = [lost if result.error else result.arrays for result in results]
     arrays = {name: np.concatenate([row[name] for row in rows]) for name in lost}
     seconds = float(np.nansum([result.seconds for result in results]))
-    return Result(arrays, seconds, errors[0] if errors else "")
+    peak_memory = max(result.peak_memory for result in results if not result.error)
+    return Result(arrays, seconds, errors[0] if errors else "", peak_memory)
 
 
 def _make_missing(value: np.ndarray) -> np.ndarray:

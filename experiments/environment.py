@@ -11,7 +11,11 @@ from pathlib import Path
 
 def prepare() -> None:
     """Keep compiled programs between runs, and the compiler's log off the terminal."""
-    folder = _cache_home() / "spmlex" / f"xla-{_processor_key()}"
+    caches = _cache_home() / "spmlex"
+    folder = caches / f"xla-{_processor_key()}"
+    # A worker may inherit the choice that this function made on another machine.
+    if Path(os.environ.get("JAX_COMPILATION_CACHE_DIR", "")).parent == caches:
+        del os.environ["JAX_COMPILATION_CACHE_DIR"]
     defaults = {
         "JAX_COMPILATION_CACHE_DIR": str(folder),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from experiments.estimators import RAISED
-from experiments.store import Store, UnusableBlockError
-from experiments.study import Block, Cell, Design, order_blocks
+from experiments.store import Store, UnusableBlockError, read_result
+from experiments.study import Block, Cell, Design, Result, order_blocks
 
 MIN_REPLICATIONS = 200
 """The fewest with a target: below, the precision itself is too uncertain."""
@@ -31,6 +31,7 @@ class Record:
         done: By replication, whether it was attempted.
         failed: How many of these have a code other than 0.
         seconds: Time per replication of each block.
+        peak_memory: Most bytes that a process held that ran a block; NaN if not known.
         halted: Why the cell was stopped early, or "".
     """
 
@@ -46,6 +47,7 @@ class Record:
         self._inside = np.full((self._limit, self._truth.size), np.nan)
         self.failed = 0
         self.seconds: list[float] = []
+        self.peak_memory = math.nan
         self.halted = ""
         self._known: dict[str, Any] = {}  # what follows from the counts so far
 
@@ -218,14 +220,14 @@ class Tracker:
                     unusable += 1
                     continue
                 if not attrs["error"]:
-                    self.add(cell, attrs["first"], attrs["seconds"], arrays)
+                    self.add(cell, attrs["first"], read_result(arrays, attrs))
         return unusable
 
-    def add(
-        self, cell: Cell, first: int, seconds: float, arrays: dict[str, Any]
-    ) -> None:
-        """Count a block of a cell."""
-        self.records[cell].add(first, seconds, arrays)
+    def add(self, cell: Cell, first: int, result: Result) -> None:
+        """Count a block of a cell, from replication `first` on."""
+        record = self.records[cell]
+        record.add(first, result.seconds, result.arrays)
+        record.peak_memory = np.fmax(record.peak_memory, result.peak_memory)
 
     def check_failures(self, block: Block, codes: np.ndarray, error: str) -> str:
         """Halt a cell whose block raised too often; return why, or ""."""

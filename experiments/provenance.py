@@ -3,6 +3,7 @@
 import datetime
 import functools
 import importlib.metadata
+import math
 import os
 import platform
 import subprocess
@@ -50,6 +51,22 @@ def describe_jax() -> dict[str, Any]:
         "random_bits": "threefry2x32, partitionable",
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
+
+
+def read_peak_memory() -> float:
+    """Return the most bytes that this process held so far; NaN if not known."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.nan
+    # In bytes on macOS, where there is no /proc.
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def read_clock() -> str:

@@ -1,4 +1,4 @@
-"""The action `rerun`: one replication again, by its address, beside what was stored."""
+"""The action `rerun`: one replication again, step by step, beside what was stored."""
 
 import csv
 from pathlib import Path
@@ -13,6 +13,7 @@ from experiments.errors import InputError
 from experiments.status import make_console, open_study, split_arguments
 from experiments.store import Store, UnusableBlockError
 from experiments.study import Block, Cell, Design
+from experiments.trace import trace
 from experiments.writing import replacing
 
 AXES = ("dgp", "grid", "sample_size", "n_supp", "estimator")
@@ -42,6 +43,11 @@ def main(arguments: list[str]) -> int:
     old = _read_stored(files, cell, replication)
     console.print(f"{cell.name}, replication {replication}")
     console.print(_compare(design, cell, new, old))
+    rows = trace(engine, cell, replication, int(new["num_steps"]))
+    if rows is None:
+        console.print(f"{cell.estimator} has no max_steps, so no trace of its steps.")
+    else:
+        console.print(_show_trace(design, cell, rows))
     if "csv" in settings:
         stacked, _ = engine.draw(cell, replication, 1)
         data = jax.tree.map(lambda leaf: np.asarray(leaf[0]), stacked)
@@ -106,6 +112,23 @@ def _compare(
     for name in SCALARS:
         stored = None if old is None else old[name]
         table.add_row(name, "", *_three(new[name], stored), "")
+    return table
+
+
+def _show_trace(design: Design, cell: Cell, rows: list[dict[str, Any]]) -> Table:
+    """Return a table of the iterates; a refused step repeats the one before."""
+    parameters, _ = design.truth(cell.dgp)
+    columns = ("log-likelihood", "gap", "gradient", *parameters)
+    table = Table("step", *columns, box=None)
+    for column in table.columns:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(
+            str(row["step"]),
+            f"{row['log_likelihood']:.8f}",
+            *(f"{row['gap']:.1e}", f"{row['gradient_norm']:.1e}"),
+            *(f"{value:.8g}" for value in row["estimate"]),
+        )
     return table
 
 

@@ -5,7 +5,7 @@ import sys
 import traceback
 
 from experiments import config as cfg
-from experiments.errors import InputError, StoreError
+from experiments.errors import ComputeError, InputError, StoreError
 
 ACTIONS = {
     "sweep": "run a study, or what is missing of it, and make its tables and figures",
@@ -52,8 +52,8 @@ def main(arguments: list[str]) -> int:
         arguments: The words after `python -m experiments.run`.
 
     Returns:
-        0 if all went well, 2 for input that can't be used, 1 for a folder that can't be
-        used, 130 if the user stopped it.
+        0 if all went well, 2 for input that can't be used, 1 for a folder or workers
+        that can't be used, 130 if the user stopped it.
     """
     if not arguments or {"-h", "--help", "help"} & set(arguments):
         print(_write_help())
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
             if text.startswith("-") and "=" not in text:
                 raise InputError(f"{text}: no such option. Try --help.")
         return importlib.import_module(f"experiments.{action}").main(rest)
-    except (InputError, StoreError) as error:
+    except (ComputeError, InputError, StoreError) as error:
         if show_traceback:
             traceback.print_exception(error)
         print(f"error: {error}", file=sys.stderr)

@@ -6,8 +6,6 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from experiments.study import Shard
-
 GROUPS = ("dgp", "grid", "estimator")
 """Config groups chosen as lists: each is an axis of the study."""
 
@@ -34,6 +32,7 @@ class Study:
     n_replications: int = MISSING
     target: TargetConfig = dataclasses.field(default_factory=TargetConfig)
     max_failure_share: float = MISSING
+    exclusion_rule: str = MISSING
     level: float = MISSING
     block_size: int = MISSING
     batch_size: int | None = MISSING
@@ -44,6 +43,28 @@ class Study:
     grid: dict[str, Any] = dataclasses.field(default_factory=dict)
     estimator: dict[str, Any] = dataclasses.field(default_factory=dict)
     compute: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One of `count` parts of a study's blocks, numbered from 1."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Read a text such as "3/16".
+
+        Raises:
+            ValueError: It is none.
+        """
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise ValueError(
+                f"shard={text}: give part and number of parts, from 1/16 to 16/16."
+            )
+        return cls(int(match[1]), int(match[2]))
 
 
 def check_values(config: dict[str, Any]) -> None:
@@ -76,6 +97,11 @@ def check_values(config: dict[str, Any]) -> None:
     if config["streams"] not in ("common", "independent"):
         raise ValueError(
             f"streams={config['streams']!r}: choose common or independent."
+        )
+    if config["exclusion_rule"] not in ("per_estimator", "all_or_none"):
+        raise ValueError(
+            f"exclusion_rule={config['exclusion_rule']!r}: choose per_estimator or "
+            "all_or_none."
         )
     for name in GROUPS:
         if not config[name]:

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import signal
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,14 +15,17 @@ from rich.console import Console
 
 from experiments import config as cfg
 from experiments.build import build_design, check_design
-from experiments.compute import Local
+from experiments.claims import Claims
+from experiments.compiling import describe_error
+from experiments.compute import Compute
 from experiments.content import Content
-from experiments.engine import Engine
+from experiments.engine import Engine, lose
 from experiments.precision import Tracker
 from experiments.progress import Display
-from experiments.store import Store, UnusableBlockError
-from experiments.study import Block, Design
+from experiments.store import Store, UnusableBlockError, read_result
+from experiments.study import Block, Design, Result
 
+SECONDS_BETWEEN_LOOKS = 0.5  # at blocks that another process has claimed
 INTERRUPTED = 130
 """Exit code of a run that the user stopped."""
 
@@ -33,7 +37,7 @@ class Session:
     config: dict[str, Any]
     design: Design
     engine: Engine
-    compute: Local
+    compute: Compute
     files: Store
     tracker: Tracker
     console: Console
@@ -71,25 +75,42 @@ def run_rounds(session: Session, plan: Callable[[], list[Block]]) -> bool:
         plan: Lists the blocks to run next, from what is done so far.
     """
     console, tracker = session.console, session.tracker
-    raised = 0
-    with stopping(console) as should_stop, Display(tracker, console) as display:
+    if not plan():
+        return False
+    raised, waited = 0, False
+    with (
+        stopping(console) as should_stop,
+        session.compute.start() as workers,
+        Claims(session.files) as claims,
+        Display(tracker, console) as display,
+    ):
         while not should_stop() and (blocks := plan()):
             display.expect(blocks)
-            todo = _skip_done(session, blocks)
-            for block, result in session.compute.map(
-                session.engine.run, todo, should_stop
-            ):
-                session.files.write(block, result)
-                tracker.add(block.cell, block.first, result.seconds, result.arrays)
-                display.add(block)
-                if result.error:
-                    raised += 1
-                    why = tracker.check_failures(
-                        block, result.arrays["code"], result.error
-                    )
-                    if why or raised <= 3:
-                        line = result.error.splitlines()[0]
-                        display.print(why or f"{block.cell.name}: {line}")
+            while blocks and not should_stop():
+                elsewhere: list[Block] = []
+                todo = _claim(session, claims, display, blocks, elsewhere)
+                for block, outcome in workers.map(
+                    session.engine.run, todo, should_stop
+                ):
+                    result = _read_outcome(block, outcome)
+                    session.files.write(block, result)
+                    claims.release(block)
+                    tracker.add(block.cell, block.first, result)
+                    display.add(block)
+                    if result.error:
+                        raised += 1
+                        why = tracker.check_failures(
+                            block, result.arrays["code"], result.error
+                        )
+                        if why or raised <= 3:
+                            line = result.error.splitlines()[0]
+                            display.print(why or f"{block.cell.name}: {line}")
+                blocks = elsewhere
+                if blocks and not should_stop():
+                    if not waited:
+                        display.print("Waiting for blocks of another process.")
+                        waited = True
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
         stopped = should_stop()
     if raised:
         console.print(
@@ -99,19 +120,54 @@ def run_rounds(session: Session, plan: Callable[[], list[Block]]) -> bool:
     return stopped
 
 
-def _skip_done(session: Session, blocks: list[Block]) -> Iterator[Block]:
-    """Yield the blocks that are still of use; read those that another process wrote."""
-    tracker = session.tracker
+def _claim(
+    session: Session,
+    claims: Claims,
+    display: Display,
+    blocks: list[Block],
+    elsewhere: list[Block],
+) -> Iterator[Block]:
+    """Yield the blocks that this process has to run.
+
+    Args:
+        session: The study.
+        claims: The blocks that this process has claimed.
+        display: Told of blocks that another process has written since; these are read.
+        blocks: The blocks to run, as far as they are still of use.
+        elsewhere: Gets the blocks that another process runs.
+    """
     for block in blocks:
-        if not tracker.needs(block):
+        if not session.tracker.needs(block):
             continue
-        path = session.files.path(block)
-        if path.exists():
-            with contextlib.suppress(UnusableBlockError):
-                arrays, attrs = session.files.read(path, block.cell)
-                tracker.add(block.cell, block.first, attrs["seconds"], arrays)
-                continue
-        yield block
+        if _read_done(session, block):
+            display.add(block)
+        elif not claims.take(block):
+            elsewhere.append(block)
+        elif _read_done(session, block):  # written just before we claimed it
+            claims.release(block)
+            display.add(block)
+        else:
+            yield block
+
+
+def _read_done(session: Session, block: Block) -> bool:
+    """Count a block if its file is there; return whether it is."""
+    path = session.files.path(block)
+    if not path.exists():
+        return False
+    try:
+        result = read_result(*session.files.read(path, block.cell))
+    except UnusableBlockError:
+        return False
+    session.tracker.add(block.cell, block.first, result)
+    return True
+
+
+def _read_outcome(block: Block, outcome: Result | Exception) -> Result:
+    """Make a result of what kept a block's worker from giving one."""
+    if isinstance(outcome, Result):
+        return outcome
+    return lose(block, f"The block's worker was lost. {describe_error(outcome)}")
 
 
 @contextlib.contextmanager

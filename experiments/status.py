@@ -14,8 +14,9 @@ from experiments.content import Content
 from experiments.errors import InputError
 from experiments.precision import Tracker
 from experiments.progress import describe_target, format_seconds
+from experiments.schema import Shard
 from experiments.store import Store, read_manifest
-from experiments.study import Cell, Design, Shard
+from experiments.study import Cell, Design
 
 
 def main(arguments: list[str]) -> int:
@@ -31,7 +32,8 @@ def main(arguments: list[str]) -> int:
 
     table = Table(box=None)
     add_cell_columns(table)
-    for name in ("done", "missing", "failed", "coverage MCSE", "RMSE MCSE", "s each"):
+    counts = ("done", "missing", "failed")
+    for name in (*counts, "coverage MCSE", "RMSE MCSE", "s each", "peak MB"):
         table.add_column(name, justify="right")
     left, unknown = 0.0, False
     for cell, record in tracker.records.items():
@@ -49,6 +51,7 @@ def main(arguments: list[str]) -> int:
             f"{coverage:.3f}" if np.isfinite(coverage) else "-",
             f"{rmse:.1%}" if np.isfinite(rmse) else "-",
             "-" if seconds is None else f"{seconds:.3f}",
+            f"{record.peak_memory / 1e6:.0f}" if record.peak_memory > 0 else "-",
         )
     console.print(f"{config['study']}: {config['question']}")
     console.print(f"Every cell gets {describe_target(design)}.")
@@ -58,9 +61,14 @@ def main(arguments: list[str]) -> int:
     if left or unknown:
         workers = config["compute"].get("n_workers") or count_cores()
         more = ", and cells not begun" if unknown else ""
-        console.print(f"About {format_seconds(left / workers)} left{more}.")
+        console.print(
+            f"About {format_seconds(left / workers)} left with {workers} workers{more}."
+        )
     else:
         console.print("Complete.")
+    held = len(list(files.blocks.glob("*/*.claim")))
+    if held:
+        console.print(f"{held} blocks are in work, unless their process was killed.")
     if unusable:
         console.print(f"{unusable} block files are damaged; sweep sets them aside.")
     return 0

@@ -9,6 +9,7 @@ A block file carries the hash of everything its numbers depend on, so a file of 
 design is never taken for one of this.
 """
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,12 @@ DIMS = {
     "lower": ("kind", "parameter"),
     "upper": ("kind", "parameter"),
     "probs": ("point",),
-    "supp": ("point",),
+    "supp": ("point", "coordinate"),
 }
-"""Dimensions after `replication` of what an estimator returns; none if not listed."""
+"""Dimensions after `replication` of what an estimator returns; none if not listed.
+
+A scalar latent variable has no `coordinate`.
+"""
 
 
 class UnusableBlockError(StoreError):
@@ -158,13 +162,14 @@ class Store:
                         "last": block.last,
                         "seconds": result.seconds,
                         "error": result.error,
+                        "peak_memory": result.peak_memory,
                         "created": provenance.read_clock(),
                         **provenance.describe_code(),
                     }
                 )
                 file.createDimension("replication", len(block))
                 for name, value in result.arrays.items():
-                    dims = DIMS.get(name, ())
+                    dims = DIMS.get(name, ())[: value.ndim - 1]
                     for dim, size in zip(dims, value.shape[1:], strict=True):
                         if dim not in file.dimensions:
                             file.createDimension(dim, size)
@@ -172,6 +177,12 @@ class Store:
                         name, value.dtype, ("replication", *dims), fletcher32=True
                     )
                     variable[:] = value
+
+
+def read_result(arrays: dict[str, np.ndarray], attrs: dict[str, Any]) -> Result:
+    """Return what `Store.read` read as the result it was."""
+    peak_memory = attrs.get("peak_memory", math.nan)  # older files lack it
+    return Result(arrays, attrs["seconds"], attrs["error"], peak_memory)
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

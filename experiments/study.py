@@ -6,7 +6,7 @@ to its results, `experiments.compute` decides where, `experiments.store` keeps t
 
 import dataclasses
 import itertools
-import re
+import math
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -57,11 +57,13 @@ class Result:
         arrays: By name, leading axis replication; only `code` if the block raised.
         seconds: Time of the block without compilation.
         error: What the block raised, or "".
+        peak_memory: Most bytes that the process held so far; NaN if not known.
     """
 
     arrays: dict[str, np.ndarray]
     seconds: float
     error: str = ""
+    peak_memory: float = math.nan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,28 +79,6 @@ class Target:
     coverage_mcse: float | None
     rmse_rel_mcse: float | None
     max_replications: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Shard:
-    """One of `count` parts of a study's blocks, numbered from 1."""
-
-    index: int
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Shard":
-        """Read a text such as "3/16".
-
-        Raises:
-            ValueError: It is none.
-        """
-        match = re.fullmatch(r"(\d+)/(\d+)", text)
-        if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            raise ValueError(
-                f"shard={text}: give part and number of parts, from 1/16 to 16/16."
-            )
-        return cls(int(match[1]), int(match[2]))
 
 
 @dataclasses.dataclass(frozen=True)

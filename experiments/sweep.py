@@ -8,8 +8,9 @@ from rich.console import Console
 from experiments.merge import merge
 from experiments.progress import describe_target, format_seconds
 from experiments.report import report
+from experiments.schema import Shard
 from experiments.session import INTERRUPTED, Session, open_session, run_rounds
-from experiments.study import Block, Design, Shard
+from experiments.study import Block, Design
 
 
 def main(arguments: list[str]) -> int:

@@ -42,7 +42,7 @@ def fit(
     correction: str | None = None,
     solver: InnerSolver = "active_set",
     tol: float = 1e-7,
-    max_steps: int = 100,
+    max_steps: int | Int[Array, ""] = 100,
     throw: bool = True,
 ) -> Fit:
     """Estimate a model: maximise the profile likelihood over theta.
@@ -126,7 +126,7 @@ def _maximise(
     weights: Weights,
     correction: str | None,
     tol: float,
-    max_steps: int,
+    max_steps: int | Int[Array, ""],
 ) -> Fit:
     probs0 = problem.uniform_probs()
 
@@ -182,7 +182,7 @@ def _search_all(
     search: Callable[..., tuple[State, Scalar]],
     thetas: Float[Array, "n_given p"],
     n_random: int,
-    max_steps: int,
+    max_steps: int | Int[Array, ""],
 ) -> tuple[State, Float[Array, " n_starts"]]:
     """Search from every start given, then from random ones around the last end.
 

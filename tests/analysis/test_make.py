@@ -94,6 +94,18 @@ def test_rule_can_be_chosen(tmp_path, no_figures):
     assert load_summary(tmp_path / "s").attrs["exclusion_rule"] == "all_or_none"
 
 
+def test_the_rule_of_the_study_is_the_default(tmp_path, no_figures):
+    study(tmp_path / "s", share_failed=0.2)
+    tree = xr.load_datatree(tmp_path / "s" / "replications.nc")
+    tree.attrs["exclusion_rule"] = "all_or_none"
+    tree.to_netcdf(tmp_path / "s" / "replications.nc")
+    make(tmp_path / "s")
+    assert load_summary(tmp_path / "s").attrs["exclusion_rule"] == "all_or_none"
+    rule = "only replications in which every estimator succeeded are used"
+    for path in (f"tables/{NAME}/performance.md", REPORT):
+        assert rule in " ".join((tmp_path / "s" / path).read_text().split())
+
+
 def test_wrong_studies_are_refused_in_one_line(tmp_path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()

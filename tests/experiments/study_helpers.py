@@ -3,10 +3,14 @@
 import contextlib
 import dataclasses
 import io
+import os
+import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from experiments import config as cfg
@@ -28,12 +32,18 @@ class Moments:
     default_kind: str = "sandwich"
 
     def estimate(self, model: Any, data: Any, supp: Any) -> dict[str, Any]:
-        """Return moment estimates; fail or raise if `solver` says so."""
-        outcomes = data["outcomes"]
+        """Return moment estimates; fail, raise or dawdle if `solver` says so."""
+        outcomes = data["outcomes"].astype(float)
+        if self.solver == "dawdles":
+            outcomes = outcomes + jax.pure_callback(
+                _dawdle, jax.ShapeDtypeStruct((), jnp.float64), outcomes[0, 0]
+            )
         theta, _ = ravel_pytree(model.starting_values(data))
         if self.solver == "raises" and outcomes.shape[0] == 20:
             raise RuntimeError("no estimate for 20 observations")
         fails = (self.solver == "fails") & (outcomes[0, 0] < 0)
+        if self.solver == "steps":
+            theta = theta + 0.5**self.max_steps
         error = jnp.full((2, theta.size), 0.1)
         zero = jnp.zeros(())
         return {
@@ -46,11 +56,19 @@ class Moments:
             "gap": zero,
             "gradient_norm": zero,
             "log_likelihood": (outcomes**2).sum(),
-            "num_steps": zero.astype(jnp.int32),
+            "num_steps": jnp.asarray(self.max_steps, jnp.int32),
             "num_atoms": zero.astype(jnp.int32),
-            "probs": jnp.full(supp.shape, 1 / supp.size),
+            "probs": jnp.full(len(supp), 1 / len(supp)),
             "supp": supp,
         }
+
+
+def _dawdle(_: Any) -> np.ndarray:
+    """Take a while, and note the process in the file that DAWDLED names."""
+    with open(os.environ["DAWDLED"], "a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(0.02)
+    return np.zeros(())
 
 
 TINY = [

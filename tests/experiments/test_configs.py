@@ -32,7 +32,7 @@ def test_every_experiment_composes_and_builds(experiment):
 )
 def test_every_option_composes_and_builds(choice):
     group, _, option = choice.partition("=")
-    extra = ["n_supp=[3]"] if option == "points" else []
+    extra = {"points": ["n_supp=[3]"], "product": ["n_supp=[9]"]}.get(option, [])
     config = cfg.compose([choice, *extra])
     build_design(config)
     cfg.instantiate(config, "compute")
@@ -75,11 +75,12 @@ BAD_INPUT = [
     ("grid.uniform.lo=3", "Did you mean grid.uniform.low?"),
     ("dgp.linear_factor_discrete.mixin.supp=[1]", "Did you mean dgp.linear_factor"),
     ("dgp=linear_factor_norml", "Did you mean linear_factor_normal?"),
-    ("dgp=[linear_factor_discrete,no]", "no such dgp. Choices: linear_factor_disc"),
+    ("dgp=[linear_factor_discrete,no]", "no such dgp. Choices: duration_discrete"),
     ("grid=[uniform,uniform]", "twice"),
     ("experiment=qick", "Did you mean quick?"),
     ("experiment=[quick,mixing]", "choose one experiment, not a list"),
-    ("compute=dask", "Choices: local"),
+    ("compute=dask", "Did you mean dask_slurm? Choices: dask_address"),
+    ("compute=dask_local compute.n_workers=0", "n_workers=0: give 1 or more"),
     ("quick", "quick: not of the form NAME=VALUE"),
     ("sample_size=[500", "not of the form NAME=VALUE"),
     ("sample_size=500,1000", "write a list, sample_size=[500,1000]"),
@@ -92,6 +93,7 @@ BAD_INPUT = [
     ("level=95", "level=95.0: give a share"),
     ("level=high", "level=high: give a number"),
     ("overwrite=maybe", "give true or false"),
+    ("exclusion_rule=none", "choose per_estimator or all_or_none"),
     ("streams=comon", "choose common or independent"),
     ("study=../up", "names a folder"),
     ("sample_size=[]", "sample_size=[] leaves nothing"),
@@ -106,6 +108,12 @@ BAD_INPUT = [
     ("grid=points grid.points.points=[2,1]", "is unsorted: write [1, 2]"),
     ("grid=points grid.points.points=[1,1]", "holds a point twice"),
     ("grid=points n_supp=[4]", "the grid has 3 points, n_supp asks for 4"),
+    ("grid=product n_supp=[50]", "take 49 or 64, or give sizes"),
+    ("grid=product grid.product.sizes=[5,6] n_supp=[25]", "set n_supp=[30]"),
+    ("grid=product grid.product.low=[-4]", "give lists of one length"),
+    ("grid=product grid.product.low=[4,4] n_supp=[4]", "no increasing grid"),
+    ("grid=product n_supp=[4]", "Choose another grid, such as uniform"),
+    ("dgp=panel_logit_slopes", "Choose another grid, such as product"),
     ("grid.uniform.low=90 grid.uniform.high=99", "have zero likelihood"),
     ("dgp.linear_factor_discrete.truth.coef=[nan,0.3]", "hold NaN or infinite"),
     ("dgp.linear_factor_discrete.truth.coef=[1.5]", "T - 1 loadings"),

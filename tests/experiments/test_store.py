@@ -16,6 +16,7 @@ from experiments.run import main
 from experiments.store import Store
 from experiments.study import Cell, order_blocks
 
+ONE_CELL = ["sample_size=20", "n_supp=4"]
 FIRST = "linear_factor_discrete--uniform--n20--m4--profile"
 
 
@@ -237,6 +238,15 @@ def test_failures_are_stored_and_counted(tmp_path):
     assert bool(np.isfinite(data["estimate"]).all())
 
 
+def test_the_exclusion_rule_is_stored_and_no_part_of_the_design(tmp_path, blocks_run):
+    sweep(tmp_path, *ONE_CELL)
+    assert read(tmp_path).attrs["exclusion_rule"] == "per_estimator"
+    blocks_run.clear()
+    assert sweep(tmp_path, *ONE_CELL, "exclusion_rule=all_or_none")[0] == 0
+    assert blocks_run == []
+    assert read(tmp_path).attrs["exclusion_rule"] == "all_or_none"
+
+
 def test_errors_of_an_estimator_are_stored_and_tried_again(tmp_path, blocks_run):
     code, text = sweep(tmp_path, "estimator.profile.solver=raises", "n_supp=4")
     assert code == 0
@@ -328,6 +338,27 @@ def test_status_and_rerun_read_a_study(tmp_path):
     code, text = call("rerun", "tiny", place, "n_supp=5", "replication=1")
     assert code == 2
     assert "Choices: " in text
+
+
+def test_status_shows_a_study_that_runs(tmp_path, monkeypatch):
+    seen = []
+    write = Store.write
+
+    def write_and_look(self, block, result):
+        write(self, block, result)
+        seen.append(call("status", "tiny", f"results_dir={tmp_path}")[1])
+
+    monkeypatch.setattr(Store, "write", write_and_look)
+    sweep(tmp_path, *ONE_CELL)
+    assert ["left with 2 workers" in text for text in seen] == [True, True, False]
+    assert "in work" in seen[0]
+    assert "Complete" in seen[-1]
+    rows = [line.split() for text in seen for line in text.splitlines()]
+    rows = [row for row in rows if row and row[0] == "linear_factor_discrete"]
+    counts = [[int(word) for word in row[5:8]] for row in rows]
+    assert [sum(count) for count in counts] == [7, 7, 7]
+    assert 0 < counts[0][0] < counts[1][0] < counts[2][0] == 7
+    assert all(50 < float(row[-1]) < 100_000 for row in rows)  # megabytes
 
 
 def test_keyboard_interrupt_before_the_run_is_no_traceback(monkeypatch, capsys):
