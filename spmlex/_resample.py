@@ -15,6 +15,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from spmlex._correction import penalise
+from spmlex._design import covariance_root
 from spmlex._evaluation import grid_resolution
 from spmlex._newton import climb, judge
 from spmlex._outer import OuterProblem
@@ -25,8 +26,13 @@ if TYPE_CHECKING:
 
 BOOTSTRAP_WEIGHTS = ("multinomial", "exponential")
 
-_TOL = 1e-6
+_TOL = 1e-5
+"""As in `fit`, on the gradient: well below the differences between resamples."""
+
 _MAX_STEPS = 50
+
+_MAX_START = 3.0
+"""Longest first step, in observed standard errors."""
 
 
 class Resamples(eqx.Module):
@@ -170,16 +176,26 @@ def _refit(
 ) -> tuple[Float[Array, "n_refits p"], Int[Array, " n_refits"]]:
     """Maximise with the weights of each resample."""
     theta0, probs0 = estimate.theta, estimate.probs.T
+    hessian, scores = estimate.hessian, estimate.scores
     slope = jnp.zeros_like(theta0)
     correction = estimate.correction
     if correction is not None and correction.maximum is not None:
         theta0, probs0 = correction.theta, correction.maximum.probs
+        hessian, scores = correction.maximum.hessian, correction.maximum.scores
         slope = correction.slope
+
+    root = covariance_root(hessian, estimate.weights.shape[0])
 
     def refit(number):
         weights = estimate.weights * reweight(number)[units]
-        at = penalise(problem, slope, theta0, weights / jnp.sum(weights))
-        state = climb(at, theta0, probs0, _TOL, _MAX_STEPS)
+        weights = weights / jnp.sum(weights)
+        # Newton's first step, from the scores at hand. The unweighted one is zero.
+        uphill = root.T @ ((weights - estimate.weights) @ scores)
+        length = jnp.linalg.norm(uphill) * estimate.weights.shape[0]
+        step = uphill * jnp.minimum(1.0, _MAX_START / length)
+        start = theta0 + estimate.weights.shape[0] * root @ step
+        at = penalise(problem, slope, theta0, weights)
+        state = climb(at, start, probs0, _TOL, _MAX_STEPS)
         resolution = grid_resolution(problem.lclk(state.theta))
         return state.theta, result_code(judge(state, resolution, _TOL))
 
