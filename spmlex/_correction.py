@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._degenerate import grid_resolution, is_degenerate
 from spmlex._design import covariance_root, information_root, normal_design
 from spmlex._evaluation import Evaluation
 from spmlex._newton import climb
@@ -44,6 +45,8 @@ class Correction(eqx.Module):
             always true for one step.
         maximum: For the iterated correction the profile likelihood and its derivatives
             at the centre; `None` for one step, which uses those at the estimate.
+        flagged: For the iterated correction whether the centre is degenerate, as in
+            `Fit.flagged`; `None` for one step.
     """
 
     theta: Float[Array, " p"]
@@ -51,6 +54,7 @@ class Correction(eqx.Module):
     mean_atoms: Scalar
     converged: Bool[Array, ""]
     maximum: Evaluation | None
+    flagged: Bool[Array, ""] | None
 
 
 class _Round(NamedTuple):
@@ -81,7 +85,7 @@ def correct_once(
     design = normal_design(theta.size, _POINTS)
     slope, mean = _measure_tilt(problem, theta, root, design, probs, weights)
     shift = root @ (root.T @ slope)
-    return Correction(theta - shift, slope, mean, jnp.array(True), None)
+    return Correction(theta - shift, slope, mean, jnp.array(True), None, None)
 
 
 def correct_iterated(
@@ -130,7 +134,11 @@ def correct_iterated(
         jnp.array(True),
     )
     end = jax.lax.fori_loop(0, _ROUNDS, run_round, start)
-    return Correction(end.theta, end.slope, end.mean_atoms, end.converged, end.here)
+    resolution = grid_resolution(problem.lclk(end.theta))
+    flagged = is_degenerate(end.here.probs.T, resolution)
+    return Correction(
+        end.theta, end.slope, end.mean_atoms, end.converged, end.here, flagged
+    )
 
 
 def penalise(

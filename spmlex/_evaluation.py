@@ -9,7 +9,6 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._derivatives import profile_derivatives
 from spmlex._inner import InnerSolver, solve_probs
-from spmlex._likelihood import scale_rows
 from spmlex._solution import RESULTS
 from spmlex._types import LogCondLik, Scalar, Weights
 
@@ -122,15 +121,3 @@ def evaluate_groups(
         jnp.any(each.fell_back),
         jnp.any(each.zero_likelihood),
     )
-
-
-def grid_resolution(lclk: LogCondLik) -> Scalar:
-    """Return the median width of `v -> G(w_i, v)` in grid steps.
-
-    For a normal kernel of standard deviation s on a uniform grid with spacing h the
-    effective number of points `(sum_j A_ij)² / sum_j A_ij²` is `2 sqrt(pi) s / h`; the
-    width returned is s / h.
-    """
-    scaled, _ = scale_rows(lclk)
-    effective = jnp.sum(scaled, axis=1) ** 2 / jnp.sum(scaled**2, axis=1)
-    return jnp.median(effective) / (2.0 * jnp.sqrt(jnp.pi))

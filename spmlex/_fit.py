@@ -12,15 +12,15 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from spmlex._correction import CORRECTIONS, correct_iterated, correct_once
+from spmlex._degenerate import grid_resolution, is_degenerate
 from spmlex._design import covariance_root, normal_design
-from spmlex._evaluation import grid_resolution
 from spmlex._inner import InnerSolver, get_solver
 from spmlex._likelihood import normalise_weights
 from spmlex._newton import State, climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._parameters import free_leaves
 from spmlex._profile import cast_to_float64, conditional_likelihoods, count_groups
-from spmlex._result import Fit, Optima, is_degenerate
+from spmlex._result import Fit, Optima
 from spmlex._solution import raise_if_failed, result_code
 from spmlex._starts import choose_start, gather_starts, number_optima
 from spmlex._types import Data, Model, Scalar, Support, Weights

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 from scipy import stats
 
 from spmlex._correction import Correction, correct_once
 from spmlex._inference import COVARIANCE_KINDS, covariance_matrix
 from spmlex._likelihood_ratio import likelihood_ratio_interval
-from spmlex._resample import jackknife, resampled_problem
+from spmlex._resample import Resamples, jackknife, resampled_problem
 
 if TYPE_CHECKING:
     from spmlex._result import Fit
@@ -56,7 +57,13 @@ class Intervals(eqx.Module):
         return cls(centre, standard_error, centre - margin, centre + margin)
 
 
-def make_intervals(estimate: "Fit", level: float | int, kind: str) -> Intervals:
+def make_intervals(
+    estimate: "Fit",
+    level: float | int,
+    kind: str,
+    clusters: Int[Array | np.ndarray, " _"] | None = None,
+    resamples: Resamples | None = None,
+) -> Intervals:
     """Return confidence intervals of one kind.
 
     - "corrected", the one recommended: the corrected centre, and the mean of the
@@ -74,6 +81,9 @@ def make_intervals(estimate: "Fit", level: float | int, kind: str) -> Intervals:
         estimate: A fit; all but "observed", "opg" and "sandwich" need one on a grid.
         level: Confidence level, between 0 and 1.
         kind: One of `INTERVAL_KINDS`.
+        clusters: Whole number for each observation; those with the same one may depend
+            on each other.
+        resamples: A jackknife of this fit; by default one of ten groups is made.
 
     Raises:
         ValueError: The level is not between 0 and 1, or the kind is unknown.
@@ -89,21 +99,28 @@ def make_intervals(estimate: "Fit", level: float | int, kind: str) -> Intervals:
             f"{', '.join(INTERVAL_KINDS)}."
         )
     if kind == "likelihood_ratio":
+        if clusters is not None:
+            raise ValueError(
+                "kind='likelihood_ratio' takes no clusters: it rests on independence. "
+                "Use 'corrected' or 'sandwich'."
+            )
         lower, upper = likelihood_ratio_interval(estimate, level)
         missing = jnp.full_like(lower, jnp.nan)
         return Intervals(estimate.theta, missing, lower, upper)
     centre = estimate.theta
     if kind in COVARIANCE_KINDS:
-        variance = jnp.diagonal(estimate.covariance(kind))
+        variance = jnp.diagonal(estimate.covariance(kind, clusters=clusters))
         return Intervals.symmetric(centre, jnp.sqrt(variance), level)
     if kind == "jackknife":
         estimate = dataclasses.replace(estimate, correction=None)
     else:
         centre = corrected_centre(estimate).theta
-    resamples = jackknife(estimate, n_groups=_JACKKNIFE_GROUPS)
+    if resamples is None:
+        resamples = jackknife(estimate, n_groups=_JACKKNIFE_GROUPS, clusters=clusters)
     variance = jnp.diagonal(resamples.covariance)
     if kind == "corrected":
-        variance = 0.5 * (variance + jnp.diagonal(_sandwich(estimate)))
+        sandwich = _sandwich(estimate, clusters)
+        variance = 0.5 * (variance + jnp.diagonal(sandwich))
         return Intervals.symmetric(centre, jnp.sqrt(variance), level)
     error, freedom = jnp.sqrt(variance), resamples.degrees_of_freedom
     return Intervals.symmetric(centre, error, level, freedom)
@@ -118,10 +135,13 @@ def corrected_centre(estimate: "Fit") -> Correction:
     return eqx.filter_jit(correct_once)(problem, *given)
 
 
-def _sandwich(estimate: "Fit") -> Float[Array, "p p"]:
+def _sandwich(
+    estimate: "Fit", clusters: Int[Array | np.ndarray, " _"] | None
+) -> Float[Array, "p p"]:
     """Return the sandwich at the centre of an iterated correction, or at the fit."""
     correction = estimate.correction
     if correction is None or correction.maximum is None:
-        return estimate.covariance("sandwich")
+        return estimate.covariance("sandwich", clusters=clusters)
     there = correction.maximum
-    return covariance_matrix(there.hessian, there.scores, estimate.weights, "sandwich")
+    evidence = (there.hessian, there.scores, estimate.weights)
+    return covariance_matrix(*evidence, "sandwich", clusters)

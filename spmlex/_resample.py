@@ -15,8 +15,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from spmlex._correction import penalise
+from spmlex._degenerate import grid_resolution
 from spmlex._design import covariance_root
-from spmlex._evaluation import grid_resolution
 from spmlex._newton import climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._solution import result_code

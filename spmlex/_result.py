@@ -7,18 +7,14 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._correction import Correction
+from spmlex._degenerate import is_degenerate
 from spmlex._inference import covariance_matrix
 from spmlex._intervals import Intervals, make_intervals
 from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
+from spmlex._resample import Resamples
 from spmlex._solution import RESULTS
 from spmlex._types import Model, Scalar, Support, Weights
-
-MIN_RESOLUTION = 0.6
-"""Kernel widths below this many grid steps: F follows single observations."""
-
-MAX_GRID_SHARE = 0.6
-"""A larger share of the grid with mass is the other mark of a degenerate maximum."""
 
 
 class Optima(eqx.Module):
@@ -117,7 +113,7 @@ class Fit(eqx.Module):
         """Whether this looks like a degenerate maximum; see `spmlex/README.md`.
 
         With noise scales free and a fine grid, F can reproduce single observations:
-        the kernels become narrower than the grid, or most of the grid carries mass.
+        the kernels become narrower than the grid, or much of the grid carries mass.
         """
         return is_degenerate(self.probs, self.resolution)
 
@@ -173,10 +169,24 @@ class Fit(eqx.Module):
         return made.lower, made.upper
 
     def intervals(
-        self, level: float | int = 0.95, kind: str = "corrected"
+        self,
+        level: float | int = 0.95,
+        kind: str = "corrected",
+        *,
+        clusters: Int[Array | np.ndarray, " _"] | None = None,
+        resamples: Resamples | None = None,
     ) -> Intervals:
-        """Return confidence intervals with centre and standard error; see `confint`."""
-        return make_intervals(self, level, kind)
+        """Return confidence intervals with centre and standard error; see `confint`.
+
+        Args:
+            level: Confidence level, between 0 and 1.
+            kind: Kind of interval.
+            clusters: Whole number for each observation; those with the same one may
+                depend on each other.
+            resamples: A jackknife of this fit made before, for the kinds that need one;
+                by default one of ten groups is made.
+        """
+        return make_intervals(self, level, kind, clusters, resamples)
 
     def summary(self, level: float | int = 0.95, kind: str | None = None) -> str:
         """Return the fit as a printed table, with the warnings a reader needs.
@@ -191,15 +201,3 @@ class Fit(eqx.Module):
         if kind is None:
             kind = "sandwich" if self.problem is None else "corrected"
         return format_fit(self, level, kind)
-
-
-def is_degenerate(
-    probs: Float[Array, " n_supp *n_groups"], resolution: Scalar
-) -> Bool[Array, ""]:
-    """Tell whether F reproduces single observations; see `Fit.flagged`."""
-    largest = jnp.max(jnp.sum(probs > 0, axis=0))
-    n_supp = probs.shape[0]
-    crowded = largest > max(MAX_GRID_SHARE * n_supp, 8)
-    both = (largest > max(0.4 * n_supp, 12)) & (resolution < 1.5)
-    on_grid = jnp.isfinite(resolution)
-    return (resolution < MIN_RESOLUTION) | (on_grid & (crowded | both))

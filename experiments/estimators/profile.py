@@ -83,11 +83,13 @@ class Profile:
             max_steps=self.max_steps,
             throw=False,
         )
-        made = [self._make_interval(fit, kind) for kind in self.kinds]
+        made = self._make_intervals(fit)
         code = spmlex.result_code(fit.result)
-        centre = fit.theta
+        centre, flagged = fit.theta, fit.flagged
         if fit.correction is not None:
             centre = fit.correction.theta
+            if fit.correction.flagged is not None:
+                flagged = fit.correction.flagged
             stopped = spmlex.result_code(spmlex.RESULTS.max_steps_reached)
             code = jnp.where((code == 0) & ~fit.correction.converged, stopped, code)
         return {
@@ -96,7 +98,7 @@ class Profile:
             "lower": jnp.stack([each.lower for each in made]),
             "upper": jnp.stack([each.upper for each in made]),
             "code": code.astype(jnp.int8),
-            "flagged": fit.flagged.astype(jnp.int8),
+            "flagged": flagged.astype(jnp.int8),
             "gap": fit.gap,
             "gradient_norm": fit.gradient_norm,
             "log_likelihood": fit.log_likelihood,
@@ -106,9 +108,18 @@ class Profile:
             "supp": supp,
         }
 
-    def _make_interval(self, fit: spmlex.Fit, kind: str) -> spmlex.Intervals:
-        if kind not in _BOOTSTRAP_KINDS:
-            return fit.intervals(self.level, kind)
-        weights = kind.removeprefix("bootstrap_")
-        draws = spmlex.bootstrap(fit, n_draws=self.n_draws, weights=weights)
-        return spmlex.Intervals.symmetric(fit.theta, draws.standard_errors, self.level)
+    def _make_intervals(self, fit: spmlex.Fit) -> list[spmlex.Intervals]:
+        """Return intervals of every kind; all that need a jackknife share one."""
+        resamples = None
+        if any("jackknife" in kind or kind == "corrected" for kind in self.kinds):
+            resamples = spmlex.jackknife(fit)
+        made = []
+        for kind in self.kinds:
+            if kind in _BOOTSTRAP_KINDS:
+                weights = kind.removeprefix("bootstrap_")
+                draws = spmlex.bootstrap(fit, n_draws=self.n_draws, weights=weights)
+                errors = draws.standard_errors
+                made.append(spmlex.Intervals.symmetric(fit.theta, errors, self.level))
+            else:
+                made.append(fit.intervals(self.level, kind, resamples=resamples))
+        return made

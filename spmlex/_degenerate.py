@@ -1,0 +1,51 @@
+"""Recognise degenerate maxima: F that reproduces single observations."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from spmlex._likelihood import scale_rows
+from spmlex._types import LogCondLik, Scalar
+
+MIN_RESOLUTION = 0.6
+"""Kernel widths below this many grid steps: F follows single observations."""
+
+MAX_GRID_SHARE = 0.6
+"""A larger share of the grid with mass is the other mark of a degenerate maximum."""
+
+_NARROW = 1.5
+_CROWDED = 0.4
+"""Kernels and share of the grid that are a mark only together."""
+
+_MIN_ATOMS = 8
+_MIN_CROWD = 12
+"""Fewer points with mass are no crowd, on however coarse a grid."""
+
+
+def grid_resolution(lclk: LogCondLik) -> Scalar:
+    """Return the median width of `v -> G(w_i, v)` in grid steps.
+
+    For a normal kernel of standard deviation s on a uniform grid with spacing h the
+    effective number of points `(sum_j A_ij)² / sum_j A_ij²` is `2 sqrt(pi) s / h`; the
+    width returned is s / h.
+    """
+    scaled, _ = scale_rows(lclk)
+    effective = jnp.sum(scaled, axis=1) ** 2 / jnp.sum(scaled**2, axis=1)
+    return jnp.median(effective) / (2.0 * jnp.sqrt(jnp.pi))
+
+
+def is_degenerate(
+    probs: Float[Array, " n_supp *n_groups"], resolution: Scalar
+) -> Bool[Array, ""]:
+    """Tell whether F reproduces single observations; see `Fit.flagged`.
+
+    Args:
+        probs: Mixing probabilities, a column for each group where there are.
+        resolution: Width of the kernels in grid steps; infinite without a grid.
+    """
+    n_supp = probs.shape[0]
+    largest = jnp.max(jnp.sum(probs > 0, axis=0))
+    crowded = largest > max(MAX_GRID_SHARE * n_supp, _MIN_ATOMS)
+    rather_crowded = largest > max(_CROWDED * n_supp, _MIN_CROWD)
+    both = rather_crowded & (resolution < _NARROW)
+    on_grid = jnp.isfinite(resolution)
+    return (resolution < MIN_RESOLUTION) | (on_grid & (crowded | both))
