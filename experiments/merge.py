@@ -195,6 +195,8 @@ def _merge_process(
     for axis, options in (("estimator", design.estimators), ("grid", design.grids)):
         labels = [option.label or name for name, option in options.items()]
         dataset.coords[f"{axis}_label"] = (axis, labels, {"long_name": f"{axis} label"})
+    own = [estimator.default_kind for estimator in design.estimators.values()]
+    dataset.coords["default_kind"] = ("estimator", own, {"long_name": "kind shown"})
     dataset["lower"].attrs["level"] = dataset["upper"].attrs["level"] = level
     dataset["code"].attrs |= _describe_codes()
     dataset.attrs = {

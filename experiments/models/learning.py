@@ -10,17 +10,14 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from experiments.models.scoring import climb_by_scoring
+from experiments.fields import as_float
+from experiments.models.starts import climb_by_scoring
 
 _N_NODES = 7
 """Gauss-Hermite nodes for each observation, in the starting values."""
 
 _MAX_STEPS = 30
 """Limit on the steps of scoring in the starting values."""
-
-
-def _as_float(value: object) -> Float[Array, "..."]:
-    return jnp.asarray(value, dtype=float)
 
 
 class LinearForms(NamedTuple):
@@ -89,14 +86,14 @@ class Learning(eqx.Module):
         choice: `c_0`, `c_k` and `c_m`.
     """
 
-    intercept_0: Float[Array, " n_periods"] = eqx.field(converter=_as_float)
-    intercept_1: Float[Array, " n_later"] = eqx.field(converter=_as_float)
-    loading_0: Float[Array, " n_loadings"] = eqx.field(converter=_as_float)
-    loading_1: Float[Array, " n_later"] = eqx.field(converter=_as_float)
-    ability_0: Float[Array, ""] = eqx.field(converter=_as_float)
-    log_std_u: Float[Array, ""] = eqx.field(converter=_as_float)
-    log_std_e: Float[Array, " 2"] = eqx.field(converter=_as_float)
-    choice: Float[Array, " 3"] = eqx.field(converter=_as_float)
+    intercept_0: Float[Array, " n_periods"] = eqx.field(converter=as_float)
+    intercept_1: Float[Array, " n_later"] = eqx.field(converter=as_float)
+    loading_0: Float[Array, " n_loadings"] = eqx.field(converter=as_float)
+    loading_1: Float[Array, " n_later"] = eqx.field(converter=as_float)
+    ability_0: Float[Array, ""] = eqx.field(converter=as_float)
+    log_std_u: Float[Array, ""] = eqx.field(converter=as_float)
+    log_std_e: Float[Array, " 2"] = eqx.field(converter=as_float)
+    choice: Float[Array, " 3"] = eqx.field(converter=as_float)
 
     def __check_init__(self):
         """Refuse parameters whose lengths don't belong together."""

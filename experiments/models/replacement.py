@@ -6,20 +6,17 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from experiments.fields import as_float
 from experiments.models.bellman import (
     Problem,
     apply_bellman,
     choice_values,
     solve_bellman,
 )
-from experiments.models.scoring import climb_by_scoring
+from experiments.models.starts import climb_by_scoring
 
 _MAX_SCORING_STEPS = 30
 """Limit on the steps of scoring in the starting values."""
-
-
-def _as_float(value: object) -> Float[Array, "..."]:
-    return jnp.asarray(value, dtype=float)
 
 
 class Replacement(eqx.Module):
@@ -65,8 +62,8 @@ class Replacement(eqx.Module):
         discount: b, known, from 0 up to but below 1.
     """
 
-    cost: Float[Array, ""] = eqx.field(converter=_as_float)
-    log_odds: Float[Array, " n_moves"] = eqx.field(converter=_as_float)
+    cost: Float[Array, ""] = eqx.field(converter=as_float)
+    log_odds: Float[Array, " n_moves"] = eqx.field(converter=as_float)
     n_states: int = eqx.field(static=True, default=60)
     n_periods: int = eqx.field(static=True, default=60)
     discount: float = eqx.field(static=True, default=0.95)
