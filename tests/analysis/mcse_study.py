@@ -125,6 +125,7 @@ MEASURES: dict[str, Callable[[Studies], xr.Dataset]] = {
         s.normal_a, s.normal_b, normal_theory=True
     ),
     "rate": lambda s: mp.convergence_rate(s.nested, 0.0),
+    "rate of a mean distance": lambda s: mp.rate_of(abs(s.nested)),
 }
 
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from synthetic_study import make_process
 
 from analysis import drawing, figures
+from analysis.formatting import format_error, format_value
 from analysis.summarise import summarise_process
 
 PLOTS = [
@@ -92,6 +93,16 @@ def test_reference_line_falls_at_the_parametric_rate(process, ax):
     assert (y[1] - y[0]) / (x[1] - x[0]) == pytest.approx(-0.5)
 
 
+def test_rates_are_written_in_the_colours_of_the_lines(process, ax):
+    one = process.sel(parameter="coef[1]").squeeze()
+    figures.plot_rmse(one, ax)
+    rows = zip(one["rate"].values, one["rate_mcse"].values, strict=True)
+    assert [x.get_text() for x in ax.texts] == [
+        f"{format_value(x, e)} {format_error(e)}" for x, e in rows
+    ]
+    assert [x.get_color() for x in ax.texts] == ["C0", "C1", "C2"]
+
+
 def test_ticks_are_the_sample_sizes(process, ax):
     figures.plot_rmse(process.sel(parameter="coef[0]"), ax)
     ax.figure.draw_without_rendering()
@@ -160,3 +171,17 @@ def test_files_are_of_their_kind_and_the_same_every_time(tmp_path):
     assert written[0].startswith(b"%PDF")
     assert written[1].startswith(b"\x89PNG")
     assert written[:2] == written[2:]
+
+
+@pytest.mark.parametrize(
+    ("plot", "over"), [(figures.plot_bias, "parameter"), (figures.plot_seconds, "")]
+)
+def test_legends_of_long_names_stay_inside_the_figure(plot, over):
+    names = ("profile likelihood", "corrected centre, iterated", "moments, weighted")
+    summary = summarise_process(make_process(n_supp=(25,), estimators=names))
+    plot = functools.partial(plot, by="estimator")
+    with drawing.style():
+        figure = drawing.draw_panels(summary, plot, over=over, legend="estimator")
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width

@@ -1,4 +1,5 @@
 import functools
+import pickle
 
 import numpy as np
 import pytest
@@ -11,7 +12,12 @@ from analysis import figures_mixing as fm
 from analysis import figures_overview as overview
 from analysis.formatting import format_error, format_value
 from analysis.gallery import list_process, list_study
-from analysis.summarise import summarise_process, used_replications
+from analysis.labels import name_entries
+from analysis.summarise import (
+    at_default_kind,
+    summarise_process,
+    used_replications,
+)
 
 
 def small_process(**design):
@@ -77,7 +83,8 @@ def three_processes():
 
 def test_nested_loops_order_points_and_leave_out_those_not_run(ax):
     tree = three_processes()
-    design = overview.join_processes(tree, ("rmse", "rmse_mcse"))
+    groups = {name: node.to_dataset() for name, node in tree.children.items()}
+    design = overview.join_processes(groups, ("rmse", "rmse_mcse"))
     overview.plot_nested_loop(design.sel(parameter="coef[0]"), ax)
     profile, em = (x.get_data() for x in ax.patches[:2])
     points = 4 + 2 + 4
@@ -119,6 +126,59 @@ def test_distance_is_drawn_with_its_error(one, ax):
     np.testing.assert_allclose(
         high, cell["wasserstein"] + 1.96 * cell["wasserstein_mcse"]
     )
+
+
+@pytest.mark.parametrize("measure", ["bias", "coverage"])
+def test_nested_loops_draw_any_measure_with_its_error(measure, ax):
+    groups = {"a": at_default_kind(summary()), "b": at_default_kind(summary())}
+    design = overview.join_processes(groups, (measure, f"{measure}_mcse"))
+    overview.plot_nested_loop(design.sel(parameter="coef[0]"), ax, measure=measure)
+    cells = groups["a"].sel(parameter="coef[0]", estimator="em").squeeze()
+    cells = cells.transpose("n_supp", "sample_size", ...)
+    value, error = (cells[x].values.ravel() for x in (measure, f"{measure}_mcse"))
+    np.testing.assert_array_equal(ax.patches[1].get_data().values[:4], value)
+    bars = ax.containers[1][2][0].get_segments()[:4]
+    np.testing.assert_allclose([x[1, 1] for x in bars], value + 1.96 * error)
+    marked = {"bias": 0.0, "coverage": 0.95}[measure]
+    assert any(set(line.get_ydata()) == {marked} for line in ax.lines)
+
+
+def test_studies_are_compared_at_the_parameters_that_two_processes_share():
+    tree = three_processes()
+    listed = list(list_study(tree))
+    assert [x.name for x in listed] == [
+        f"nested_loop-{x}" for x in ("rmse", "bias", "coverage")
+    ]
+    other = summary().assign_coords(parameter=["coef[0]", "x", "y"])
+    (rmse, *_) = list_study(xr.DataTree.from_dict({"/a": summary(), "/b": other}))
+    with drawing.style():
+        assert len(rmse.draw().axes) == 1
+    alien = summary().assign_coords(parameter=["u", "v", "w"])
+    assert not list(list_study(xr.DataTree.from_dict({"/a": summary(), "/b": alien})))
+
+
+def test_lines_are_estimators_where_there_is_one_number_of_points():
+    process = make_process(sample_sizes=(500, 1000), n_supp=(25,))
+    listed = names(process, summarise_process(process))
+    assert {"rmse", "coverage", "seconds", "wasserstein", "cdf-em"} < set(listed)
+    assert "rmse-em" not in listed
+
+
+def test_figures_can_be_drawn_in_other_processes():
+    process = small_process()
+    for picture in list_process(summary(), used_replications(process)):
+        pickle.loads(pickle.dumps(picture))
+
+
+def test_files_are_named_as_the_configuration_and_captions_by_labels():
+    process = small_process().assign_coords(
+        estimator_label=("estimator", ["Profile likelihood", "EM"])
+    )
+    shown = name_entries(summarise_process(process))
+    listed = list(list_process(shown, name_entries(used_replications(process))))
+    captions = {x.name: x.caption for x in listed}
+    assert "estimator EM" in captions["rmse-em"]
+    assert "EM against Profile likelihood" in captions["pairwise-profile-em"]
 
 
 def names(process, summary):

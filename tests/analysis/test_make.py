@@ -21,7 +21,8 @@ SMALL = {
     "n_replications": 20,
 }
 FIGURES = (
-    *("rmse", "bias", "coverage", "wasserstein", "cdf", "seconds"),
+    *("rmse", "bias", "coverage", "wasserstein", "seconds", "cdf"),
+    "coverage_by_kind",
     *("density", "qq", "zip", "estimate_se"),
 )
 
@@ -41,7 +42,11 @@ def test_everything_is_rebuilt_from_the_replications_alone(tmp_path):
     assert names == [
         "summary.nc",
         *(f"tables/{NAME}/performance.{x}" for x in ("csv", "md", "tex")),
-        *(f"tables/{NAME}/mixing.{x}" for x in ("csv", "md", "tex")),
+        *(
+            f"tables/{NAME}/{stem}.{x}"
+            for stem in ("intervals", "rates", "mixing")
+            for x in ("csv", "md", "tex")
+        ),
         *(f"figures/{NAME}/{x}.{ending}" for x in FIGURES for ending in ("pdf", "png")),
         "report.html",
     ]
@@ -63,6 +68,20 @@ def test_report_holds_the_figures_that_are_written(tmp_path, monkeypatch):
     *_, pdf, png, report = make(tmp_path / "s")
     assert [x.name for x in (pdf, png, report)] == ["rmse.pdf", "rmse.png", REPORT]
     assert b64encode(png.read_bytes()).decode() in report.read_text()
+
+
+@pytest.mark.slow
+def test_many_figures_are_the_same_from_several_processes(tmp_path, monkeypatch):
+    study(tmp_path / "s")
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 1)
+    make(tmp_path / "s")
+    paths = sorted((tmp_path / "s" / "figures").rglob("*.p*"))
+    alone = [x.read_bytes() for x in paths]
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(module, "PICTURES_A_PROCESS", 2)
+    make(tmp_path / "s")
+    assert sorted((tmp_path / "s" / "figures").rglob("*.p*")) == paths
+    assert [x.read_bytes() for x in paths] == alone
 
 
 @pytest.fixture

@@ -330,3 +330,18 @@ def test_pairing_in_the_morris_white_crowther_example():
         me.bias(weibull, -0.5)["bias_mcse"].item(),
     )
     assert 50 < apart / paired < 100
+
+
+def test_rate_of_a_loss_is_the_slope_of_its_logged_mean():
+    rng = np.random.default_rng(0)
+    loss = xr.DataArray(
+        rng.gamma(4, 1, (2, 200)) / np.array([[500], [2000]]) ** 0.3,
+        dims=("sample_size", "replication"),
+        coords={"sample_size": [500, 2000]},
+    )
+    low, high = np.log(loss.mean("replication").values)
+    found = mp.rate_of(loss, name="a")
+    assert found["a"].item() == pytest.approx((high - low) / np.log(4))
+    square = mp.rate_of(loss, power=0.5)
+    assert square["rate"].item() == pytest.approx(found["a"].item() / 2)
+    assert square["rate_mcse"].item() == pytest.approx(found["a_mcse"].item() / 2)

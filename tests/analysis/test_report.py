@@ -135,3 +135,26 @@ def test_wrong_attributes_are_refused(summary):
 def test_lists_in_sentences():
     assert enumerate_words(["a"]) == "a"
     assert enumerate_words([1, 2, 3]) == "1, 2 and 3"
+    assert enumerate_words(["a", "a, b", "c"]) == "a; a, b; and c"
+
+
+def test_details_are_folded_and_the_main_table_is_not(summary, tmp_path):
+    png = tmp_path / "a.png"
+    png.write_bytes(PNG)
+    drawn = {NAME: [Drawn("Main.", png), Drawn("Detail.", png, detail=True)]}
+    html = render_report(summary, drawn)
+    read(html)
+    process = html[html.index(f'<h2 id="{NAME}">') : html.index('<h2 id="failures">')]
+    first, *folded = process.split("<details>")
+    assert "RMSE" in first
+    assert "Main." in first
+    assert "Detail." in folded[0]
+    assert [x.partition("</summary>")[0] for x in folded[1:]] == [
+        f"<summary>Table: {words}"
+        for words in (
+            "intervals of every kind",
+            "comparison over estimator",
+            "rates in the sample size",
+            "the fitted mixing distribution",
+        )
+    ]

@@ -11,8 +11,9 @@ from analysis.labels import (
     OTHERS,
     describe,
     label_parameter_math,
+    name_entries,
 )
-from analysis.summarise import default_kind, summarise, summarise_process
+from analysis.summarise import at_default_kind, summarise, summarise_process
 
 ONE = {"estimators": ("profile",), "n_supp": (50,)}  # nothing to compare
 CELL = ("estimator", "grid", "sample_size", "n_supp")
@@ -130,14 +131,72 @@ def test_estimates_alone_are_enough():
     assert "rmse" in summary
     assert "coverage" not in summary
     assert (summary["attempted"] == 40).all()
-    assert default_kind(summary) is None
+    xr.testing.assert_identical(at_default_kind(summary), summary)
 
 
-def test_default_kind_is_the_stored_one():
-    summary = default_summary().copy()
-    assert default_kind(summary) == "sandwich"
-    del summary.attrs["default_kind"]
-    assert default_kind(summary) == "observed"
+def test_default_kind_is_the_one_the_study_names():
+    assert (default_summary()["default_kind"] == "sandwich").all()
+    process = make_process(**ONE)
+    del process.attrs["default_kind"]
+    assert (summarise_process(process)["default_kind"] == "observed").all()
+    stored = process.assign_coords(default_kind=("estimator", ["sandwich"]))
+    assert (summarise_process(stored)["default_kind"] == "sandwich").all()
+
+
+def own_kinds():
+    """Return a process in which `em` has no sandwich, the kind the study names."""
+    process = make_process(n_supp=(50,), sample_sizes=(500,))
+    for name in ("standard_error", "lower", "upper"):
+        process[name].loc[{"estimator": "em", "kind": "sandwich"}] = np.nan
+    return process
+
+
+def test_an_estimator_without_the_default_kind_shows_its_own():
+    summary = summarise_process(own_kinds())
+    kinds = summary["default_kind"].sel(estimator=["profile", "em"]).values
+    assert list(kinds) == ["sandwich", "observed"]
+    shown = at_default_kind(summary)["coverage"]
+    for estimator, kind in zip(("profile", "em"), kinds, strict=True):
+        one = {"estimator": estimator}
+        expected = summary["coverage"].sel(one).sel(kind=kind)
+        np.testing.assert_array_equal(shown.sel(one), expected)
+    difference = summary["coverage_difference_over_estimator"].squeeze()
+    assert difference.notnull().all()
+    alone = at_default_kind(summary.sel(estimator="em"))["coverage"]
+    np.testing.assert_array_equal(alone, shown.sel(estimator="em"))
+
+
+def test_limits_without_standard_errors_are_measured():
+    process = make_process(share_failed=0.0, **ONE)
+    process["standard_error"].loc[{"kind": "sandwich"}] = np.nan
+    process["upper"].loc[{"kind": "sandwich", "replication": [3, 4]}] = np.nan
+    summary = summarise_process(process).sel(kind="sandwich")
+    assert (summary["used_standard_error"] == 0).all()
+    assert (summary["used_interval"] == 37).all()  # the first has no sandwich either
+    assert summary["coverage"].notnull().all()
+    assert summary["mean_model_se"].isnull().all()
+
+
+def test_flagged_fits_are_used_counted_and_left_out_beside():
+    process = make_process(share_failed=0.1, **ONE)
+    process["flagged"][...] = 0
+    process["flagged"][..., :10] = 1
+    process["estimate"][..., :10, 0] += 5.0  # far off
+    process["lower"][..., :10, :, 0] += 5.0
+    process["upper"][..., :10, :, 0] += 5.0
+    summary = summarise_process(process).sel(parameter="coef[0]")
+    share = summary["flagged"] / summary["used"]
+    np.testing.assert_allclose(summary["flagged_share"], share)
+    assert (summary["bias"] > 1).all()
+    assert (abs(summary["bias_unflagged"]) < 1).all()
+    without = process.isel(replication=slice(10, None))
+    alone = summarise_process(without).sel(parameter="coef[0]")
+    for name in ("rmse", "coverage", "interval_width"):
+        for end in ("", "_mcse"):
+            np.testing.assert_allclose(
+                summary[f"{name}_unflagged{end}"], alone[f"{name}{end}"]
+            )
+    assert (summary["coverage"] < summary["coverage_unflagged"]).all()
 
 
 def test_study_without_a_single_replication_is_summarised_as_missing():
@@ -152,6 +211,22 @@ def test_summary_survives_the_file(tmp_path):
     summary.to_netcdf(tmp_path / "summary.nc")
     with xr.open_datatree(tmp_path / "summary.nc") as stored:
         xr.testing.assert_equal(stored.load(), summary)
+
+
+def test_entries_are_named_by_their_labels_unless_two_are_alike():
+    process = own_kinds().assign_coords(
+        estimator_label=("estimator", ["Profile likelihood", "EM"]),
+        grid_label=("grid", ["Uniform"]),
+    )
+    summary = name_entries(summarise_process(process))
+    assert list(summary["estimator"].values) == ["Profile likelihood", "EM"]
+    assert list(summary["estimator_name"].values) == ["profile", "em"]
+    assert list(summary["other_estimator"].values) == ["Profile likelihood", "EM"]
+    assert list(summary["kind"].values) == ["observed information", "sandwich"]
+    assert list(summary["default_kind"].values) == ["sandwich", "observed information"]
+    assert at_default_kind(summary)["coverage"].notnull().all()
+    alike = process.assign_coords(estimator_label=("estimator", ["A", "A"]))
+    assert list(name_entries(alike)["estimator"].values) == ["profile", "em"]
 
 
 def test_labels_fall_back_to_the_stored_name():

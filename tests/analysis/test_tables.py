@@ -109,7 +109,7 @@ def test_notes_state_counts_rule_and_largest_error(summary, process):
     assert f"{int(process['failed'].sum())} of {2 * 9 * 40} fits failed" in notes
     assert "all its own successes" in notes
     assert f"RMSE {float(process['rmse_mcse'].max()):.2g}" in notes
-    assert "Standard errors: sandwich. Nominal coverage 0.95." in notes
+    assert "Nominal coverage 0.95. Intervals shown: sandwich." in notes
     assert "incomplete" not in notes
 
 
@@ -194,7 +194,7 @@ def test_best_is_bold_in_latex_and_explained(summary, process):
     assert rf"\textbf{{{value}" in text.replace("$-$", "-")
     assert text.count("{") == text.count("}")
     notes = table_notes(summary, NAME, marked)
-    assert sum(x.startswith("Bold: the RMSE is below") for x in notes) == 1
+    assert sum(x.startswith("Bold or *: the RMSE is below") for x in notes) == 1
     plain = table.assign(rmse_best_over_estimator=False)
     assert not any("Bold" in x for x in table_notes(summary, NAME, plain))
 

@@ -7,6 +7,7 @@ import pytest
 from problems import LinearFactor, approx, linear_factor
 
 from spmlex import RESULT_CODES, RESULTS, fit
+from spmlex._degenerate import is_degenerate
 from spmlex._starts import choose_start, number_optima
 
 CODES = {name: code for code, name, _ in RESULT_CODES}
@@ -145,3 +146,56 @@ def test_starts_work_under_jit_and_vmap(searched):
     together = run(batch)
     assert together.theta == approx(jnp.stack([estimate.theta] * 2), 1e-7)
     assert report(together).optimum.tolist() == [[0, 0], [0, 0]]
+
+
+class Started(LinearFactor):
+    """A model that knows a consistent start; here the truth."""
+
+    def starting_values(self, data):
+        return Started(
+            coef=jnp.array([1.5, 0.3]), log_std_e=jnp.array([0.0, 0.2, -0.3])
+        )
+
+
+def test_the_model_own_start_is_searched_too():
+    _, data, supp = linear_factor()
+    flipped = Started(coef=jnp.array([-1.0, 2.0]), log_std_e=jnp.zeros(3))
+    alone = fit(flipped, data, supp, starts=(), throw=False)
+    both = fit(flipped, data, supp)
+    own = flipped.starting_values(data)
+    best = fit(own, data, supp)
+    assert jnp.max(jnp.abs(alone.theta - best.theta)) > 0.1
+    assert both.theta == approx(best.theta, 1e-7)
+    assert report(both).chosen == 1
+    # A start that is there twice is searched once, and reported twice.
+    assert report(best).num_steps[0] == report(best).num_steps[1]
+    assert report(best).num_optima == 1
+    assert jnp.array_equal(report(best).theta[0], report(best).theta[1])
+    assert best.num_steps < 10
+
+
+def test_random_starts_spread_around_the_first_end(searched):
+    estimate, model, data, supp, _ = searched
+    many = fit(model, data, supp, starts=4)
+    assert report(many).theta.shape == (5, 5)
+    assert report(many).num_optima == 1
+    assert report(many).code.tolist() == [0] * 5
+    assert many.theta == approx(estimate.theta, 1e-7)
+    assert "5 starts, 1 local optimum" in many.summary(kind="observed")
+    with pytest.raises(ValueError, match="starts=-1"):
+        fit(model, data, supp, starts=-1)
+
+
+def test_rather_narrow_kernels_on_a_rather_crowded_grid_are_flagged():
+    def flag(atoms, n_supp, resolution):
+        probs = jnp.where(jnp.arange(n_supp) < atoms, 1.0 / atoms, 0.0)
+        return bool(is_degenerate(probs, jnp.array(resolution)))
+
+    assert not flag(20, 50, 2.4)
+    assert flag(31, 50, 2.4)
+    assert flag(10, 50, 0.5)
+    assert flag(21, 50, 1.3)
+    assert not flag(19, 50, 1.3)
+    assert not flag(12, 25, 1.2)
+    assert not flag(8, 10, 2.4)
+    assert not flag(10, 10, jnp.inf)
