@@ -49,10 +49,10 @@ class Intervals(eqx.Module):
         centre: Float[Array, " p"],
         standard_error: Float[Array, " p"],
         level: float | int,
-        degrees_of_freedom: float = float("inf"),
+        degrees_of_freedom: float | Float[Array, " p"] = float("inf"),
     ) -> "Intervals":
         """Return centre plus and minus a quantile of Student's t times the error."""
-        critical = float(stats.t.ppf(0.5 + 0.5 * level, degrees_of_freedom))
+        critical = student_quantile(0.5 + 0.5 * level, degrees_of_freedom)
         margin = critical * standard_error
         return cls(centre, standard_error, centre - margin, centre + margin)
 
@@ -67,8 +67,9 @@ def make_intervals(
     """Return confidence intervals of one kind.
 
     - "corrected", the one recommended: the corrected centre, and the mean of the
-      sandwich and the jackknife variance, with the normal quantile. In small samples
-      the first of the two is too small and the second noisy.
+      sandwich and the jackknife variance, with the t quantile of the degrees of freedom
+      of Satterthwaite (1946). In small samples the first of the two variances is too
+      small and the second noisy.
     - "corrected_jackknife", the careful one: the corrected centre and the jackknife,
       with the t quantile.
     - "observed", "opg", "sandwich": the estimate, Wald.
@@ -118,12 +119,13 @@ def make_intervals(
     if resamples is None:
         resamples = jackknife(estimate, n_groups=_JACKKNIFE_GROUPS, clusters=clusters)
     variance = jnp.diagonal(resamples.covariance)
+    freedom = resamples.degrees_of_freedom
     if kind == "corrected":
-        sandwich = _sandwich(estimate, clusters)
-        variance = 0.5 * (variance + jnp.diagonal(sandwich))
-        return Intervals.symmetric(centre, jnp.sqrt(variance), level)
-    error, freedom = jnp.sqrt(variance), resamples.degrees_of_freedom
-    return Intervals.symmetric(centre, error, level, freedom)
+        sandwich = jnp.diagonal(_sandwich(estimate, clusters))
+        # The sandwich counts as known: all the noise is the jackknife's.
+        freedom = freedom * ((sandwich + variance) / variance) ** 2
+        variance = 0.5 * (sandwich + variance)
+    return Intervals.symmetric(centre, jnp.sqrt(variance), level, freedom)
 
 
 def corrected_centre(estimate: "Fit") -> Correction:
@@ -145,3 +147,26 @@ def _sandwich(
     there = correction.maximum
     evidence = (there.hessian, there.scores, estimate.weights)
     return covariance_matrix(*evidence, "sandwich", clusters)
+
+
+def student_quantile(
+    level: float, degrees_of_freedom: float | Float[Array, "..."]
+) -> Float[Array, "..."]:
+    """Return quantiles of Student's t distribution, from nine degrees of freedom on.
+
+    The expansion in their inverse around the normal quantile, to the fourth power
+    (Abramowitz and Stegun 1964, 26.7.5): off by less than 1e-4 up to the 0.995 quantile.
+
+    Args:
+        level: Between 0 and 1.
+        degrees_of_freedom: Infinite for the normal quantile.
+    """
+    x = float(stats.norm.ppf(level))
+    terms = (
+        (x**3 + x) / 4,
+        (5 * x**5 + 16 * x**3 + 3 * x) / 96,
+        (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / 384,
+        (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / 92160,
+    )
+    inverse = 1.0 / jnp.asarray(degrees_of_freedom)
+    return x + sum(term * inverse ** (k + 1) for k, term in enumerate(terms))

@@ -22,6 +22,7 @@ from spmlex import (
     solve_probs,
 )
 from spmlex._design import covariance_root, information_root, normal_design
+from spmlex._intervals import student_quantile
 
 NAMES = ("coef[0]", "coef[1]", "log_std_e[0]", "log_std_e[1]", "log_std_e[2]")
 
@@ -175,14 +176,25 @@ def test_every_interval_has_its_centre_and_error(estimate, one_step):
     plain = made["jackknife"]
     assert plain.standard_error == approx(jackknife(estimate).standard_errors, 1e-12)
     width = stats.t.ppf(0.95, 9) * plain.standard_error
-    assert plain.upper - plain.centre == approx(width, 1e-12)
+    assert plain.upper - plain.centre == approx(width, 1e-4)
     careful = made["corrected_jackknife"]
     assert careful.standard_error == approx(plain.standard_error, 1e-12)
     pooled = 0.5 * (plain.standard_error**2 + made["sandwich"].standard_error ** 2)
     assert made["corrected"].standard_error ** 2 == approx(pooled, 1e-12)
+    freedom = 9 * (2 * pooled / plain.standard_error**2) ** 2
+    width = stats.t.ppf(0.95, freedom) * made["corrected"].standard_error
+    assert made["corrected"].upper - made["corrected"].centre == approx(width, 1e-4)
     lower, upper = estimate.confint(0.9)
     assert jnp.array_equal(lower, made["corrected"].lower)
     assert jnp.array_equal(upper, made["corrected"].upper)
+
+
+def test_student_quantiles_are_those_of_the_tables():
+    freedom = jnp.array([9.0, 12.0, 18.0, 36.0, 1e9])
+    for level in (0.6, 0.95, 0.975, 0.995):
+        exact = stats.t.ppf(level, np.asarray(freedom))
+        assert student_quantile(level, freedom) == approx(exact, 2e-4)
+    assert student_quantile(0.975, float("inf")) == approx(1.959963985, 1e-8)
 
 
 def test_the_likelihood_ratio_is_the_drop_of_a_fit_with_the_value_held(estimate):
