@@ -55,6 +55,8 @@ def label_option(config: dict[str, Any], group: str, name: str) -> str:
 def enumerate_words(words: Iterable[object]) -> str:
     """Join words to a list in a sentence."""
     texts = [str(x) for x in words]
+    if any("," in x for x in texts) and texts[1:]:
+        return "; ".join([*texts[:-1], f"and {texts[-1]}"])
     return " and ".join([", ".join(texts[:-1]), texts[-1]] if texts[1:] else texts)
 
 
@@ -123,7 +125,7 @@ def _methods(nodes: dict[str, xr.Dataset], config: dict[str, Any]) -> str:
         text.append(f"The support grids are {enumerate_words(grids)}{on}.")
     kinds = found("kind")
     if kinds:
-        text.append(f"Standard errors are of the kinds {enumerate_words(kinds)}.")
+        text.append(f"Intervals are of the kinds {enumerate_words(kinds)}.")
     return " ".join(text)
 
 

@@ -23,7 +23,7 @@ from matplotlib.ticker import (
 )
 
 from analysis import labels
-from analysis.summarise import default_kind
+from analysis.kinds import at_default_kind
 
 STYLE = Path(__file__).with_name("study.mplstyle")
 COLUMN_WIDTH = 3.4  # inches, one column of a two-column page
@@ -31,6 +31,7 @@ TEXT_WIDTH = 6.5  # inches, the whole page
 MARKERS = "osD^vPX*"
 PANEL_HEIGHT = 1.9  # inches, a row of panels
 LEGEND_HEIGHT = 0.5  # inches, below them
+_HANDLE, _LETTER = 0.5, 0.055  # inches, of a legend of 7 points
 GREY = "0.45"
 SLOPE = r"slope $-1/2$"
 
@@ -45,8 +46,8 @@ def select(
 ) -> xr.Dataset:
     """Select the measures of one figure, with only the dimensions it draws.
 
-    Dimensions of length one are dropped and `kind` is set to the default one. Any other
-    dimension left over is an error: the caller chooses what is shown.
+    Dimensions of length one are dropped and every estimator has its default `kind`. Any
+    other dimension left over is an error: the caller chooses what is shown.
 
     Args:
         process: One group of `summary.nc`, or part of it.
@@ -57,8 +58,8 @@ def select(
     if absent:
         raise ValueError(f"the summary has no {', '.join(absent)} to draw.")
     chosen = process[list(names)]
-    if "kind" in chosen.dims and "kind" not in keep:
-        chosen = chosen.sel(kind=default_kind(process), drop=True)
+    if "kind" not in keep:
+        chosen = at_default_kind(chosen)
     chosen = chosen.squeeze(
         [d for d in chosen.dims if d not in keep and chosen.sizes[d] == 1]
     )
@@ -204,10 +205,12 @@ def _add_legend(figure: Figure, dim: str | None) -> None:
     if SLOPE in found:
         found[SLOPE] = found.pop(SLOPE)  # last
     if found:
+        longest = max(len(x) for x in found if x != SLOPE or len(found) == 1)
+        fit = int(figure.get_figwidth() / (_HANDLE + _LETTER * longest))
         figure.legend(
             list(found.values()),
             list(found),
             loc="outside lower center",
-            ncols=min(len(found), 6 if figure.get_figwidth() > COLUMN_WIDTH else 4),
+            ncols=max(1, min(len(found), fit, 6)),
             title=labels.label_dim(dim) if dim and set(found) - {SLOPE} else None,
         )

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from analysis.kinds import at_default_kind, with_default_kind
 from analysis.measures_intervals import wald_limits
-from analysis.summarise import NOT_RUN, default_kind
+from analysis.summarise import NOT_RUN
 
 DIMS = ("estimator", "grid", "sample_size", "n_supp", "replication", "parameter")
 GIVEN = "given"  # the kind of a standard error or interval of another program
@@ -108,15 +109,16 @@ def tidy_replications(process: xr.Dataset, *, kind: str | None = None) -> pd.Dat
 
     Args:
         process: One group of `replications.nc`.
-        kind: Kind of the standard errors and limits; else `default_kind`.
+        kind: Kind of the standard errors and limits; else every estimator's default.
 
     Returns:
         A row for every replication attempted, method and parameter: where it belongs,
         `estimate`, `standard_error`, `lower`, `upper`, `truth`, `code`. A failed one
         has its code and whatever it left behind.
     """
-    kind = kind or default_kind(process)
-    if kind is not None:
+    if kind is None:
+        process = at_default_kind(with_default_kind(process))
+    else:
         process = process.sel(kind=kind, drop=True)
     names = ("estimate", "standard_error", "lower", "upper", "truth", "code")
     chosen = process[[x for x in names if x in process]]

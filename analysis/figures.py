@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from analysis import drawing, labels
+from analysis.formatting import format_error, format_value
 
 Z = 1.96  # Monte Carlo intervals are at 95 percent
 
@@ -19,7 +20,8 @@ def plot_rmse(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
     """Draw the RMSE against the sample size on log axes, with the slope -1/2.
 
     The dashed line starts at the first point of the last line drawn and falls at the
-    parametric rate; with one sample size there is no rate and no such line.
+    parametric rate; with one sample size there is no rate and no such line. The slopes
+    of the lines are in the corner, each with its Monte Carlo standard error.
     """
     chosen = drawing.select(process, ("rmse", "rmse_mcse"), ("sample_size", by))
     sizes = _sizes(chosen)
@@ -35,6 +37,7 @@ def plot_rmse(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
         x = np.array([start[0], sizes[-1]])
         slope = start[1] * (x / start[0]) ** -0.5
         ax.plot(x, slope, "--", color=drawing.GREY, lw=0.8, label=drawing.SLOPE)
+        _write_rates(process, ax, "rate", by)
     drawing.plain_log_axis(ax)
     drawing.sample_size_axis(ax, sizes)
     ax.set_ylabel(labels.label_measure("rmse"))
@@ -55,8 +58,9 @@ def plot_coverage(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
     sizes = _sizes(chosen)
     drawing.sample_size_axis(ax, sizes)
     used = drawing.select(process, ("used",), keep)["used"]
+    used = used.where(used > 0)  # not of lines that are not there
     used = used.min(by) if by in used.dims else used
-    counts = np.maximum(np.atleast_1d(used.values), 1)
+    counts = np.nan_to_num(np.atleast_1d(used.values), nan=1.0)
     half = Z * np.sqrt(level * (1 - level) / counts)
     ends = ax.get_xlim()
     x = np.array([ends[0], *sizes, ends[1]])
@@ -113,7 +117,34 @@ def plot_wasserstein(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Ax
         )
     drawing.sample_size_axis(ax, sizes)
     ax.set_ylabel("Wasserstein-1 distance")
+    ax.margins(y=0.3)  # room for the slopes
+    _write_rates(process, ax, "wasserstein_rate", by)
     return ax
+
+
+def _write_rates(process: xr.Dataset, ax: Axes, name: str, by: str) -> None:
+    """Write the slope of every line, in its colour, in the upper right corner."""
+    if name not in process:
+        return
+    chosen = drawing.select(process, (name, f"{name}_mcse"), (by,))
+    lines = list(drawing.series(chosen, by))
+    for place, (i, _, line) in enumerate(lines):
+        value, error = line[name].item(), line[f"{name}_mcse"].item()
+        if not np.isfinite(value):
+            continue
+        text = f"{format_value(value, error)} {format_error(error)}"
+        ax.annotate(
+            f"slope {text}" if len(lines) == 1 else text,
+            (1, 1),
+            (0, -7.5 * place),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            color=f"C{i % 7}",
+            fontsize=6,
+            ha="right",
+            va="top",
+            zorder=4,
+        )
 
 
 def _draw_line(

@@ -4,6 +4,7 @@ As in `figures`, each draws one panel from the summary with Monte Carlo errors a
 percent, here for one parameter and any measure.
 """
 
+from collections.abc import Mapping
 from textwrap import shorten
 
 import numpy as np
@@ -94,15 +95,15 @@ def plot_heatmap(process: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> Axe
     return ax
 
 
-def join_processes(summary: xr.DataTree, names: tuple[str, ...]) -> xr.Dataset:
+def join_processes(
+    groups: Mapping[str, xr.Dataset], names: tuple[str, ...]
+) -> xr.Dataset:
     """Put measures of all processes side by side along `process`.
 
     Parameters and design points that a process lacks are missing; labels keep the
     order in which they are first met, sizes increase.
     """
-    parts = {
-        name: node.to_dataset()[list(names)] for name, node in summary.children.items()
-    }
+    parts = {name: _bare(group[list(names)]) for name, group in groups.items()}
     along = pd.Index(list(parts), name="process")
     joined = xr.concat(
         list(parts.values()), along, join="outer", combine_attrs="override"
@@ -115,10 +116,15 @@ def join_processes(summary: xr.DataTree, names: tuple[str, ...]) -> xr.Dataset:
     return joined.sel(order)
 
 
+def _bare(chosen: xr.Dataset) -> xr.Dataset:
+    """Drop the coordinates that are no axis, which may differ between processes."""
+    return chosen.drop_vars([x for x in chosen.coords if x not in chosen.dims])
+
+
 def plot_nested_loop(design: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> Axes:
     """Draw a measure over every design point, in the order of nested loops.
 
-    One line per estimator with its Monte Carlo interval; below, one step line per
+    One line per estimator with its Monte Carlo intervals; below, one step line per
     factor says where it changes (Ruecker and Schwarzer 2014, BMC Medical Research
     Methodology 14). The first of process, grid, grid points and sample size changes
     slowest. A design point that no estimator ran is left out.
@@ -133,8 +139,12 @@ def plot_nested_loop(design: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> 
     factors = [x for x in LOOPS if x in chosen.dims]
     table = _rows(chosen, [*factors, "estimator"])
     points = pd.DataFrame(table[factors]).drop_duplicates()
+    reference = design[measure].attrs.get("level", 0.0)
+    if measure != "rmse":
+        ax.axhline(reference, color=drawing.GREY, lw=0.8, zorder=0)
     position = {tuple(row): i for i, row in enumerate(points.to_numpy().tolist())}
     edges = np.arange(len(points) + 1)
+    count = chosen.sizes.get("estimator", 1)
     for i, label, line in drawing.series(chosen, "estimator"):
         value, error = np.full((2, len(points)), np.nan)
         for _, row in _rows(line, factors).iterrows():
@@ -142,14 +152,9 @@ def plot_nested_loop(design: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> 
             value[at], error[at] = row[names[0]], Z * row[names[1]]
         colour = f"C{i % 7}"
         ax.stairs(value, edges, baseline=None, color=colour, label=label or None, lw=1)
-        ax.fill_between(
-            edges,
-            *(np.r_[x, x[-1:]] for x in (value - error, value + error)),
-            step="post",
-            color=colour,
-            alpha=0.25,
-            lw=0,
-        )
+        middle = edges[:-1] + (i + 1) / (count + 1)  # side by side within a step
+        bars = {"fmt": "none", "ecolor": colour, "elinewidth": 0.7, "capsize": 0}
+        ax.errorbar(middle, value, yerr=error, **bars)
     _draw_factors(ax, points, factors, edges)
     ax.set_xlim(0, len(points))
     ax.set_xticks([])

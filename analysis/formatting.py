@@ -9,7 +9,10 @@ import pandas as pd
 from analysis import labels
 
 MISSING = "-"
-INDEX = ("process", "estimator", "grid", "parameter", "sample_size", "n_supp", "kind")
+INDEX = (
+    *("process", "estimator", "grid", "parameter", "coordinate"),
+    *("sample_size", "n_supp", "kind"),
+)
 _PLAIN_DECIMALS = 3  # where there is no error to follow
 
 
@@ -44,17 +47,20 @@ def format_table(table: pd.DataFrame, *, significant: int = 2) -> pd.DataFrame:
     """Write the table of `tables.performance_table` in words and rounded numbers.
 
     Columns that identify a row are left out where they have one value only. A measure
-    and its error share a column, `-0.0021 (0.0052)`.
+    and its error share a column, `-0.0021 (0.0052)`, a best entry has a star.
     """
     text = pd.DataFrame(index=table.index)
     for name in INDEX:
         if varies(table, name) or (name == "parameter" and name in table.columns):
             text[labels.label_dim(name)] = [str(x) for x in table[name]]
     for name in measures_in(table):
+        rows = zip(
+            table[name], shown_errors(table, name), best(table, name), strict=True
+        )
         text[labels.label_measure(name)] = [
             f"{format_value(value, error, significant=significant)} "
-            f"{format_error(error, significant=significant)}"
-            for value, error in zip(table[name], shown_errors(table, name), strict=True)
+            f"{format_error(error, significant=significant)}{'*' if marked else ''}"
+            for value, error, marked in rows
         ]
     text["Used/attempted"] = used_over_attempted(table)
     return text
@@ -70,9 +76,16 @@ def measures_in(table: pd.DataFrame) -> list[str]:
     return [str(name) for name in table if f"{name}_mcse" in table]
 
 
+def best(table: pd.DataFrame, name: str) -> np.ndarray:
+    """Tell which entries of a measure are marked as best, `<name>_best_over_<dim>`."""
+    marks = [table[x] for x in table if str(x).startswith(f"{name}_best_over_")]
+    return np.any([np.zeros(len(table), bool), *marks], axis=0)
+
+
 def used_over_attempted(table: pd.DataFrame) -> list[str]:
-    """Write the counts of every row, `198/200`."""
-    return [f"{a}/{b}" for a, b in zip(table["used"], table["attempted"], strict=True)]
+    """Write the counts of every row, `198/200`; used are those with both limits."""
+    used = table["used_interval" if "used_interval" in table else "used"]
+    return [f"{a}/{b}" for a, b in zip(used, table["attempted"], strict=True)]
 
 
 def shown_errors(table: pd.DataFrame, name: str) -> np.ndarray:

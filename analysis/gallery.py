@@ -5,7 +5,7 @@ out. Figures of the replications themselves are drawn at one design point for ea
 estimator: the largest sample, on the grid with most points.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -15,23 +15,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import drawing, figures, figures_mixing
+from analysis import figures_intervals as intervals
 from analysis import figures_overview as overview
 from analysis import figures_replications as fr
+from analysis.kinds import at_default_kind
 from analysis.labels import label_dim, label_measure
 
+_SLOPES = " {at}; in the corner the slopes of the lines (Monte Carlo standard errors)."
 ALONE = ""  # no dimension to have panels over
-Plot = Callable[[xr.Dataset, Axes], Axes]
+Plot = Callable[..., Axes]
 
 
 class Picture(NamedTuple):
     """A figure to be drawn: the stem of its file name, its caption, how to draw it.
 
-    Call `draw` inside `drawing.style()`.
+    Call `draw` inside `drawing.style()`. A figure in detail is one of the replications
+    of one estimator, which a reader looks at second.
     """
 
     name: str
     caption: str
     draw: Callable[[], Figure]
+    detail: bool = False
 
 
 def list_process(process: xr.Dataset, replications: xr.Dataset) -> Iterator[Picture]:
@@ -42,8 +47,17 @@ def list_process(process: xr.Dataset, replications: xr.Dataset) -> Iterator[Pict
         replications: The same group after `summarise.used_replications`.
     """
     if "sample_size" in process.dims:
+        # Lines are numbers of points, or estimators where there is one number only.
+        many = process.sizes.get("n_supp", 1) > 1
+        by = "n_supp" if many or process.sizes.get("estimator", 1) == 1 else "estimator"
+        over = [x for x in ("estimator", "grid") if x != by]
+        for suffix, where in _parts(process, over):
+            yield from _against_size(process.sel(where), suffix, _words(where), by)
         for suffix, where in _parts(process):
-            yield from _against_size(process.sel(where), suffix, _words(where))
+            yield from _of_one_estimator(process.sel(where), suffix, _words(where))
+    if "coverage" in process and process.sizes.get("kind", 1) > 1:
+        for suffix, where in _parts(process, ("grid",)):
+            yield from _kinds(process.sel(where), suffix)
     point = _reference(process)
     if point is None:
         return
@@ -56,52 +70,117 @@ def list_process(process: xr.Dataset, replications: xr.Dataset) -> Iterator[Pict
     varying = "replication" in replications["truth"].dims
     if process.sizes.get("estimator", 1) > 1 and not varying:
         names = [str(x) for x in process["estimator"].values]
-        for other in names[1:]:
+        stems = [_stem(process, "estimator", x) for x in names]
+        known = at_point["estimate"].notnull()
+        paired = known & known.isel(estimator=0, drop=True)
+        paired = paired.any([x for x in paired.dims if x != "estimator"])
+        for other, stem in zip(names[1:], stems[1:], strict=True):
+            if not bool(paired.sel(estimator=other)):
+                continue
             plot = partial(fr.plot_pairwise, pair=(names[0], other))
             yield Picture(
-                f"pairwise-{names[0]}-{other}",
+                f"pairwise-{stems[0]}-{stem}",
                 f"Estimates of {other} against {names[0]}, draw by draw ({fixed}).",
                 _panels(plot, at_point, legend=None, share_x=False),
+                detail=True,
             )
 
 
 def list_study(summary: xr.DataTree) -> Iterator[Picture]:
-    """List the figures that compare processes, one per parameter they share."""
+    """List the figures that compare processes, by the parameters that two share."""
     if len(summary.children) < 2:
         return
-    design = overview.join_processes(summary, ("rmse", "rmse_mcse"))
-
-    def draw(part: xr.Dataset) -> Figure:
-        return drawing.draw_panels(
-            part,
-            overview.plot_nested_loop,
-            legend="estimator",
-            columns=1,
-            height=2.4,
-            wide=True,
+    found = {x: str(y.attrs.get("label", x)) for x, y in summary.children.items()}
+    labels = list(found.values())
+    words = {x: y if labels.count(y) == 1 else x for x, y in found.items()}
+    for measure in ("rmse", "bias", "coverage"):
+        groups = {
+            words[name]: at_default_kind(node.to_dataset())
+            for name, node in summary.children.items()
+            if measure in node
+        }
+        if len(groups) < 2:
+            continue
+        design = overview.join_processes(groups, (measure, f"{measure}_mcse"))
+        known = design[measure].notnull()
+        known = known.any([x for x in known.dims if x not in ("process", "parameter")])
+        shared = known.sum("process") > 1
+        if not bool(shared.any()):
+            continue
+        yield Picture(
+            f"nested_loop-{measure}",
+            f"{label_measure(measure)} over all processes, grids and sample sizes.",
+            _panels(
+                partial(overview.plot_nested_loop, measure=measure),
+                design.sel(parameter=shared),
+                legend="estimator",
+                columns=1,
+                height=2.4,
+                wide=True,
+            ),
         )
 
+
+def _kinds(process: xr.Dataset, suffix: str) -> Iterator[Picture]:
+    """List the figures that compare intervals, at the largest number of points."""
+    at = process.sel(_largest(process, "n_supp"))
+    rows = int(
+        (at["used_interval"] > 0)
+        .any([x for x in at["used_interval"].dims if x not in ("estimator", "kind")])
+        .sum()
+    )
+    estimators, sizes = (at.sizes.get(x, 1) for x in ("estimator", "sample_size"))
     yield Picture(
-        "nested_loop-rmse",
-        "RMSE over all processes, grids and sample sizes.",
-        partial(draw, design),
+        f"coverage_by_kind{suffix}",
+        "Coverage of every kind of interval, by sample size; grey, "
+        f"{intervals.BAND[0]:g} to {intervals.BAND[1]:g}.",
+        _panels(
+            intervals.plot_coverage_by_kind,
+            at,
+            legend="sample_size",
+            share_y=True,
+            height=0.6 + (0.08 + 0.04 * sizes) * (rows + estimators),
+        ),
     )
 
 
-def _against_size(process: xr.Dataset, suffix: str, words: str) -> Iterator[Picture]:
-    """List the figures of one estimator and grid with the sample size across."""
+def _against_size(
+    process: xr.Dataset, suffix: str, words: str, by: str
+) -> Iterator[Picture]:
+    """List the figures with the sample size across and a line for each of `by`."""
     at = f" ({words})" if words else ""
     for name, plot, caption, share_y in (
-        ("rmse", figures.plot_rmse, "RMSE", False),
-        ("bias", figures.plot_bias, "Bias", False),
-        ("coverage", figures.plot_coverage, "Coverage of confidence intervals", True),
+        ("rmse", figures.plot_rmse, f"RMSE{_SLOPES}", False),
+        ("bias", figures.plot_bias, "Bias {at}.", False),
+        ("coverage", figures.plot_coverage, "Coverage of intervals {at}.", True),
     ):
         if _known(process, name):
             yield Picture(
                 f"{name}{suffix}",
-                f"{caption} against the sample size{at}.",
-                _panels(plot, process, share_y=share_y),
+                caption.format(at=f"against the sample size{at}"),
+                _panels(partial(plot, by=by), process, share_y=share_y, legend=by),
             )
+    for name, plot, caption in (
+        (
+            "wasserstein",
+            figures.plot_wasserstein,
+            f"Distance of the fitted from the true F{_SLOPES}",
+        ),
+        ("seconds", figures.plot_seconds, "Time of one replication {at}."),
+    ):
+        if _known(process, name):
+            yield Picture(
+                f"{name}{suffix}",
+                caption.format(at=f"against the sample size{at}"),
+                _panels(partial(plot, by=by), process, over=ALONE, legend=by),
+            )
+
+
+def _of_one_estimator(
+    process: xr.Dataset, suffix: str, words: str
+) -> Iterator[Picture]:
+    """List the figures of one estimator and grid at every sample size."""
+    at = f" ({words})" if words else ""
     both = (
         process.sizes.get("sample_size", 1) > 1 and process.sizes.get("n_supp", 1) > 1
     )
@@ -110,12 +189,6 @@ def _against_size(process: xr.Dataset, suffix: str, words: str) -> Iterator[Pict
             f"heatmap-rmse{suffix}",
             f"RMSE by sample size and number of grid points{at}.",
             _panels(overview.plot_heatmap, process, legend=None),
-        )
-    if _known(process, "wasserstein"):
-        yield Picture(
-            f"wasserstein{suffix}",
-            f"Distance of the fitted from the true F against the sample size{at}.",
-            _panels(figures.plot_wasserstein, process, over=ALONE),
         )
     if _known(process, "fitted_cdf"):
         largest = _largest(process, "n_supp")
@@ -129,12 +202,6 @@ def _against_size(process: xr.Dataset, suffix: str, words: str) -> Iterator[Pict
                 legend=None,
                 share_y=True,
             ),
-        )
-    if _known(process, "seconds"):
-        yield Picture(
-            f"seconds{suffix}",
-            f"Time of one replication against the sample size{at}.",
-            _panels(figures.plot_seconds, process, over=ALONE),
         )
 
 
@@ -185,6 +252,7 @@ def _replications(process: xr.Dataset, suffix: str, words: str) -> Iterator[Pict
                 f"{name}{suffix}",
                 f"{caption}{at}.",
                 _panels(plot, process, legend=None, share_x=name == "qq"),
+                detail=True,
             )
 
 
@@ -197,7 +265,7 @@ def _known(process: xr.Dataset, name: str) -> bool:
 
 
 def _parts(
-    process: xr.Dataset, over: tuple[str, ...] = ("estimator", "grid")
+    process: xr.Dataset, over: Sequence[str] = ("estimator", "grid")
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Iterate over the combinations that were run, each with an end for file names."""
     varying = [x for x in over if process.sizes.get(x, 1) > 1]
@@ -207,7 +275,14 @@ def _parts(
         cell = run.transpose(*varying)[index]
         if bool(cell):
             where = {x: str(cell[x].item()) for x in varying}
-            yield "".join(f"-{value}" for value in where.values()), where
+            yield "".join(f"-{_stem(process, *x)}" for x in where.items()), where
+
+
+def _stem(process: xr.Dataset, dim: str, label: str) -> str:
+    """Name an entry in a file name as the study's configuration does."""
+    if f"{dim}_name" not in process.coords:
+        return label
+    return str(process[f"{dim}_name"].sel({dim: label}).item())
 
 
 def _reference(process: xr.Dataset) -> dict[str, object] | None:

@@ -7,6 +7,8 @@ change here to be drawn.
 import re
 from typing import NamedTuple
 
+import xarray as xr
+
 
 class Measure(NamedTuple):
     """How a measure is called: in a sentence, over a column, and in what unit."""
@@ -41,6 +43,9 @@ MEASURES = {
     ),
     "seconds": Measure("mean time of one replication", "Seconds", "s"),
     "failure_rate": Measure("failed over attempted replications", "Failure rate"),
+    "flagged_share": Measure(
+        "share of the fits used with a degenerate maximum suspected", "Flagged"
+    ),
     "rate": Measure("slope of log RMSE on log sample size", "Rate"),
     "bias_difference": Measure("difference in bias", "Bias diff.", PARAMETER_UNIT),
     "rmse_ratio": Measure("ratio of RMSEs", "RMSE ratio"),
@@ -82,6 +87,26 @@ MEASURES |= {
     )
 }
 
+MEASURES |= {
+    f"{name}_rate": Measure(
+        f"slope of the log of the {words} on log sample size", "Rate"
+    )
+    for name, words in (
+        ("wasserstein", MEASURES["wasserstein"].long_name),
+        ("cdf_sup", MEASURES["cdf_sup"].long_name),
+        ("cdf_squared", f"root of the {MEASURES['cdf_squared'].long_name}"),
+    )
+}
+
+# Measures of the fits that are used and not flagged.
+MEASURES |= {
+    f"{name}_unflagged": MEASURES[name]._replace(
+        long_name=f"{MEASURES[name].long_name}, fits without a flag",
+        short=f"{MEASURES[name].short}, unflagged",
+    )
+    for name in ("bias", "rmse", "coverage", "interval_width")
+}
+
 OTHERS = {
     "truth": ("true value", PARAMETER_UNIT),
     "true_cdf_at": ("values at which the true cdf is given", LATENT_UNIT),
@@ -98,6 +123,7 @@ COUNTS = {
     "failed": "replications that failed",
     "flagged": "replications used with a degenerate maximum suspected",
     "used_standard_error": "replications used with a standard error",
+    "used_interval": "replications used with both limits",
 }
 
 DIMS = {
@@ -108,9 +134,21 @@ DIMS = {
     "n_supp": "Grid points",
     "replication": "Replication",
     "parameter": "Parameter",
-    "kind": "Standard error",
+    "kind": "Interval",
     "point": "Support point",
     "coordinate": "Coordinate",
+}
+
+KINDS = {
+    "observed": "observed information",
+    "opg": "outer product",
+    "sandwich": "sandwich",
+    "jackknife": "jackknife",
+    "likelihood_ratio": "likelihood ratio",
+    "corrected": "corrected centre",
+    "corrected_jackknife": "corrected centre, jackknife",
+    "bootstrap_multinomial": "bootstrap, multinomial",
+    "bootstrap_exponential": "bootstrap, exponential",
 }
 
 SYMBOLS = {"sample_size": "n", "n_supp": "n_supp"}
@@ -125,6 +163,42 @@ def label_measure(name: str) -> str:
 def label_dim(name: str) -> str:
     """Name a dimension for an axis or a legend."""
     return DIMS.get(name, name.replace("_", " "))
+
+
+def name_entries(process: xr.Dataset) -> xr.Dataset:
+    """Name estimators, grids and kinds of interval as a reader should see them.
+
+    The labels are those of the study (`estimator_label`, `grid_label`); an entry whose
+    label is missing or not its own keeps its name. The names stay beside the labels as
+    `estimator_name`, `grid_name`, `kind_name`.
+    """
+    for dim in ("estimator", "grid", "kind"):
+        if dim not in process.indexes:
+            continue
+        names = [str(x) for x in process[dim].values]
+        labels = [KINDS.get(x, x) for x in names]
+        if f"{dim}_label" in process.coords:
+            labels = [str(x) for x in process[f"{dim}_label"].values]
+        words = {
+            name: label if labels.count(label) == 1 and label else name
+            for name, label in zip(names, labels, strict=True)
+        }
+        process = process.assign_coords(
+            {dim: list(words.values()), f"{dim}_name": (dim, names)}
+        )
+        for other in {f"other_{dim}", f"default_{dim}"} & set(process.coords):
+            found = process[other]
+            renamed = [words[str(x)] for x in found.values.ravel()]
+            process = process.assign_coords({other: (found.dims, renamed)})
+    return process
+
+
+def name_groups(tree: xr.DataTree) -> xr.DataTree:
+    """Apply `name_entries` to every process."""
+    groups = {x: name_entries(node.to_dataset()) for x, node in tree.children.items()}
+    named = xr.DataTree.from_dict({f"/{x}": y for x, y in groups.items()})
+    named.attrs = tree.attrs
+    return named
 
 
 def label_parameter_math(name: str) -> str:

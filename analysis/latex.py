@@ -17,7 +17,13 @@ _HEADING = 1.5  # lines a heading takes, with the space above it
 _DIGIT = 4.3  # points, \footnotesize
 _SMALL_DIGIT = 3.9  # points, \scriptsize
 _GAP = 8.0  # points, twice \tabcolsep as set below
-_HEADS = {"sample_size": "$n$", "n_supp": "Points"}
+_HEADS = {
+    "kind": "Interval",
+    "coordinate": "Margin",
+    "sample_size": "$n$",
+    "n_supp": "Points",
+}
+_TEXT = ("kind", "parameter")  # columns of words, set to the left
 _ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -89,7 +95,18 @@ _FRAME = r"""\begin{table}[tbp]
 
 
 def _rows_by(table: pd.DataFrame) -> list[str]:
-    return [x for x in ("sample_size", "n_supp") if x in table]
+    names = [x for x in ("parameter",) if not _has_headings(table)]
+    names += [x for x in _HEADS if fm.varies(table, x)]
+    return names or [x for x in _HEADS if x in table][:1]
+
+
+def _has_headings(table: pd.DataFrame) -> bool:
+    """Tell whether parameters have several rows each, below a heading of their own."""
+    return "sample_size" in table or "parameter" not in table
+
+
+def _head(name: str) -> str:
+    return _HEADS.get(name, labels.label_dim(name))
 
 
 def _heading(name: str, value: str) -> str:
@@ -100,7 +117,8 @@ def _heading(name: str, value: str) -> str:
 
 def _headings(table: pd.DataFrame) -> list[str]:
     varying = [x for x in ("estimator", "grid") if fm.varies(table, x)]
-    names = [*varying, *(["parameter"] if "parameter" in table else [])]
+    with_parameter = "parameter" in table and _has_headings(table)
+    names = [*varying, *(["parameter"] if with_parameter else [])]
     if not names:
         return [""] * len(table)
     columns = [[_heading(x, str(value)) for value in table[x]] for x in names]
@@ -114,10 +132,8 @@ def _cells(
     pairs = list(zip(table[name], errors, strict=True))
     values = [fm.format_value(x, e, significant=significant) for x, e in pairs]
     cells = _aligned(values)
-    for column in table.columns:
-        if str(column).startswith(f"{name}_best_over_"):
-            best = zip(cells, table[column], strict=True)
-            cells = [rf"\textbf{{{x}}}" if marked else x for x, marked in best]
+    marks = zip(cells, fm.best(table, name), strict=True)
+    cells = [rf"\textbf{{{x}}}" if marked else x for x, marked in marks]
     if not brackets:
         return cells
     small = _aligned([fm.format_error(e, significant=significant) for _, e in pairs])
@@ -149,7 +165,7 @@ def _width(cells: list[str], head: str) -> float:
 def _fitting(table: pd.DataFrame, cells: dict[str, list[str]]) -> list[list[str]]:
     """Cut the measures into runs, each of which fits the width of the text."""
     fixed = sum(
-        _width([str(x) for x in table[name]], _HEADS[name]) for name in _rows_by(table)
+        _width([str(x) for x in table[name]], _head(name)) for name in _rows_by(table)
     )
     fixed += _width(fm.used_over_attempted(table), "Used")
     runs: list[list[str]] = [[]]
@@ -187,12 +203,13 @@ def _environment(
     cells: dict[str, list[str]],
 ) -> str:
     by = _rows_by(table)
-    heads = [_HEADS[x] for x in by]
+    heads = [_head(x) for x in by]
     heads += [escape(labels.label_measure(x)) for x in names] + ["Used"]
     headings = _headings(table)
     used = fm.used_over_attempted(table)
+    columns = "".join("l" if x in _TEXT else "r" for x in by) + "r" * (len(names) + 1)
     lines = [
-        rf"\begin{{tabular}}{{@{{}}{'r' * len(heads)}@{{}}}}",
+        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
         r"\toprule",
         " & ".join(heads) + r" \\",
     ]
@@ -203,7 +220,7 @@ def _environment(
                 lines.append(
                     rf"\multicolumn{{{len(heads)}}}{{@{{}}l}}{{{headings[row]}}} \\"
                 )
-        entries = [str(table[x].iloc[row]) for x in by]
+        entries = [escape(str(table[x].iloc[row])) for x in by]
         entries += [cells[x][row] for x in names] + [used[row]]
         lines.append(" & ".join(entries) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])

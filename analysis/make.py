@@ -5,29 +5,32 @@ file is written under a temporary name and then renamed: a file that exists is w
 """
 
 import argparse
+import multiprocessing
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import get_args
 
-import pandas as pd
 import xarray as xr
 
 from analysis import drawing
 from analysis.exchange import tidy_replications
 from analysis.formatting import format_table, to_markdown
 from analysis.gallery import Picture, list_process, list_study
+from analysis.labels import name_entries, name_groups
 from analysis.latex import to_latex
 from analysis.report import Drawn, render_report
-from analysis.summarise import COMPARED, ExclusionRule, summarise, used_replications
-from analysis.tables import MIXING, performance_table, table_notes
+from analysis.summarise import ExclusionRule, summarise, used_replications
+from analysis.tables_detail import Table, list_tables
 
 REPLICATIONS = "replications.nc"
 SUMMARY = "summary.nc"
 REPORT = "report.html"
 TIDY = "replications_tidy.csv"
+PICTURES_A_PROCESS = 8  # fewer are drawn sooner than a process starts
 
 
 class StudyError(ValueError):
@@ -61,24 +64,34 @@ def make(
     rule = exclusion_rule or replications.attrs.get("exclusion_rule", "per_estimator")
     summary = summarise(replications, exclusion_rule=rule)
     paths = [_write(study_dir / SUMMARY, lambda path: summary.to_netcdf(path))]
+    named = name_groups(summary)
     listed = {}
     for name in started(summary):
-        paths += _write_tables(summary, name, study_dir / "tables" / _slug(name))
+        folder = study_dir / "tables" / _slug(name)
+        label = str(summary[name].attrs.get("label", name))
+        tables = zip(list_tables(summary, name), list_tables(named, name), strict=True)
+        for stored, shown in tables:
+            csv = stored.numbers.assign(process=name).to_csv(index=False)
+            paths.append(_write_text(folder / f"{stored.name}.csv", csv))
+            paths += _write_table(shown, folder, name, label)
         process = replications[name].to_dataset()
         if tidy_csv:
             path = study_dir / "tables" / _slug(name) / TIDY
             text = tidy_replications(process).to_csv(index=False)
             paths.append(_write_text(path, text))
         used = used_replications(process, exclusion_rule=rule)
-        listed[name] = list_process(summary[name].to_dataset(), used)
-    listed[""] = list_study(summary)
+        listed[name] = list_process(named[name].to_dataset(), name_entries(used))
+    listed[""] = list_study(named)
+    pictures = [
+        (name, picture, study_dir / "figures" / _slug(name))
+        for name, group in listed.items()
+        for picture in group
+    ]
     drawn: dict[str, list[Drawn]] = {}
-    for name, pictures in listed.items():
-        folder = study_dir / "figures" / _slug(name)
-        for picture, path in _write_figures(pictures, folder):
-            paths.append(path)
-            if path.suffix == ".png":
-                drawn.setdefault(name, []).append(Drawn(picture.caption, path))
+    written = _write_figures([(picture, folder) for _, picture, folder in pictures])
+    for (name, picture, _), (pdf, png) in zip(pictures, written, strict=True):
+        paths += [pdf, png]
+        drawn.setdefault(name, []).append(Drawn(picture.caption, png, picture.detail))
     report = render_report(summary, drawn)
     paths.append(_write_text(study_dir / REPORT, report))
     return paths
@@ -179,54 +192,48 @@ def _write_text(path: Path, text: str) -> Path:
     return _write(path, lambda p: p.write_text(text, encoding="utf-8"))
 
 
-def _write_tables(summary: xr.DataTree, name: str, folder: Path) -> Iterator[Path]:
-    process = summary[name].to_dataset()
-    compared = (x for x in COMPARED if f"rmse_ratio_over_{x}" in process)
-    table = performance_table(process, best_over=next(compared, None))
-    yield from _write_table(summary, name, table, folder, "performance", "performance")
-    if any(x in process for x in MIXING):
-        table = performance_table(process, measures=MIXING)
-        words = "the fitted mixing distribution"
-        yield from _write_table(summary, name, table, folder, "mixing", words)
+def _write_table(table: Table, folder: Path, process: str, label: str) -> list[Path]:
+    """Write a table of one process in Markdown and LaTeX."""
+    ending = "" if table.name == "performance" else f"-{table.name}"
+    markdown = to_markdown(format_table(table.numbers), notes=table.notes)
+    latex = to_latex(
+        table.numbers,
+        caption=f"{label}: {table.words} over replications",
+        label=f"tab:{_slug(process)}{ending}",
+        notes=table.notes,
+    )
+    return [
+        _write_text(folder / f"{table.name}.md", f"**{label}**\n\n{markdown}"),
+        _write_text(folder / f"{table.name}.tex", latex),
+    ]
 
 
-def _write_table(
-    summary: xr.DataTree,
-    name: str,
-    table: pd.DataFrame,
-    folder: Path,
-    stem: str,
-    words: str,
-) -> Iterator[Path]:
-    notes = table_notes(summary, name, table)
-    label = str(summary[name].attrs.get("label", name))
-    ending = "" if stem == "performance" else f"-{stem}"
-    texts = {
-        "csv": table.assign(process=name).to_csv(index=False),
-        "md": f"**{label}**\n\n{to_markdown(format_table(table), notes=notes)}",
-        "tex": to_latex(
-            table,
-            caption=f"{label}: {words} over replications",
-            label=f"tab:{_slug(name)}{ending}",
-            notes=notes,
-        ),
-    }
-    for kind, text in texts.items():
-        yield _write_text(folder / f"{stem}.{kind}", text)
+def _write_figures(pictures: list[tuple[Picture, Path]]) -> list[tuple[Path, Path]]:
+    """Write every picture as PDF and PNG, many at a time where there are many.
+
+    Embedding fonts takes most of the time. A process starts in a second or two.
+    """
+    workers = min(os.cpu_count() or 1, len(pictures) // PICTURES_A_PROCESS)
+    if workers < 2:
+        return [_write_figure(x) for x in pictures]
+    # Spawned, not forked: the caller may have threads, of JAX for one.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        return list(pool.map(_write_figure, pictures))
 
 
-def _write_figures(
-    pictures: Iterable[Picture], folder: Path
-) -> Iterator[tuple[Picture, Path]]:
-    for picture in pictures:
-        with drawing.style():
-            figure = picture.draw()
-            for ending in ("pdf", "png"):
-                path = folder / f"{_slug(picture.name)}.{ending}"
-                yield (
-                    picture,
-                    _write(path, lambda p, f=figure: drawing.save_figure(f, p)),
-                )
+def _write_figure(job: tuple[Picture, Path]) -> tuple[Path, Path]:
+    picture, folder = job
+    with drawing.style():
+        figure = picture.draw()
+        pdf, png = (
+            _write(
+                folder / f"{_slug(picture.name)}.{ending}",
+                lambda path: drawing.save_figure(figure, path),
+            )
+            for ending in ("pdf", "png")
+        )
+    return pdf, png
 
 
 def _slug(name: str) -> str:

@@ -117,13 +117,7 @@ def convergence_rate(
 ) -> xr.Dataset:
     """Return `rate`: the slope of log RMSE on log n; -0.5 at the parametric rate.
 
-    Weighted least squares over the sample sizes with weights (RMSE/MCSE)², the inverse
-    variance of log RMSE. Draws may be nested (the first rows of a larger sample are the
-    smaller sample), which correlates the RMSEs over n; the error therefore adds up the
-    influence of a replication over all sample sizes before squaring, which is the joint
-    bootstrap over replications without its simulation noise, and is right for
-    independent draws too. Sample sizes without an RMSE are left out; with fewer than
-    two the rate is missing.
+    `rate_of` of the squared errors, halved.
 
     Args:
         estimate: Estimates with a coordinate of sample sizes.
@@ -132,23 +126,52 @@ def convergence_rate(
         dim: The replication dimension, the same index for the same draw.
     """
     square = (mo.as_finite(estimate) - mo.as_finite(truth)) ** 2
-    n = mo.count(square, dim)
-    mse = mo.mean(square, dim)
-    influence = (square / mse.where(mse > 0) - 1) / (2 * n.where(n > 0))
-    spread = (influence**2).sum(dim)  # variance of log RMSE
+    return rate_of(square, power=0.5, size_dim=size_dim, dim=dim)
+
+
+def rate_of(
+    loss: xr.DataArray,
+    *,
+    name: str = "rate",
+    power: float = 1.0,
+    size_dim: str = "sample_size",
+    dim: str = REPLICATION,
+) -> xr.Dataset:
+    """Return the slope of `power` x log(mean loss) on log n, for any positive loss.
+
+    Weighted least squares over the sample sizes; the weights are the inverse variances
+    of the logs, for the RMSE (RMSE/MCSE)². Draws may be nested (the first rows of a
+    larger sample are the smaller sample), which correlates the means over n; the error
+    therefore adds up the influence of a replication over all sample sizes before
+    squaring, which is the joint bootstrap over replications without its simulation
+    noise, and is right for independent draws too. Sample sizes without a loss are left
+    out; with fewer than two the rate is missing.
+
+    Args:
+        loss: Squared errors, distances, ... with a coordinate of sample sizes.
+        name: Name of the value in the dataset.
+        power: 1/2 for a root mean square.
+        size_dim: Dimension of the sample sizes.
+        dim: The replication dimension, the same index for the same draw.
+    """
+    loss = mo.as_finite(loss)
+    n = mo.count(loss, dim)
+    mean = mo.mean(loss, dim)
+    influence = power * (loss / mean.where(mean > 0) - 1) / n.where(n > 0)
+    spread = (influence**2).sum(dim)  # variance of the log
     known = (n > 1) & (spread > 0)
     enough = known.sum(size_dim) > 1
     weight = (1 / spread.where(known)).fillna(0.0)
-    log_n = xr.ufuncs.log(estimate[size_dim].astype(float))
+    log_n = xr.ufuncs.log(loss[size_dim].astype(float))
     distance = log_n - (weight * log_n).sum(size_dim) / weight.sum(size_dim).where(
         enough
     )
     leverage = weight * distance / (weight * distance**2).sum(size_dim).where(enough)
-    slope = (leverage * 0.5 * xr.ufuncs.log(mse.where(known))).sum(size_dim)
+    slope = (leverage * power * xr.ufuncs.log(mean.where(known))).sum(size_dim)
     joint = (leverage * influence).sum(size_dim)
-    used = square.notnull().any(size_dim).sum(dim)
+    used = loss.notnull().any(size_dim).sum(dim)
     error = ((joint**2).sum(dim) * used / (used - 1).where(used > 1)) ** 0.5
-    return with_mcse("rate", slope.where(enough), error.where(enough))
+    return with_mcse(name, slope.where(enough), error.where(enough))
 
 
 def _pairs(a: xr.DataArray, b: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:

@@ -24,10 +24,13 @@ from jaxtyping import Float, Int
 
 from analysis import measures as me
 from analysis.measures import REPLICATION
+from analysis.measures_paired import rate_of
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 BAND = (0.025, 0.975)  # of the fitted cdf over replications, pointwise
 BAND_POINTS = 201  # at most, evenly chosen from the grid
+
+RATES = {"wasserstein": 1.0, "cdf_sup": 1.0, "cdf_squared": 0.5}  # power of the loss
 
 Rows = Float[np.ndarray, "rows point"]
 Grid = Float[np.ndarray, " grid"]
@@ -46,7 +49,9 @@ def mixing_measures(
     Yields:
         Datasets of a value and its `_mcse` each: `num_atoms`, `edge_mass`; of the
         latent variable `latent_mean_bias`, `latent_variance_bias` and, by `quantile`,
-        `latent_quantile_bias`; `wasserstein`, `cdf_sup`, `cdf_squared`; `fitted_cdf`,
+        `latent_quantile_bias`; `wasserstein`, `cdf_sup`, `cdf_squared` with their
+        rates in n, `wasserstein_rate` and so on (of the root of `cdf_squared`);
+        `fitted_cdf`,
         the mean cdf by `band_point`, with `cdf_band`, quantiles over replications. Of
         several coordinates, `margin_mean_bias`, `margin_variance_bias` and so on by
         `coordinate`, and no `fitted_cdf`.
@@ -59,8 +64,11 @@ def mixing_measures(
     probs, supp = process["probs"].where(used), process["supp"].where(used)
     yield me.mean_of(edge_mass(probs, supp), name="edge_mass", dim=dim)
     if "coordinate" not in supp.dims:
-        for name, error in _errors(process, probs, supp).items():
-            yield me.mean_of(error, name=str(name), dim=dim)
+        errors = _errors(process, probs, supp).items()
+        for name, error in ((str(x), y) for x, y in errors):
+            yield me.mean_of(error, name=name, dim=dim)
+            if name in RATES and error.sizes.get("sample_size", 1) > 1:
+                yield rate_of(error, name=f"{name}_rate", power=RATES[name], dim=dim)
         if "true_cdf" in process and "true_cdf_at" in process:
             yield _band(probs, supp, process["true_cdf_at"].values, dim)
         return

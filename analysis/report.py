@@ -17,9 +17,10 @@ import xarray as xr
 
 from analysis import ademp, labels
 from analysis.formatting import format_table, format_value
+from analysis.kinds import at_default_kind
 from analysis.measures_intervals import replications_needed
-from analysis.summarise import default_kind
-from analysis.tables import MIXING, PAPER, performance_table, table_notes
+from analysis.tables import PAPER
+from analysis.tables_detail import list_tables
 
 TEMPLATE = "report.html.j2"
 PRECISION = 0.005  # of a coverage: half a percentage point
@@ -36,10 +37,11 @@ PROVENANCE = {
 
 
 class Drawn(NamedTuple):
-    """A figure that has been drawn: its caption and its PNG file."""
+    """A figure that has been drawn: its caption and its PNG file; folded if detail."""
 
     caption: str
     path: Path
+    detail: bool = False
 
 
 def render_report(summary: xr.DataTree, pictures: Mapping[str, Sequence[Drawn]]) -> str:
@@ -57,20 +59,21 @@ def render_report(summary: xr.DataTree, pictures: Mapping[str, Sequence[Drawn]])
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    named = labels.name_groups(summary)
     processes = [
-        _describe_process(summary, name, pictures.get(name, ()))
+        _describe_process(named, name, pictures.get(name, ()))
         for name in summary.children
     ]
     return environment.get_template(TEMPLATE).render(
         study=str(summary.attrs.get("study", "study")),
         title=str(summary.attrs.get("title") or summary.attrs.get("study", "Study")),
         complete=bool(summary.attrs.get("complete", 1)),
-        design=_describe_design(summary),
-        ademp=ademp.describe_study(summary),
+        design=_describe_design(named),
+        ademp=ademp.describe_study(named),
         estimators=_describe_estimators(summary),
         processes=processes,
         pictures=[_embed(x) for x in pictures.get("", ())],
-        precision=_describe_precision(summary),
+        precision=_describe_precision(named),
         needed=replications_needed(PRECISION, proportion=0.95),
         target=PRECISION,
         provenance=_describe_provenance(summary),
@@ -128,11 +131,8 @@ def _describe_process(
 ) -> dict[str, Any]:
     process = summary[name].to_dataset()
     tables = [
-        (format_table(table), table_notes(summary, name, table))
-        for measures in (PAPER, MIXING)
-        if any(x in process for x in measures)
-        for table in [performance_table(process, measures=measures)]
-        if not table.empty
+        (table.words, format_table(table.numbers), table.notes)
+        for table in (list_tables(summary, name) if process["attempted"].any() else ())
     ]
     failures, sentences = _describe_failures(process)
     return {
@@ -141,7 +141,8 @@ def _describe_process(
         "tables": tables,
         "failures": failures,
         "sentences": sentences,
-        "pictures": [_embed(x) for x in pictures],
+        "pictures": [_embed(x) for x in pictures if not x.detail],
+        "details": [_embed(x) for x in pictures if x.detail],
     }
 
 
@@ -191,8 +192,7 @@ def _describe_precision(summary: xr.DataTree) -> list[dict[str, str]]:
         found = []
         for name, node in summary.children.items():
             process = node.to_dataset()
-            if "kind" in process.dims:
-                process = process.sel(kind=default_kind(process), drop=True)
+            process = at_default_kind(process)
             if measure not in process:
                 continue
             error = process[f"{measure}_mcse"]

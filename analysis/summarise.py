@@ -8,7 +8,12 @@ behind, and never counted as covering. What is used then follows the exclusion r
 - `all_or_none`: only replications in which every estimator run at that design point
   succeeded, so that all are judged on the same draws.
 
-Paired comparisons always use the draws in which both sides succeeded.
+Paired comparisons always use the draws in which both sides succeeded, and compare each
+estimator's default kind of interval.
+
+A fit may succeed and be flagged: a degenerate maximum is suspected. It is used like any
+other and counted apart, and bias, RMSE, coverage and width are given without the
+flagged fits too (`coverage_unflagged` and so on).
 """
 
 from collections.abc import Callable, Iterator
@@ -22,6 +27,7 @@ from analysis import measures as me
 from analysis import measures_intervals as mi
 from analysis import measures_paired as mp
 from analysis._moments import as_finite, count
+from analysis.kinds import at_kind, with_default_kind
 from analysis.labels import describe
 from analysis.mixing import mixing_measures
 
@@ -70,7 +76,8 @@ def summarise_process(
         raise ValueError(
             f"exclusion_rule is {exclusion_rule!r}; choose one of {', '.join(rules)}."
         )
-    coords = process.load().coords
+    process = with_default_kind(process.load())
+    coords = process.coords
     # Without labels there is nothing to align, which takes more time than the sums.
     process = process.drop_vars([x for x in coords if x != "sample_size"])
     attempted, succeeded = _outcomes(process)
@@ -81,12 +88,14 @@ def summarise_process(
         parts += _standard_error_measures(process, used)
     if "lower" in process and "upper" in process:
         parts += _interval_measures(process, used)
+    if "flagged" in process:
+        parts += _unflagged_measures(process, used)
     if "seconds" in process:
         time = process["seconds"].where(attempted)  # a failure costs time too
         parts.append(me.mean_of(time, name="seconds"))
     parts += mixing_measures(process, used)
     parts.append(process[[x for x in COPIED if x in process]])
-    parts += _comparisons(process, succeeded)
+    parts += _comparisons(at_kind(process, coords), succeeded)
     summary = xr.merge(parts, compat="no_conflicts", join="exact")
     summary = summary.assign_coords(
         {x: y for x, y in coords.items() if set(y.dims) <= set(summary.dims)}
@@ -99,8 +108,9 @@ def summarise_process(
         summary["by_code"].attrs = {**process["code"].attrs, **describe("by_code")}
     if "coverage" in summary:
         level = float(process["lower"].attrs.get("level", 0.95))
-        for name in ("coverage", "bias_eliminated_coverage"):
-            summary[name].attrs["level"] = level
+        for name in ("coverage", "bias_eliminated_coverage", "coverage_unflagged"):
+            if name in summary:
+                summary[name].attrs["level"] = level
     return summary.assign_attrs(process.attrs)
 
 
@@ -111,20 +121,12 @@ def used_replications(
 
     All others are missing. For figures of the replications themselves.
     """
+    process = with_default_kind(process)
     used = _used(*_outcomes(process), exclusion_rule)
     names = [
         x for x in ("estimate", "standard_error", "lower", "upper") if x in process
     ]
     return process[["truth"]].assign({x: process[x].where(used) for x in names})
-
-
-def default_kind(summary: xr.Dataset) -> str | None:
-    """Name the kind of standard error to show: as stored, or the first."""
-    if "kind" not in summary.coords:
-        return None
-    kinds = [str(kind) for kind in summary["kind"].values]
-    chosen = summary.attrs.get("default_kind", kinds[0])
-    return chosen if chosen in kinds else kinds[0]
 
 
 def _outcomes(process: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
@@ -159,10 +161,16 @@ def _counts(
     if "code" in process:
         counts["by_code"] = _count_by_code(process["code"])
     if "flagged" in process:
-        counts["flagged"] = ((process["flagged"] == 1) & used).sum("replication")
+        flagged = process["flagged"] == 1
+        counts["flagged"] = (flagged & used).sum("replication")
+        share = flagged.where(used)
+        counts = counts.merge(mi.proportion_of(share, name="flagged_share"))
     if "standard_error" in process:
         errors = process["standard_error"].where(used)
         counts["used_standard_error"] = count(as_finite(errors), "replication")
+    if "lower" in process and "upper" in process:
+        known = used & process["lower"].notnull() & process["upper"].notnull()
+        counts["used_interval"] = known.sum("replication")
     return counts
 
 
@@ -205,6 +213,24 @@ def _interval_measures(process: xr.Dataset, used: xr.DataArray) -> Iterator[xr.D
     estimate = process["estimate"].where(used)
     yield mi.bias_eliminated_coverage(lower, upper, estimate)
     yield mi.interval_width(lower, upper)
+
+
+def _unflagged_measures(
+    process: xr.Dataset, used: xr.DataArray
+) -> Iterator[xr.Dataset]:
+    """Measure the fits that are used and not flagged; `x_unflagged` for `x`."""
+    kept = used & (process["flagged"] != 1)
+    estimate = process["estimate"].where(kept)
+    found = [me.bias(estimate, process["truth"]), me.rmse(estimate, process["truth"])]
+    if "lower" in process and "upper" in process:
+        lower, upper = process["lower"].where(kept), process["upper"].where(kept)
+        found.append(mi.coverage(lower, upper, process["truth"]))
+        found.append(mi.interval_width(lower, upper))
+    for measure in found:
+        name = str(next(iter(measure)))
+        yield measure.rename(
+            {x: str(x).replace(name, f"{name}_unflagged", 1) for x in measure}
+        )
 
 
 def _comparisons(process: xr.Dataset, succeeded: xr.DataArray) -> Iterator[xr.Dataset]:

@@ -12,7 +12,8 @@ import xarray as xr
 
 from analysis import formatting as fm
 from analysis import labels
-from analysis.summarise import CELL, default_kind
+from analysis.kinds import at_default_kind
+from analysis.summarise import CELL
 
 CONSOLE = ("bias", "rmse", "coverage")
 PAPER = ("bias", "rmse", "coverage", "empirical_se", "mean_model_se")
@@ -20,6 +21,11 @@ MIXING = (
     *("wasserstein", "cdf_sup", "cdf_squared"),
     *("latent_mean_bias", "latent_variance_bias", "num_atoms", "edge_mass"),
 )
+MARGINS = (
+    *("margin_wasserstein", "margin_cdf_sup", "margin_cdf_squared"),
+    *("margin_mean_bias", "margin_variance_bias"),
+)
+ORDER = ("estimator", "grid", "parameter", "coordinate", "sample_size", "n_supp")
 ENDINGS = ("", "_mcse", "_lower", "_upper")
 BEST = "rmse_best_over_"
 COUNTS = ("attempted", "used", "failed", "flagged")
@@ -43,7 +49,8 @@ def performance_table(
         process: One group of `summary.nc`.
         measures: Names of measures; one the summary does not hold is left out, as
             coverage is when no interval was stored.
-        kind: Standard error of measures that depend on one; else `default_kind`.
+        kind: Kind of interval, for measures that depend on one; else the default kind
+            of every estimator.
         best_over: Dimension along which the best RMSE is marked, see `find_best`.
 
     Returns:
@@ -52,24 +59,44 @@ def performance_table(
         counts, and `rmse_best_over_<dim>` if asked for. Design points never attempted
         are left out.
     """
-    kind = kind or default_kind(process)
-    if kind is not None:
+    if kind is None:
+        process = at_default_kind(process)
+    else:
         stored = [str(x) for x in process["kind"].values]
         if kind not in stored:
             raise ValueError(f"kind is {kind!r}; choose one of {', '.join(stored)}.")
         process = process.sel(kind=kind, drop=True)
+    counts = COUNTS
+    if best_over is not None:
+        name = f"rmse_best_over_{best_over}"
+        process = process.assign({name: find_best(process, best_over)})
+        counts = (*COUNTS, name)
+    return select_rows(process, measures, counts)
+
+
+def select_rows(
+    process: xr.Dataset,
+    measures: Sequence[str],
+    counts: Sequence[str],
+    *,
+    dims: Sequence[str] = ORDER,
+) -> pd.DataFrame:
+    """Select measures with their errors, and counts: a row per design point attempted.
+
+    Args:
+        process: One group of `summary.nc`.
+        measures: Names of measures; one that is absent is left out.
+        counts: Names of variables that stand alone, likewise.
+        dims: Dimensions of the rows, the first changing slowest.
+    """
     columns = [f"{name}{end}" for name in measures for end in ENDINGS]
-    present = [name for name in (*columns, *COUNTS) if name in process]
+    present = [name for name in (*columns, *counts) if name in process]
     if not any(name in process for name in measures):
         raise ValueError(f"the summary holds none of {', '.join(measures)}.")
     chosen = process[present]
-    if best_over is not None:
-        name = f"rmse_best_over_{best_over}"
-        chosen = chosen.assign({name: find_best(process, best_over)})
-        present.append(name)
-    dims = [name for name in _ORDER if name in chosen.dims]
-    table = chosen.to_dataframe(dim_order=dims).reset_index()
-    table = table[[*dims, *present]]
+    order = [name for name in dims if name in chosen.dims]
+    table = chosen.to_dataframe(dim_order=order).reset_index()
+    table = table[[*order, *present]]
     return table.loc[np.asarray(table["attempted"]) > 0].reset_index(drop=True)
 
 
@@ -107,7 +134,12 @@ def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[st
     flagged = counts.get("flagged", np.zeros(1)).sum()
     if flagged:
         sentences.append(
-            f"A degenerate maximum is suspected in {flagged} fits, which are used."
+            f"A degenerate maximum is suspected in {flagged} of the fits used"
+            + (
+                "; columns named unflagged leave them out."
+                if "coverage_unflagged" in table.columns
+                else ", which are used like any other."
+            )
         )
     largest = [
         f"{labels.label_measure(x)} {np.nanmax(table[f'{x}_mcse']):.2g}"
@@ -118,10 +150,17 @@ def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[st
         "Monte Carlo standard errors in brackets; the largest: "
         f"{', '.join(largest) or 'none'}."
     )
-    kind = default_kind(process)
-    if kind is not None and "coverage" in table.columns:
+    if "coverage" in table.columns:
         level = process["coverage"].attrs.get("level", 0.95)
-        sentences.append(f"Standard errors: {kind}. Nominal coverage {level:g}.")
+        sentences.append(f"Nominal coverage {level:g}.")
+    if "used_interval" in table.columns:
+        sentences.append(
+            "Used are the replications with both limits; a missing limit counts "
+            "neither as covering nor as missing the truth. Widths are means of finite "
+            "widths."
+        )
+    elif "default_kind" in process.coords and _depends_on_kind(process, table):
+        sentences.append(f"Intervals shown: {_describe_kinds(process)}.")
     proportions = [x for x in fm.measures_in(table) if f"{x}_lower" in table.columns]
     if any(np.any(table[f"{x}_mcse"] == 0) for x in proportions):
         sentences.append(
@@ -132,8 +171,9 @@ def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[st
         if column.startswith(BEST) and np.any(table[column]):
             words = labels.label_dim(column.removeprefix(BEST)).lower()
             sentences.append(
-                f"Bold: the RMSE is below that of every other {words} at the design "
-                "point by more than 1.96 Monte Carlo errors of their paired ratio."
+                f"Bold or *: the RMSE is below that of every other {words} at the "
+                "design point by more than 1.96 Monte Carlo errors of their paired "
+                "ratio."
             )
     if not summary.attrs.get("complete", 1):
         sentences.append("The study is incomplete; numbers will change.")
@@ -149,6 +189,7 @@ def render_console_table(
     number of grid points; each measure with its Monte Carlo standard error in brackets.
     """
     blocks = []
+    summary = labels.name_groups(summary)
     for name, node in summary.children.items():
         table = performance_table(node.to_dataset(), measures=measures)
         label = node.attrs.get("label", name)
@@ -168,9 +209,6 @@ def render_console_table(
                 "\n".join(wrap(" ".join(table_notes(summary, name, table)), width))
             )
     return "\n\n".join(blocks) + "\n"
-
-
-_ORDER = ("estimator", "grid", "parameter", "sample_size", "n_supp")
 
 
 def _console_block(table: pd.DataFrame, width: int) -> str:
@@ -212,6 +250,23 @@ def _console_lines(table: pd.DataFrame, *, significant: int) -> list[str]:
     rows = ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
     rule = "-" * max(map(len, rows))
     return [rule, rows[0], rule, *rows[1:], rule]
+
+
+def _depends_on_kind(process: xr.Dataset, table: pd.DataFrame) -> bool:
+    names = [x for x in fm.measures_in(table) if x in process]
+    return any("kind" in process[x].dims for x in names) or (
+        "coverage_difference" in table.columns
+    )
+
+
+def _describe_kinds(process: xr.Dataset) -> str:
+    """Say which kind of interval is shown: of all, or of every estimator."""
+    kinds = process["default_kind"]
+    found = [str(x) for x in np.atleast_1d(kinds.values)]
+    if len(set(found)) == 1:
+        return found[0]
+    pairs = zip(process["estimator"].values, found, strict=True)
+    return "; ".join(f"{name}: {kind}" for name, kind in pairs)
 
 
 def _span(values: np.ndarray) -> str:

@@ -155,7 +155,7 @@ def student_quantile(
     """Return quantiles of Student's t distribution, from nine degrees of freedom on.
 
     The expansion in their inverse around the normal quantile, to the fourth power
-    (Abramowitz and Stegun 1964, 26.7.5): off by less than 1e-4 up to the 0.995 quantile.
+    (Abramowitz and Stegun 1964, 26.7.5): within 2e-4 up to the 0.995 quantile.
 
     Args:
         level: Between 0 and 1.
@@ -169,4 +169,5 @@ def student_quantile(
         (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / 92160,
     )
     inverse = 1.0 / jnp.asarray(degrees_of_freedom)
-    return x + sum(term * inverse ** (k + 1) for k, term in enumerate(terms))
+    powers = inverse[..., None] ** jnp.arange(1, 5)
+    return x + powers @ jnp.array(terms)

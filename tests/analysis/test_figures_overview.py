@@ -12,12 +12,9 @@ from analysis import figures_mixing as fm
 from analysis import figures_overview as overview
 from analysis.formatting import format_error, format_value
 from analysis.gallery import list_process, list_study
+from analysis.kinds import at_default_kind
 from analysis.labels import name_entries
-from analysis.summarise import (
-    at_default_kind,
-    summarise_process,
-    used_replications,
-)
+from analysis.summarise import summarise_process, used_replications
 
 
 def small_process(**design):

@@ -138,23 +138,23 @@ def test_lists_in_sentences():
     assert enumerate_words(["a", "a, b", "c"]) == "a; a, b; and c"
 
 
-def test_details_are_folded_and_the_main_table_is_not(summary, tmp_path):
+def test_details_are_folded_and_a_short_main_table_is_not(summary, tmp_path):
     png = tmp_path / "a.png"
     png.write_bytes(PNG)
     drawn = {NAME: [Drawn("Main.", png), Drawn("Detail.", png, detail=True)]}
     html = render_report(summary, drawn)
     read(html)
     process = html[html.index(f'<h2 id="{NAME}">') : html.index('<h2 id="failures">')]
-    first, *folded = process.split("<details>")
-    assert "RMSE" in first
-    assert "Main." in first
-    assert "Detail." in folded[0]
-    assert [x.partition("</summary>")[0] for x in folded[1:]] == [
-        f"<summary>Table: {words}"
-        for words in (
-            "intervals of every kind",
-            "comparison over estimator",
-            "rates in the sample size",
-            "the fitted mixing distribution",
-        )
+    figures, *folded = process.split("<details")
+    assert "Main." in figures
+    opened = [x.startswith(" open") for x in folded]
+    assert opened == [True] + [False] * 5  # a table of so few rows
+    assert [re.search(r"<summary>(.*)</summary>", x)[1] for x in folded] == [  # pyright: ignore
+        "Table: performance",
+        "Table: intervals of every kind",
+        "Table: comparison over estimator",
+        "Table: rates in the sample size",
+        "Table: the fitted mixing distribution",
+        "Figures of the replications, estimator by estimator",
     ]
+    assert "Detail." in folded[-1]

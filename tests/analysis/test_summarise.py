@@ -6,6 +6,7 @@ import xarray as xr
 from synthetic_study import make_process, make_replications
 
 from analysis import measures as me
+from analysis.kinds import at_default_kind
 from analysis.labels import (
     COUNTS,
     OTHERS,
@@ -13,7 +14,7 @@ from analysis.labels import (
     label_parameter_math,
     name_entries,
 )
-from analysis.summarise import at_default_kind, summarise, summarise_process
+from analysis.summarise import summarise, summarise_process
 
 ONE = {"estimators": ("profile",), "n_supp": (50,)}  # nothing to compare
 CELL = ("estimator", "grid", "sample_size", "n_supp")
