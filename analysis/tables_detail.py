@@ -1,0 +1,176 @@
+"""Which tables a study gets, and those beside the performance table.
+
+Comparisons paired by replication, all kinds of interval side by side, and rates in n.
+Like `tables`, nothing is computed here.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from analysis import labels
+from analysis.summarise import COMPARED
+from analysis.tables import (
+    COUNTS,
+    MARGINS,
+    MIXING,
+    ORDER,
+    performance_table,
+    select_rows,
+    table_notes,
+)
+
+DIFFERENCES = ("bias_difference", "rmse_ratio", "coverage_difference")
+INTERVALS = ("coverage", "interval_width")
+UNFLAGGED = ("coverage_unflagged", "interval_width_unflagged", "flagged_share")
+F_RATES = {
+    "wasserstein_rate": "F: Wasserstein-1",
+    "cdf_sup_rate": "F: sup distance",
+    "cdf_squared_rate": "F: root of squared distance",
+}
+
+
+class Table(NamedTuple):
+    """A table: the stem of its file name, what it shows, its numbers, its notes."""
+
+    name: str
+    words: str
+    numbers: pd.DataFrame
+    notes: list[str]
+
+
+def list_tables(summary: xr.DataTree, name: str) -> Iterator[Table]:
+    """List the tables of one process; what the summary does not hold is left out.
+
+    Args:
+        summary: What `summarise` returns, or its groups after `labels.name_entries`.
+        name: The process.
+    """
+    process = summary[name].to_dataset()
+    compared = [x for x in COMPARED if f"rmse_ratio_over_{x}" in process]
+    table = performance_table(process, best_over=next(iter(compared), None))
+    notes = table_notes(summary, name, table)
+    yield Table("performance", "performance", table, notes)
+    if "coverage" in process and process.sizes.get("kind", 1) > 1:
+        table = interval_table(process)
+        notes = table_notes(summary, name, table)
+        yield Table("intervals", "intervals of every kind", table, notes)
+    for dim in compared:
+        table, against = comparison_table(process, dim)
+        if table.empty:
+            continue
+        word = labels.label_dim(dim).lower()
+        equal = []
+        if np.any(table.get("coverage_difference_mcse", 1.0) == 0):
+            equal = ["Where the error of a difference is 0, no pair differed."]
+        notes = [
+            f"Every {word} against {against}, paired by replication: differences are "
+            f"the entry less {against}, ratios the entry over it.",
+            *equal,
+            *table_notes(summary, name, table),
+        ]
+        yield Table(f"comparison-{dim}", f"comparison over {word}", table, notes)
+    table = rate_table(process)
+    if not table.empty:
+        notes = [
+            "Slopes on the log of the sample size by weighted least squares; -0.5 is "
+            "the parametric rate.",
+            *table_notes(summary, name, table),
+        ]
+        yield Table("rates", "rates in the sample size", table, notes)
+    for stem, measures, words in (
+        ("mixing", MIXING, "the fitted mixing distribution"),
+        ("margins", MARGINS, "the margins of the fitted mixing distribution"),
+    ):
+        if any(x in process for x in measures):
+            table = performance_table(process, measures=measures)
+            notes = table_notes(summary, name, table)
+            if stem == "margins":
+                notes = [
+                    "The latent variable has several coordinates; each margin is "
+                    "measured, the joint distribution is not.",
+                    *notes,
+                ]
+            yield Table(stem, words, table, notes)
+
+
+def interval_table(process: xr.Dataset) -> pd.DataFrame:
+    """Select coverage and width of every kind of interval that an estimator has.
+
+    Where fits were flagged, also without them, and the share of them. The count
+    `used_interval` is of the replications used in which both limits are known.
+
+    Args:
+        process: One group of `summary.nc`.
+
+    Returns:
+        One row per estimator, grid, parameter, sample size, number of points and kind.
+    """
+    measures = INTERVALS
+    if int(process.get("flagged", xr.DataArray(0)).sum()) > 0:
+        measures += UNFLAGGED
+    counts = (*COUNTS, "used_interval")
+    table = select_rows(process, measures, counts, dims=(*ORDER, "kind"))
+    return table.loc[np.asarray(table["used_interval"]) > 0].reset_index(drop=True)
+
+
+def comparison_table(process: xr.Dataset, dim: str) -> tuple[pd.DataFrame, str]:
+    """Select the paired comparisons of every entry along a dimension with one of them.
+
+    That one is the first estimator or grid, and the largest number of grid points.
+
+    Args:
+        process: One group of `summary.nc`.
+        dim: estimator, grid or n_supp.
+
+    Returns:
+        The table, with the measures `bias_difference`, `rmse_ratio` (the RMSE of the
+        entry over that of the other) and `coverage_difference`, and what is compared
+        with. Rows whose other side was not run are left out.
+    """
+    stems = {f"{x}_over_{dim}": x for x in DIFFERENCES if f"{x}_over_{dim}" in process}
+    if not stems:
+        raise ValueError(f"the summary compares nothing along {dim!r}.")
+    other = process[f"other_{dim}"].values[-1 if dim == "n_supp" else 0]
+    chosen = process.sel({f"other_{dim}": other}, drop=True)
+    chosen = chosen.sel({dim: [x for x in process[dim].values if x != other]})
+    ends = {f"{x}_mcse": f"{y}_mcse" for x, y in stems.items()}
+    chosen = chosen[[*stems, *ends, *(x for x in COUNTS if x in chosen)]]
+    table = select_rows(chosen.rename({**stems, **ends}), DIFFERENCES, COUNTS)
+    known = table[list(stems.values())].notna().any(axis=1)
+    against = f"{other} points" if dim == "n_supp" else str(other)
+    return table.loc[known].reset_index(drop=True), against
+
+
+def rate_table(process: xr.Dataset) -> pd.DataFrame:
+    """Select the rates in the sample size, of every parameter and of F.
+
+    The counts are sums over the sample sizes. Empty with fewer than two sizes.
+    """
+    sizes = {
+        x: process[x].sum("sample_size")
+        for x in COUNTS
+        if x in process and "sample_size" in process[x].dims
+    }
+    parts = []
+    if "rate" in process:
+        parts.append(process[["rate", "rate_mcse"]])
+    for name, words in F_RATES.items():
+        if name in process:
+            names = {name: "rate", f"{name}_mcse": "rate_mcse"}
+            part = process[list(names)].rename(names)
+            parts.append(part.expand_dims(parameter=[words]))
+    tables = [select_rows(part.assign(sizes), ("rate",), COUNTS) for part in parts]
+    if not tables:
+        return pd.DataFrame()
+    table = pd.concat(tables, ignore_index=True)
+    keys = [x for x in ("estimator", "grid") if x in table]
+    if keys:  # in the order of the study, F after the parameters
+        place = {x: {y: i for i, y in enumerate(process[x].values)} for x in keys}
+        table = table.sort_values(
+            keys, key=lambda column: column.map(place[str(column.name)]), kind="stable"
+        )
+    return table.loc[table["rate"].notna()].reset_index(drop=True)
