@@ -69,7 +69,8 @@ def describe_degeneracy(fit) -> str:
         "this looks like a degenerate maximum: the kernels are "
         f"{float(fit.resolution):.2f} grid steps wide and {_count_atoms(fit)} of "
         f"{fit.probs.shape[0]} support points carry mass. Do not trust the "
-        "intervals; start at a consistent estimate or use a coarser grid."
+        "intervals; start at a consistent estimate with correction='iterated', or use "
+        "a coarser grid."
     )
 
 

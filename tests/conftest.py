@@ -15,3 +15,10 @@ def _reuse_compiled_programs(request):
     folder = request.config.cache.mkdir("jax")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs():
+    """Drop compiled programs after each module: thousands exhaust the memory maps."""
+    yield
+    jax.clear_caches()

@@ -402,7 +402,9 @@ def panel_data(n):
 
 def test_conditional_logit_matches_brute_force_and_the_truth():
     data = panel_data(4000)
-    coef, covariance = jax.jit(PANEL_MODEL.fixed_effects_estimate)(data)
+    coef, covariance = jax.jit(lambda data: PANEL_MODEL.fixed_effects_estimate(data))(
+        data
+    )
     errors = np.sqrt(np.diag(covariance))
     assert np.abs((coef - np.array([1.0, -0.5])) / errors).max() < 3.5
     chosen = np.asarray(data["outcomes"]).astype(bool)
@@ -423,7 +425,7 @@ def test_conditional_logit_matches_brute_force_and_the_truth():
 
 def test_pooling_shrinks_slopes():
     data = panel_data(4000)
-    coef, covariance = jax.jit(PANEL_MODEL.pooled_estimate)(data)
+    coef, covariance = jax.jit(lambda data: PANEL_MODEL.pooled_estimate(data))(data)
     errors = np.sqrt(np.diag(covariance))
     assert (np.abs(coef) < np.array([1.0, 0.5]) - 2 * errors).all()
     signs = 2.0 * np.asarray(data["outcomes"]).astype(bool) - 1
