@@ -109,17 +109,21 @@ class Profile:
         }
 
     def _make_intervals(self, fit: spmlex.Fit) -> list[spmlex.Intervals]:
-        """Return intervals of every kind; all that need a jackknife share one."""
-        resamples = None
-        if any("jackknife" in kind or kind == "corrected" for kind in self.kinds):
-            resamples = spmlex.jackknife(fit)
+        """Return intervals of every kind; those of the centre share a jackknife."""
+        # Around the estimate resamples are of the estimate, whatever the centre.
+        plain = dataclasses.replace(fit, correction=None)
+        shared = None
+        if any(kind.startswith("corrected") for kind in self.kinds):
+            shared = spmlex.jackknife(fit)
         made = []
         for kind in self.kinds:
             if kind in _BOOTSTRAP_KINDS:
                 weights = kind.removeprefix("bootstrap_")
-                draws = spmlex.bootstrap(fit, n_draws=self.n_draws, weights=weights)
+                draws = spmlex.bootstrap(plain, n_draws=self.n_draws, weights=weights)
                 errors = draws.standard_errors
                 made.append(spmlex.Intervals.symmetric(fit.theta, errors, self.level))
+            elif kind.startswith("corrected"):
+                made.append(fit.intervals(self.level, kind, resamples=shared))
             else:
-                made.append(fit.intervals(self.level, kind, resamples=resamples))
+                made.append(plain.intervals(self.level, kind))
         return made
