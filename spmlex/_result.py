@@ -154,7 +154,7 @@ class Fit(eqx.Module):
         """Return the limits of confidence intervals for theta.
 
         The default is the interval that `spmlex/README.md` recommends; it costs about
-        as much as twenty fits. `intervals` also says what it is built from.
+        as much as ten fits. `intervals` also says what it is built from.
 
         Args:
             level: Confidence level, between 0 and 1.
