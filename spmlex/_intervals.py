@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from scipy import stats
+from scipy import special
 
 from spmlex._correction import Correction, correct_once
 from spmlex._inference import COVARIANCE_KINDS, covariance_matrix
@@ -161,7 +161,7 @@ def student_quantile(
         level: Between 0 and 1.
         degrees_of_freedom: Infinite for the normal quantile.
     """
-    x = float(stats.norm.ppf(level))
+    x = float(special.ndtri(level))
     terms = (
         (x**3 + x) / 4,
         (5 * x**5 + 16 * x**3 + 3 * x) / 96,
