@@ -7,6 +7,9 @@ from jax.scipy import stats
 
 from spmlex._solution import RESULT_CODES, RESULTS
 
+_MOST_ATOMS = 20
+"""Support points listed by `summary`."""
+
 
 def format_fit(fit, level: float | int, kind: str) -> str:
     """Return a regression-style table of a fit.
@@ -60,25 +63,36 @@ def format_fit(fit, level: float | int, kind: str) -> str:
     if fit.optima is not None:
         lines += _list_optima(fit.optima)
     if fit.support == "free":
-        lines += _list_atoms(fit)
+        lines.append(_describe_certificate(fit.certificate))
+    lines += _list_atoms(fit)
     lines += [f"Warning: {text}" for text in _warnings(fit)]
     return "\n".join(lines)
 
 
-def _list_atoms(fit) -> list[str]:
-    """Return the certificate of a fit with free support, and its atoms."""
-    certificate = fit.certificate
+def _describe_certificate(certificate) -> str:
     proof = "proved" if bool(certificate.is_proof) else "numerical"
-    lines = [
+    return (
         "no distribution on the range gains more than "
-        f"{max(float(certificate.gap), 0.0):.1e} nats per observation ({proof})",
-        "support point          mass",
-    ]
+        f"{max(float(certificate.gap), 0.0):.1e} nats per observation ({proof})"
+    )
+
+
+def _list_atoms(fit) -> list[str]:
+    """Return a line for each support point with mass, the largest where many."""
+    probs = np.asarray(fit.probs)
+    if probs.ndim == 2:
+        return []
+    kept = np.flatnonzero(probs > 0)
+    largest = kept[np.argsort(-probs[kept])[:_MOST_ATOMS]]
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(fit.supp)]
-    for k, mass in enumerate(np.asarray(fit.probs)):
+    lines = ["support point          mass"]
+    for k in np.sort(largest):
         point = np.concatenate([np.ravel(leaf[k]) for leaf in leaves])
         place = " ".join(f"{value:.5f}" for value in point)
-        lines.append(f"{place:>13} {mass:13.5f}")
+        lines.append(f"{place:>13} {probs[k]:13.5f}")
+    if len(kept) > len(largest):
+        rest = 1.0 - float(np.sum(probs[largest]))
+        lines.append(f"{len(kept) - len(largest):>6} others {rest:13.5f}")
     return lines
 
 
