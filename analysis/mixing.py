@@ -38,13 +38,18 @@ Grid = Float[np.ndarray, " grid"]
 
 
 def mixing_measures(
-    process: xr.Dataset, used: xr.DataArray, *, dim: str = REPLICATION
+    process: xr.Dataset,
+    used: xr.DataArray,
+    *,
+    sizes: xr.DataArray | None = None,
+    dim: str = REPLICATION,
 ) -> Iterator[xr.Dataset]:
     """Measure the fitted mixing distributions of one process against the truth.
 
     Args:
         process: One group of `replications.nc`.
         used: Which replications are used, boolean.
+        sizes: The sample sizes, for rates; else the coordinate `sample_size`.
         dim: The replication dimension.
 
     Yields:
@@ -69,7 +74,9 @@ def mixing_measures(
         for name, error in ((str(x), y) for x, y in errors):
             yield me.mean_of(error, name=name, dim=dim)
             if name in RATES and error.sizes.get("sample_size", 1) > 1:
-                yield rate_of(error, name=f"{name}_rate", power=RATES[name], dim=dim)
+                yield rate_of(
+                    error, name=f"{name}_rate", power=RATES[name], sizes=sizes, dim=dim
+                )
         if "true_cdf" in process and "true_cdf_at" in process:
             yield _band(probs, supp, process["true_cdf_at"].values, dim)
         return
