@@ -3,7 +3,7 @@
 Every function draws one panel on the axes it is given and returns them: one parameter,
 estimator and grid, i.e. the dimensions that are left are the sample size and that of
 the lines (`by`). Monte Carlo errors are those stored in the summary, drawn as intervals
-at 95 percent. `drawing.draw_panels` puts panels together, inside `drawing.style()`.
+at 95 percent. `panels.draw_panels` puts panels together, inside `drawing.style()`.
 """
 
 import numpy as np
@@ -117,15 +117,20 @@ def plot_wasserstein(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Ax
         )
     drawing.sample_size_axis(ax, sizes)
     ax.set_ylabel("Wasserstein-1 distance")
-    ax.margins(y=0.3)  # room for the slopes
-    _write_rates(process, ax, "wasserstein_rate", by)
+    lines = _write_rates(process, ax, "wasserstein_rate", by)
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + (high - low) * 0.09 * lines)  # room for the slopes
     return ax
 
 
-def _write_rates(process: xr.Dataset, ax: Axes, name: str, by: str) -> None:
-    """Write the slope of every line, in its colour, in the upper right corner."""
+def _write_rates(process: xr.Dataset, ax: Axes, name: str, by: str) -> int:
+    """Write the slope of every line, in its colour, in the upper right corner.
+
+    Returns:
+        The lines of text.
+    """
     if name not in process:
-        return
+        return 0
     chosen = drawing.select(process, (name, f"{name}_mcse"), (by,))
     lines = list(drawing.series(chosen, by))
     for place, (i, _, line) in enumerate(lines):
@@ -133,6 +138,7 @@ def _write_rates(process: xr.Dataset, ax: Axes, name: str, by: str) -> None:
         if not np.isfinite(value):
             continue
         text = f"{format_value(value, error)} {format_error(error)}"
+        text = text.replace("-", "\N{MINUS SIGN}", 1)  # as on the axes
         ax.annotate(
             f"slope {text}" if len(lines) == 1 else text,
             (1, 1),
@@ -145,6 +151,7 @@ def _write_rates(process: xr.Dataset, ax: Axes, name: str, by: str) -> None:
             va="top",
             zorder=4,
         )
+    return len(lines)
 
 
 def _draw_line(

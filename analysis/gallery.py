@@ -14,12 +14,13 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import drawing, figures, figures_mixing
+from analysis import figures, figures_mixing
 from analysis import figures_intervals as intervals
 from analysis import figures_overview as overview
 from analysis import figures_replications as fr
 from analysis.kinds import at_default_kind
 from analysis.labels import label_dim, label_measure
+from analysis.panels import draw_panels
 
 _SLOPES = " {at}; in the corner the slopes of the lines (Monte Carlo standard errors)."
 ALONE = ""  # no dimension to have panels over
@@ -257,7 +258,7 @@ def _replications(process: xr.Dataset, suffix: str, words: str) -> Iterator[Pict
 
 
 def _panels(plot: Plot, process: xr.Dataset, **options) -> Callable[[], Figure]:
-    return partial(drawing.draw_panels, process, plot, **options)
+    return partial(draw_panels, process, plot, **options)
 
 
 def _known(process: xr.Dataset, name: str) -> bool:

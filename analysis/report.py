@@ -24,7 +24,7 @@ from analysis.tables_detail import list_tables
 
 TEMPLATE = "report.html.j2"
 PRECISION = 0.005  # of a coverage: half a percentage point
-FULL_WIDTH = 1950  # pixels, the width of the page at the resolution of the style sheet
+FULL_WIDTH = 1300  # pixels, the width of the page at the resolution of the style sheet
 PROVENANCE = {
     "spmlex_version": "spmlex",
     "git_commit": "commit",

@@ -14,6 +14,7 @@ from analysis.formatting import format_error, format_value
 from analysis.gallery import list_process, list_study
 from analysis.kinds import at_default_kind
 from analysis.labels import name_entries
+from analysis.panels import draw_panels
 from analysis.summarise import summarise_process, used_replications
 
 
@@ -201,6 +202,6 @@ def test_figures_of_what_is_absent_are_left_out():
 def test_panels_in_excess_are_removed():
     process = summary().sel(estimator="profile")
     with drawing.style():
-        figure = drawing.draw_panels(process, figures.plot_bias, columns=2)
+        figure = draw_panels(process, figures.plot_bias, columns=2)
     assert len(figure.axes) == 3
     assert list(list_study(xr.DataTree.from_dict({"/a": process}))) == []

@@ -13,7 +13,7 @@ from analysis.summarise import summarise
 NAME = "linear_factor_discrete"
 SMALL = {"sample_sizes": (500, 1000), "n_supp": (25,)}
 VOID = {"meta", "img", "br"}
-PNG = b"\x89PNG" + bytes(12) + (975).to_bytes(4)  # 975 pixels wide
+PNG = b"\x89PNG" + bytes(12) + (650).to_bytes(4)  # 650 pixels wide
 
 
 class Checker(HTMLParser):
