@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from analysis import ademp, labels
-from analysis.formatting import format_table, format_value
+from analysis.formatting import format_panels, format_value
 from analysis.kinds import at_default_kind
 from analysis.measures_intervals import replications_needed
 from analysis.tables import PAPER
@@ -131,7 +131,7 @@ def _describe_process(
 ) -> dict[str, Any]:
     process = summary[name].to_dataset()
     tables = [
-        (table.words, format_table(table.numbers), table.notes)
+        (table.words, format_panels(table.shown()), table.notes)
         for table in (list_tables(summary, name) if process["attempted"].any() else ())
     ]
     failures, sentences = _describe_failures(process)

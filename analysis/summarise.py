@@ -177,6 +177,9 @@ def _counts(
     if "lower" in process and "upper" in process:
         known = used & process["lower"].notnull() & process["upper"].notnull()
         counts["used_interval"] = known.sum("replication")
+        if "flagged" in process:
+            kept = known & (process["flagged"] != 1)
+            counts["used_interval_unflagged"] = kept.sum("replication")
     return counts
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 from synthetic_study import make_replications
 
 from analysis import make as module
+from analysis.files import LIST, remove_outdated, write_file, write_text
 from analysis.gallery import list_process
 from analysis.make import REPORT, StudyError, load_summary, main, make
 from analysis.summarise import summarise
@@ -52,7 +53,7 @@ def test_everything_is_rebuilt_from_the_replications_alone(tmp_path):
     ]
     assert "data:image/png" in (tmp_path / "s" / "report.html").read_text()
     files = {x for x in (tmp_path / "s").rglob("*") if x.is_file()}
-    assert files == {*paths, tmp_path / "s" / "replications.nc"}
+    assert files == {*paths, *(tmp_path / "s" / x for x in ("replications.nc", LIST))}
     xr.testing.assert_equal(load_summary(tmp_path / "s"), summarise(tree))
     csv = pd.read_csv(tmp_path / "s" / "tables" / NAME / "performance.csv")
     assert np.isfinite(csv["rmse_mcse"]).all()
@@ -155,6 +156,35 @@ def test_wrong_studies_are_refused_in_one_line(tmp_path, capsys):
         assert message in captured.err
 
 
+def test_outdated_files_are_removed_unless_they_were_changed(tmp_path, no_figures):
+    folder = tmp_path / "s"
+    study(folder, estimators=("profile", "em"))
+    make(folder, tidy_csv=True)
+    tables = folder / "tables" / NAME
+    outdated = tables / "comparison-estimator.md"
+    changed = tables / "comparison-estimator.tex"
+    changed.write_text(changed.read_text() + "% mine")
+    (tables / "own.md").write_text("not made here")
+    study(folder)
+    paths = make(folder)
+    assert not outdated.exists()
+    assert not (tables / "replications_tidy.csv").exists()
+    left = {x for x in folder.rglob("*") if x.is_file()} - set(paths)
+    kept = {changed, tables / "own.md", folder / "replications.nc", folder / LIST}
+    assert left == kept
+
+
+def test_an_unreadable_list_removes_nothing_and_no_empty_folder_stays(tmp_path):
+    old = write_text(tmp_path / "figures" / "a" / "old.md", "text")
+    new = write_text(tmp_path / "new.md", "text")
+    remove_outdated(tmp_path, [old])
+    (tmp_path / LIST).write_text("{broken")
+    assert remove_outdated(tmp_path, [new]) == []
+    remove_outdated(tmp_path, [old, new])
+    assert remove_outdated(tmp_path, [new]) == [old]
+    assert {x.name for x in tmp_path.iterdir()} == {"new.md", LIST}
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "table.md"
     path.write_text("old")
@@ -164,6 +194,6 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        module._write(path, fail)
+        write_file(path, fail)
     assert [x.name for x in tmp_path.iterdir()] == ["table.md"]
     assert path.read_text() == "old"
