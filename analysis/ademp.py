@@ -33,7 +33,7 @@ def describe_study(summary: xr.DataTree) -> dict[str, str]:
         "Data-generating mechanisms": _mechanisms(nodes, config),
         "Estimands": _estimands(nodes),
         "Methods": _methods(nodes, config),
-        "Performance measures": _performance(summary, nodes),
+        "Performance measures": _performance(summary, nodes, config),
     }
 
 
@@ -50,6 +50,37 @@ def label_option(config: dict[str, Any], group: str, name: str) -> str:
     options = config.get(group) or {}
     option = options.get(name) if isinstance(options, dict) else None
     return str((option or {}).get("label") or name)
+
+
+def describe_replications(config: dict[str, Any]) -> str:
+    """Say how the number of replications was chosen, as far as it is known.
+
+    What a number of replications gives is known without them: sqrt(p(1 - p)/n) for a
+    coverage p, RMSE/sqrt(2 n) for the RMSE of normal estimates.
+    """
+    target = config.get("target") or {}
+    aims = []
+    if target.get("coverage_mcse"):
+        aims.append(f"of the coverage to at most {target['coverage_mcse']:g}")
+    if target.get("rmse_rel_mcse"):
+        aims.append(f"of the RMSE to at most {target['rmse_rel_mcse']:.2%} of it")
+    if aims:
+        most = target.get("max_replications")
+        limit = f", or there were {most} replications" if most else ""
+        return (
+            "A design point went on until it brought the Monte Carlo standard error "
+            f"{enumerate_words(aims)}, for the parameter that is worst{limit}."
+        )
+    n = config.get("n_replications")
+    if not n:
+        return ""
+    level = float(config.get("level", 0.95))
+    error = (level * (1 - level) / n) ** 0.5
+    return (
+        f"The configuration sets {n} replications. They give a coverage of {level:g} a "
+        f"Monte Carlo standard error of {error:.2g}, and the RMSE of normal estimates "
+        f"one of {(2 * n) ** -0.5:.1%} of itself."
+    )
 
 
 def enumerate_words(words: Iterable[object]) -> str:
@@ -129,7 +160,9 @@ def _methods(nodes: dict[str, xr.Dataset], config: dict[str, Any]) -> str:
     return " ".join(text)
 
 
-def _performance(summary: xr.DataTree, nodes: dict[str, xr.Dataset]) -> str:
+def _performance(
+    summary: xr.DataTree, nodes: dict[str, xr.Dataset], config: dict[str, Any]
+) -> str:
     names = [x for x in PAPER if any(x in node for node in nodes.values())]
     words = [labels.describe(x)["long_name"] for x in names]
     counts = np.concatenate([x["attempted"].values.ravel() for x in nodes.values()])
@@ -139,6 +172,7 @@ def _performance(summary: xr.DataTree, nodes: dict[str, xr.Dataset]) -> str:
         low, high = counts.min(), counts.max()
         span = f"{low}" if low == high else f"{low} to {high}"
         text += f" Every design point has {span} replications."
+    text += f" {describe_replications(config)}".rstrip()
     rule = RULES[summary.attrs.get("exclusion_rule", "per_estimator")]
     return f"{text} Failures are counted; {rule}."
 

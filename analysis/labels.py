@@ -147,9 +147,9 @@ KINDS = {
     "jackknife": "jackknife",
     "likelihood_ratio": "likelihood ratio",
     "corrected": "corrected",
-    "corrected_jackknife": "corrected, jackknife",
-    "bootstrap_multinomial": "bootstrap, multinomial",
-    "bootstrap_exponential": "bootstrap, exponential",
+    "corrected_jackknife": "corrected jackknife",
+    "bootstrap_multinomial": "multinomial bootstrap",
+    "bootstrap_exponential": "exponential bootstrap",
 }
 
 SYMBOLS = {"sample_size": "n", "n_supp": "n_supp"}

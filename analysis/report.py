@@ -73,6 +73,7 @@ def render_report(summary: xr.DataTree, pictures: Mapping[str, Sequence[Drawn]])
         estimators=_describe_estimators(summary),
         processes=processes,
         pictures=[_embed(x) for x in pictures.get("", ())],
+        chosen=ademp.describe_replications(ademp.read_config(summary)),
         precision=_describe_precision(named),
         needed=replications_needed(PRECISION, proportion=0.95),
         target=PRECISION,
@@ -131,7 +132,7 @@ def _describe_process(
 ) -> dict[str, Any]:
     process = summary[name].to_dataset()
     tables = [
-        (table.words, format_panels(table.shown()), table.notes)
+        (table.words, _group_panels(format_panels(table.shown())), table.notes)
         for table in (list_tables(summary, name) if process["attempted"].any() else ())
     ]
     failures, sentences = _describe_failures(process)
@@ -139,11 +140,43 @@ def _describe_process(
         "name": name,
         "label": str(process.attrs.get("label", name)),
         "tables": tables,
-        "failures": failures,
+        "failures": group_rows(failures),
         "sentences": sentences,
         "pictures": [_embed(x) for x in pictures if not x.detail],
         "details": [_embed(x) for x in pictures if x.detail],
     }
+
+
+class Rows(NamedTuple):
+    """A table for the page: its columns, and its rows below headings."""
+
+    columns: list[str]
+    groups: list[tuple[str, list[list[str]]]]
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return sum(len(rows) for _, rows in self.groups)
+
+
+def group_rows(text: pd.DataFrame) -> Rows:
+    """Put rows below headings: a narrow screen then has room for the numbers.
+
+    A heading takes the columns of words that come first, as long as most headings have
+    several rows.
+    """
+    keys = [x for x in ("Estimator", "Grid", "Parameter") if x in text]
+    while keys and len(text[keys].drop_duplicates()) > len(text) / 2:
+        keys.pop()
+    columns = [str(x) for x in text if x not in keys]
+    groups: dict[str, list[list[str]]] = {}
+    for row in text.astype(str).to_dict("records"):
+        heading = ", ".join(row[x] for x in keys)
+        groups.setdefault(heading, []).append([row[x] for x in columns])
+    return Rows(columns, list(groups.items()))
+
+
+def _group_panels(panels: Mapping[str, pd.DataFrame]) -> dict[str, Rows]:
+    return {name: group_rows(text) for name, text in panels.items()}
 
 
 def _describe_failures(process: xr.Dataset) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -67,9 +67,10 @@ def list_tables(summary: xr.DataTree, name: str) -> Iterator[Table]:
     yield Table("performance", "performance", table, notes)
     if "coverage" in process and process.sizes.get("kind", 1) > 1:
         table = interval_table(process)
-        notes = table_notes(summary, name, table)
-        layout = widen_intervals(table)
-        yield Table("intervals", "intervals of every kind", table, notes, layout)
+        if not table.empty:
+            notes = table_notes(summary, name, table)
+            layout = widen_intervals(table)
+            yield Table("intervals", "intervals of every kind", table, notes, layout)
     for dim in compared:
         table, against = comparison_table(process, dim)
         if table.empty:

@@ -3,8 +3,8 @@
 `python tests/analysis/open_report.py results/<study>/report.html FOLDER` needs Chromium
 (Debian: `apt-get install chromium`). FOLDER then holds `phone-1.png`, ... (390 pixels
 wide) and `desktop-1.png`, ..., from top to bottom with every folded part open, and
-`print.pdf`, to be looked at. The exit code is 1 if the page is wider than the window, an
-image is broken, or an id that is linked to is not there.
+`print.pdf`, to be looked at. The exit code is 1 if the page is wider than the window,
+an image is broken, or an id that is linked to is not there.
 """
 
 import json

@@ -191,6 +191,17 @@ def test_a_study_gets_the_figures_that_apply():
     assert {"lolly-bias", "lolly-coverage", "pairwise-profile-em"} < set(listed)
 
 
+def test_estimators_are_compared_at_most_points_and_points_by_estimator():
+    listed = list(list_process(summary(), used_replications(small_process())))
+    against = [x for x in listed if x.name.partition("-")[0] == "rmse"]
+    assert [x.name for x in against] == ["rmse", "rmse-profile", "rmse-em"]
+    assert "(grid points 50)" in against[0].caption
+    assert "(estimator em)" in against[2].caption
+    with drawing.style():
+        legends = [x.draw().legends[0].get_title().get_text() for x in against[:2]]
+    assert legends == ["Estimator", "Grid points"]
+
+
 def test_figures_of_what_is_absent_are_left_out():
     process = make_process(estimators=("profile",), sample_sizes=(500,), n_supp=(25,))
     bare = process[["estimate", "truth", "code"]]

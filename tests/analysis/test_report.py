@@ -2,12 +2,13 @@ import re
 from base64 import b64encode
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 import xarray as xr
 from synthetic_study import make_replications
 
-from analysis.ademp import describe_study, enumerate_words
-from analysis.report import Drawn, render_report
+from analysis.ademp import describe_replications, describe_study, enumerate_words
+from analysis.report import Drawn, group_rows, render_report
 from analysis.summarise import summarise
 
 NAME = "linear_factor_discrete"
@@ -93,6 +94,34 @@ def test_failures_in_the_report_are_those_counted(summary):
         expected = [one[x].sum().item() for x in ("attempted", "used", "failed")]
         assert cells[8 * i + 3 : 8 * i + 6] == [str(x) for x in expected]
         assert cells[8 * i + 7] == str(one["by_code"].sel(code=1).sum().item())
+
+
+def test_number_of_replications_is_justified_as_the_configuration_says():
+    set_before = describe_replications({"n_replications": 1000})
+    assert "sets 1000 replications" in set_before
+    assert "0.0069" in set_before  # sqrt(0.95 x 0.05 / 1000)
+    assert "2.2%" in set_before  # 1/sqrt(2000)
+    target = {"coverage_mcse": 0.005, "rmse_rel_mcse": 0.02, "max_replications": 9000}
+    by_rule = describe_replications({"n_replications": 1000, "target": target})
+    for words in ("of the coverage to at most 0.005", "2.00%", "9000 replications"):
+        assert words in by_rule
+    none = dict.fromkeys(target) | {"max_replications": 9000}
+    nothing = describe_replications({"n_replications": 1000, "target": none})
+    assert nothing == set_before
+    assert describe_replications({}) == ""
+
+
+def test_rows_stand_below_headings_that_several_share():
+    text = pd.DataFrame(
+        {"Estimator": ["a", "a", "b", "b"], "Parameter": list("xyxy"), "Bias": "1 (2)"}
+    )
+    rows = group_rows(text)
+    assert rows.columns == ["Parameter", "Bias"]
+    assert rows.groups[1] == ("b", [["x", "1 (2)"], ["y", "1 (2)"]])
+    assert len(rows) == 4
+    twice = pd.concat([text.assign(N=1), text.assign(N=2)])
+    assert [x for x, _ in group_rows(twice).groups] == ["a, x", "a, y", "b, x", "b, y"]
+    assert group_rows(text.head(1)).groups == [("", [["a", "x", "1 (2)"]])]
 
 
 def test_report_of_a_study_that_runs_or_waits_says_so():
