@@ -120,24 +120,22 @@ def _mechanisms(nodes: dict[str, xr.Dataset], config: dict[str, Any]) -> str:
 
 
 def _estimands(nodes: dict[str, xr.Dataset]) -> str:
-    parts = []
+    processes: dict[str, list[str]] = {}
     for name, node in nodes.items():
         if "truth" not in node or node["truth"].dims != ("parameter",):
             continue
         values = zip(_values(node, "parameter"), node["truth"].values, strict=True)
         listed = enumerate_words(f"{x} ({value:g})" for x, value in values)
-        if listed not in (text for _, text in parts):
-            parts.append((name, listed))
-    if len(parts) == 1:
-        text = f"The parameters and their true values are {parts[0][1]}."
-    else:
-        text = " ".join(
-            f"In {name} the parameters and their true values are {listed}."
-            for name, listed in parts
-        )
+        processes.setdefault(listed, []).append(str(node.attrs.get("label", name)))
+    text = []
+    for listed, names in processes.items():
+        start = f"In {enumerate_words(names)} the" if len(processes) > 1 else "The"
+        text.append(f"{start} parameters and their true values are {listed}.")
     if any("wasserstein" in node for node in nodes.values()):
-        text += " The mixing distribution is an estimand too."
-    return text.strip()
+        text.append("The mixing distribution is an estimand too.")
+    if any("margin_wasserstein" in node for node in nodes.values()):
+        text.append("The margins of the mixing distribution are estimands too.")
+    return " ".join(text)
 
 
 def _methods(nodes: dict[str, xr.Dataset], config: dict[str, Any]) -> str:
@@ -148,12 +146,12 @@ def _methods(nodes: dict[str, xr.Dataset], config: dict[str, Any]) -> str:
     text = []
     estimators = [label_option(config, "estimator", x) for x in found("estimator")]
     if estimators:
-        text.append(f"The estimators are {enumerate_words(estimators)}.")
+        text.append(_list("estimator", estimators) + ".")
     grids = [label_option(config, "grid", x) for x in found("grid")]
     points = found("n_supp")
     if grids:
         on = f" with {enumerate_words(points)} points" if points else ""
-        text.append(f"The support grids are {enumerate_words(grids)}{on}.")
+        text.append(f"{_list('support grid', grids)}{on}.")
     kinds = found("kind")
     if kinds:
         text.append(f"Intervals are of the kinds {enumerate_words(kinds)}.")
@@ -177,10 +175,20 @@ def _performance(
     return f"{text} Failures are counted; {rule}."
 
 
-def _describe(option: dict[str, Any]) -> str:
+def _describe(option: Any) -> str:
+    """Write an object of the configuration: `Normal (loc 0.0, scale 1.0)`."""
+    if isinstance(option, list) and any(isinstance(x, dict) for x in option):
+        return " and ".join(map(_describe, option))
+    if not isinstance(option, dict):
+        return str(option)
     name = str(option.get("_target_", "")).rpartition(".")[2]
-    rest = [f"{x} {y}" for x, y in option.items() if not x.startswith("_")]
+    rest = [f"{x} {_describe(y)}" for x, y in option.items() if not x.startswith("_")]
     return f"{name} ({', '.join(rest)})" if rest else name
+
+
+def _list(noun: str, words: list[str]) -> str:
+    verb = "s are" if len(words) > 1 else " is"
+    return f"The {noun}{verb} {enumerate_words(words)}"
 
 
 def _count(words: list[str], noun: str) -> str:

@@ -14,6 +14,7 @@ from analysis import drawing, labels
 from analysis.formatting import format_error, format_value
 
 Z = 1.96  # Monte Carlo intervals are at 95 percent
+_TEXT_LINE = 0.09  # of the height of a panel
 
 
 def plot_rmse(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
@@ -40,6 +41,7 @@ def plot_rmse(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
         _write_rates(process, ax, "rate", by)
     drawing.plain_log_axis(ax)
     drawing.sample_size_axis(ax, sizes)
+    _leave_room(ax)
     ax.set_ylabel(labels.label_measure("rmse"))
     return ax
 
@@ -117,20 +119,15 @@ def plot_wasserstein(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Ax
         )
     drawing.sample_size_axis(ax, sizes)
     ax.set_ylabel("Wasserstein-1 distance")
-    lines = _write_rates(process, ax, "wasserstein_rate", by)
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high + (high - low) * 0.09 * lines)  # room for the slopes
+    _write_rates(process, ax, "wasserstein_rate", by)
+    _leave_room(ax)
     return ax
 
 
-def _write_rates(process: xr.Dataset, ax: Axes, name: str, by: str) -> int:
-    """Write the slope of every line, in its colour, in the upper right corner.
-
-    Returns:
-        The lines of text.
-    """
+def _write_rates(process: xr.Dataset, ax: Axes, name: str, by: str) -> None:
+    """Write the slope of every line, in its colour, in the upper right corner."""
     if name not in process:
-        return 0
+        return
     chosen = drawing.select(process, (name, f"{name}_mcse"), (by,))
     lines = list(drawing.series(chosen, by))
     for place, (i, _, line) in enumerate(lines):
@@ -151,7 +148,21 @@ def _write_rates(process: xr.Dataset, ax: Axes, name: str, by: str) -> int:
             va="top",
             zorder=4,
         )
-    return len(lines)
+
+
+def _leave_room(ax: Axes) -> None:
+    """Raise the upper limit so that no error bar on the right reaches the texts."""
+    ends = np.array(
+        [x[1] for _, _, (bars,) in ax.containers for x in bars.get_segments()]
+    ).reshape(-1, 2)
+    scale = ax.yaxis.get_transform()
+    low, high = scale.transform(np.array(ax.get_ylim()))
+    middle = np.sqrt(np.prod(ax.get_xlim()))  # of a log axis
+    reached = scale.transform(ends[ends[:, 0] > middle, 1]).max(initial=low)
+    free = 1 - _TEXT_LINE * len(ax.texts)
+    if reached > low + free * (high - low):
+        top = low + (reached - low) / free
+        ax.set_ylim(top=scale.inverted().transform(np.array([top])).item())
 
 
 def _draw_line(

@@ -178,7 +178,9 @@ def _draw_factors(
         step = _STRIP * 0.7 / max(len(levels) - 1, 1)
         height = top - _STRIP * 0.7 + step * points[factor].map(levels.index).to_numpy()
         ax.stairs(height, edges, baseline=None, color="0.35", lw=0.8, transform=across)
-        words = shorten(f"{label_dim(factor)}: {', '.join(map(str, levels))}", 110)
+        between = "; " if any("," in str(x) for x in levels) else ", "
+        words = f"{label_dim(factor)}: {between.join(map(str, levels))}"
+        words = shorten(words, 110)
         style = {"fontsize": 6, "va": "bottom", "transform": across, "color": "0.25"}
         ax.text(0.0, top + 0.008, words, **style)
 

@@ -166,7 +166,7 @@ def _against_size(process: xr.Dataset) -> Iterator[Picture]:
     """List the figures with the sample size across.
 
     Lines are estimators, at the largest number of points, and beside that numbers of
-    points for each estimator, as far as there are several.
+    points for each estimator that depends on them, as far as there are several.
     """
     several = {x: process.sizes.get(x, 1) > 1 for x in ("estimator", "n_supp")}
     lines = [x for x, many in several.items() if many] or ["n_supp"]
@@ -180,6 +180,8 @@ def _against_size(process: xr.Dataset) -> Iterator[Picture]:
                 chosen = process.sel({**at, **where})
                 if not is_known(chosen, name):
                     continue
+                if by == "n_supp" and several[by] and not _grid_matters(chosen):
+                    continue
                 shown = where if not several["n_supp"] else {**where, **at}
                 words = f"against the sample size{_in_brackets(in_words(shown))}"
                 yield Picture(
@@ -191,7 +193,7 @@ def _against_size(process: xr.Dataset) -> Iterator[Picture]:
 
 def _heat_map(process: xr.Dataset, suffix: str, words: str) -> Iterator[Picture]:
     """List the RMSE of one estimator and grid by sample size and number of points."""
-    if min(process.sizes.get(x, 1) for x in ("sample_size", "n_supp")) > 1:
+    if process.sizes.get("sample_size", 1) > 1 and _grid_matters(process):
         yield Picture(
             f"heatmap-rmse{suffix}",
             f"RMSE by sample size and number of grid points{_in_brackets(words)}.",
@@ -267,6 +269,14 @@ def _replications(process: xr.Dataset, suffix: str, words: str) -> Iterator[Pict
 
 def _panels(plot: Plot, process: xr.Dataset, **options) -> Callable[[], Figure]:
     return partial(draw_panels, process, plot, **options)
+
+
+def _grid_matters(process: xr.Dataset) -> bool:
+    """Tell whether estimates change with the number of grid points, as most do."""
+    if "n_supp" not in process.dims:
+        return False
+    spread = process["rmse"].max("n_supp") - process["rmse"].min("n_supp")
+    return bool((spread > 0).any())
 
 
 def _in_brackets(words: str) -> str:

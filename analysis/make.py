@@ -107,8 +107,8 @@ def load_replications(study_dir: Path) -> xr.DataTree:
     path = study_dir / REPLICATIONS
     if not path.is_file():
         raise StudyError(
-            f"{study_dir} holds no {REPLICATIONS}; run the study first, or give the "
-            "folder of a study."
+            f"{study_dir} holds no {REPLICATIONS}; of a study that runs, `python -m "
+            f"experiments.run report {study_dir.name}` merges what is done."
         )
     try:
         with xr.open_datatree(path, engine="netcdf4") as tree:

@@ -247,7 +247,7 @@ def _describe_precision(summary: xr.DataTree) -> list[dict[str, str]]:
                 "measure": labels.label_measure(measure),
                 "error": f"{largest:.2g}",
                 "value": format_value(cell[measure].item(), largest),
-                "where": ", ".join([name, *parts]),
+                "where": ", ".join([cell.attrs.get("label", name), *parts]),
                 "used": str(int(cell["used"])),
             }
         )

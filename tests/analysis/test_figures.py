@@ -105,6 +105,15 @@ def test_rates_are_written_in_the_colours_of_the_lines(process, ax):
     assert [x.get_color() for x in ax.texts] == ["C0", "C1", "C2"]
 
 
+def test_error_bars_stay_below_the_slopes(process, ax):
+    rising = process.sel(parameter="coef[1]").squeeze()
+    rising["rmse"] = rising["rmse"].isel(sample_size=[2, 1, 0]).drop_vars("sample_size")
+    figures.plot_rmse(rising, ax)
+    low, high = np.log(ax.get_ylim())
+    top = np.log(max(ends[-1, 1] for _, ends in drawn(ax)))
+    assert (top - low) / (high - low) <= 1 - 0.09 * 3 + 1e-9
+
+
 def test_ticks_are_the_sample_sizes(process, ax):
     figures.plot_rmse(process.sel(parameter="coef[0]"), ax)
     ax.figure.draw_without_rendering()

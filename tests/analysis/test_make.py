@@ -142,7 +142,7 @@ def test_wrong_studies_are_refused_in_one_line(tmp_path, capsys):
     tree.to_netcdf(partial / "replications.nc")
     for folder, message in (
         (tmp_path / "none", "there is no study folder"),
-        (empty, "holds no replications.nc; run the study first"),
+        (empty, "experiments.run report empty` merges what is done"),
         (broken, "cannot read"),
         (hollow, "holds no process"),
         (partial, f"group {NAME} holds no `truth`"),

@@ -150,6 +150,28 @@ def test_paragraphs_are_in_the_order_of_ademp(summary):
     assert "40 replications" in found["Performance measures"]
 
 
+def test_processes_with_the_same_truth_share_a_sentence():
+    process = summarise(make_replications(**SMALL))[NAME].to_dataset()
+    same = process.assign_attrs(label="Normal F")
+    other = process.assign(truth=process["truth"] + 1).assign_attrs(label="Other")
+    margins = other.rename(wasserstein="margin_wasserstein")
+    config = """
+    dgp:
+      a: {mixing: {_target_: m.Copula, margins: [{_target_: m.Normal, loc: 0}, 1]}}
+    """
+    tree = xr.DataTree.from_dict({"/a": process, "/b": same, "/c": margins})
+    tree.attrs["config"] = config
+    found = describe_study(tree)
+    text = found["Estimands"]
+    assert "Linear factor model, discrete F; and Normal F the parameters" in text
+    assert "In Other the parameters and their true values are coef[0] (2.5)" in text
+    assert text.endswith("The margins of the mixing distribution are estimands too.")
+    mechanisms = found["Data-generating mechanisms"]
+    assert "Copula (margins Normal (loc 0) and 1)" in mechanisms
+    assert "The estimators are profile and em." in found["Methods"]
+    assert "The support grid is uniform with 25 points." in found["Methods"]
+
+
 def test_wrong_attributes_are_refused(summary):
     for name, value, words in (
         ("config", "- a", "no YAML mapping"),
