@@ -67,15 +67,16 @@ def make(
     summary = summarise(replications, exclusion_rule=rule)
     paths = [write_file(study_dir / SUMMARY, lambda path: summary.to_netcdf(path))]
     named = name_groups(summary)
-    listed = {}
+    listed, shown = {}, {}
     for name in started(summary):
         folder = study_dir / "tables" / _slug(name)
         label = str(summary[name].attrs.get("label", name))
-        tables = zip(list_tables(summary, name), list_tables(named, name), strict=True)
-        for stored, shown in tables:
+        shown[name] = list(list_tables(named, name))
+        tables = zip(list_tables(summary, name), shown[name], strict=True)
+        for stored, table in tables:
             csv = stored.numbers.assign(process=name).to_csv(index=False)
             paths.append(write_text(folder / f"{stored.name}.csv", csv))
-            paths += _write_table(shown, folder, name, label)
+            paths += _write_table(table, folder, name, label)
         process = replications[name].to_dataset()
         if tidy_csv:
             path = study_dir / "tables" / _slug(name) / TIDY
@@ -94,7 +95,7 @@ def make(
     for (name, picture, _), (pdf, png) in zip(pictures, written, strict=True):
         paths += [pdf, png]
         drawn.setdefault(name, []).append(Drawn(picture.caption, png, picture.detail))
-    report = render_report(summary, drawn)
+    report = render_report(summary, drawn, shown)
     paths.append(write_text(study_dir / REPORT, report))
     remove_outdated(study_dir, paths)
     return paths

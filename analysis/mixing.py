@@ -21,9 +21,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from analysis import _steps as steps
 from analysis import measures as me
+from analysis._steps import Grid
 from analysis.measures import REPLICATION
 from analysis.measures_paired import rate_of
 
@@ -32,9 +34,6 @@ BAND = (0.025, 0.975)  # of the fitted cdf over replications, pointwise
 BAND_POINTS = 201  # at most, evenly chosen from the grid
 
 RATES = {"wasserstein": 1.0, "cdf_sup": 1.0, "cdf_squared": 0.5}  # power of the loss
-
-Rows = Float[np.ndarray, "rows point"]
-Grid = Float[np.ndarray, " grid"]
 
 
 def mixing_measures(
@@ -141,7 +140,7 @@ def distances(
         raise ValueError("true_cdf_at must be a list of two or more increasing values.")
 
     def kernel(probs: np.ndarray, supp: np.ndarray) -> np.ndarray:
-        return _by_rows(_distances, probs, supp, at, truth)
+        return steps.apply_by_rows(steps.measure_distances, probs, supp, at, truth)
 
     found = xr.apply_ufunc(
         kernel,
@@ -158,7 +157,7 @@ def fitted_cdf(probs: xr.DataArray, supp: xr.DataArray, at: Grid) -> xr.DataArra
     """Evaluate the fitted cdfs at increasing latent values, along `band_point`."""
 
     def kernel(probs: np.ndarray, supp: np.ndarray) -> np.ndarray:
-        return _by_rows(_cdf, probs, supp, at)
+        return steps.apply_by_rows(steps.evaluate, probs, supp, at)
 
     return xr.apply_ufunc(
         kernel,
@@ -207,101 +206,6 @@ def _nan_quantiles(values: Float[np.ndarray, "*cells n"]) -> np.ndarray:
     index = np.clip(np.ceil(np.array(BAND) * n).astype(int) - 1, 0, None)
     found = np.take_along_axis(ordered, np.broadcast_to(index, (*n.shape[:-1], 2)), -1)
     return np.where(n > 0, found, np.nan)
-
-
-def _by_rows(kernel, probs: np.ndarray, supp: np.ndarray, *grids: Grid) -> np.ndarray:
-    """Apply a kernel to chunks of distributions, one a row, to bound the memory."""
-    shape = probs.shape[:-1]
-    probs, supp = np.broadcast_arrays(probs, supp)
-    probs = probs.reshape(-1, probs.shape[-1])
-    supp = supp.reshape(-1, supp.shape[-1])
-    step = max(1, 2_000_000 // grids[0].size)
-    chunks = [
-        kernel(probs[i : i + step], supp[i : i + step], *grids)
-        for i in range(0, max(1, len(probs)), step)
-    ]
-    found = np.concatenate(chunks)
-    return found.reshape(*shape, found.shape[-1])
-
-
-def _cdf(probs: Rows, supp: Rows, at: Grid) -> Float[np.ndarray, "rows grid"]:
-    """Add up the mass at or below every grid value; missing without any mass."""
-    cells = at.size + 1  # the last one holds what lies above the grid
-    known = np.isfinite(probs) & np.isfinite(supp)
-    first = np.searchsorted(at, np.where(known, supp, np.inf), side="left")
-    rows: Int[np.ndarray, "rows 1"] = np.arange(len(probs))[:, None]
-    mass = np.bincount(
-        (first + rows * cells).ravel(),
-        weights=np.where(known, probs, 0.0).ravel(),
-        minlength=len(probs) * cells,
-    )
-    cdf = np.cumsum(mass.reshape(len(probs), cells)[:, :-1], axis=1)
-    return np.where(known.any(1, keepdims=True), cdf, np.nan)
-
-
-def _distances(
-    probs: Rows, supp: Rows, at: Grid, truth: Grid
-) -> Float[np.ndarray, "rows 3"]:
-    """Add up the distances over the steps of every fitted cdf.
-
-    A step goes from one point with mass to the next. Along it the fitted cdf is
-    constant and the truth rises, so that sums over grid cells, kept once and for all,
-    give each integral: |D| changes sign where the truth passes the fitted value.
-    """
-    known = np.isfinite(probs) & np.isfinite(supp)
-    mass, place = np.where(known, probs, 0.0), np.where(known, supp, np.inf)
-    if (place[:, 1:] < place[:, :-1]).any():
-        order = np.argsort(place, axis=1)
-        mass, place = (np.take_along_axis(x, order, axis=1) for x in (mass, place))
-    # Before the first point with mass there is a step of height zero.
-    left: Float[np.ndarray, "rows 1"] = np.zeros((len(mass), 1))
-    level = np.concatenate([left, np.cumsum(mass, axis=1)], axis=1)
-    keep = np.concatenate([left == 0, mass > 0], axis=1)
-    height = level[keep]
-    start = np.concatenate([left - np.inf, place], axis=1)[keep]
-    first = np.flatnonzero(np.isneginf(start))  # of every row
-    last = np.append(first[1:], start.size) - 1
-
-    def next_of(values: np.ndarray, end: float) -> np.ndarray:
-        following = np.append(values[1:], end)
-        following[last] = end
-        return following
-
-    stop = next_of(start, np.inf)
-    width, middle = np.diff(at), (truth[:-1] + truth[1:]) / 2
-    a = np.searchsorted(at[:-1] + width / 2, start)
-    b = next_of(a, width.size)
-    cross = np.clip(np.searchsorted(middle, height), a, b)
-    zeroth, one, two = (
-        np.append(0.0, np.cumsum(width * middle**power)) for power in (0, 1, 2)
-    )
-    area = height * (2 * zeroth[cross] - zeroth[a] - zeroth[b])
-    area += one[a] + one[b] - 2 * one[cross]
-    square = height**2 * (zeroth[b] - zeroth[a]) + two[b] - two[a]
-    square -= 2 * height * (one[b] - one[a])
-    i = np.searchsorted(at, start)
-    j = next_of(i, at.size)
-    ends = np.stack([truth[np.minimum(i, at.size - 1)], truth[j - 1]])
-    largest = np.where(i < j, abs(height - ends).max(axis=0), 0.0)
-    # Beyond its grid the truth is constant.
-    low, high = (start < at[0]) & (start > -np.inf), (stop > at[-1]) & (stop < np.inf)
-    for beyond, value, reach in (
-        (low, truth[0], np.minimum(stop, at[0]) - start),
-        (high, truth[-1], stop - np.maximum(start, at[-1])),
-    ):
-        gap = abs(height[beyond] - value)
-        area[beyond] += gap * reach[beyond]
-        square[beyond] += gap**2 * reach[beyond]
-        largest[beyond] = np.maximum(largest[beyond], gap)
-    found = np.stack(
-        [
-            np.add.reduceat(area, first),
-            np.maximum.reduceat(largest, first),
-            np.maximum(np.add.reduceat(square, first), 0.0),
-        ],
-        axis=1,
-    )
-    return np.where(known.any(1, keepdims=True), found, np.nan)
 
 
 def _quantiles(

@@ -20,7 +20,7 @@ from analysis.formatting import format_panels, format_value
 from analysis.kinds import at_default_kind
 from analysis.measures_intervals import replications_needed
 from analysis.tables import PAPER
-from analysis.tables_detail import list_tables
+from analysis.tables_detail import Table
 
 TEMPLATE = "report.html.j2"
 PRECISION = 0.005  # of a coverage: half a percentage point
@@ -44,13 +44,18 @@ class Drawn(NamedTuple):
     detail: bool = False
 
 
-def render_report(summary: xr.DataTree, pictures: Mapping[str, Sequence[Drawn]]) -> str:
+def render_report(
+    summary: xr.DataTree,
+    pictures: Mapping[str, Sequence[Drawn]],
+    tables: Mapping[str, Sequence[Table]],
+) -> str:
     """Write the report of a study as HTML.
 
     Args:
         summary: What `summarise` returns.
         pictures: Figures by process; under the empty name those of the whole study.
             They are embedded.
+        tables: Tables by process, see `tables_detail.list_tables`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -61,8 +66,8 @@ def render_report(summary: xr.DataTree, pictures: Mapping[str, Sequence[Drawn]])
     )
     named = labels.name_groups(summary)
     processes = [
-        _describe_process(named, name, pictures.get(name, ()))
-        for name in summary.children
+        _describe_process(node, name, pictures.get(name, ()), tables.get(name, ()))
+        for name, node in named.children.items()
     ]
     return environment.get_template(TEMPLATE).render(
         study=str(summary.attrs.get("study", "study")),
@@ -128,18 +133,17 @@ def _describe_estimators(summary: xr.DataTree) -> list[tuple[str, str, str]]:
 
 
 def _describe_process(
-    summary: xr.DataTree, name: str, pictures: Sequence[Drawn]
+    node: xr.DataTree, name: str, pictures: Sequence[Drawn], tables: Sequence[Table]
 ) -> dict[str, Any]:
-    process = summary[name].to_dataset()
-    tables = [
-        (table.words, _group_panels(format_panels(table.shown())), table.notes)
-        for table in (list_tables(summary, name) if process["attempted"].any() else ())
-    ]
+    process = node.to_dataset()
     failures, sentences = _describe_failures(process)
     return {
         "name": name,
         "label": str(process.attrs.get("label", name)),
-        "tables": tables,
+        "tables": [
+            (table.words, _group_panels(format_panels(table.shown())), table.notes)
+            for table in tables
+        ],
         "failures": group_rows(failures),
         "sentences": sentences,
         "pictures": [_embed(x) for x in pictures if not x.detail],

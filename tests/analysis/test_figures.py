@@ -4,7 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from synthetic_study import make_process
+from synthetic_study import make_process, summarise_synthetic
 
 from analysis import drawing, figures
 from analysis.formatting import format_error, format_value
@@ -24,9 +24,8 @@ def process():
     return small_summary().copy()
 
 
-@functools.cache
 def small_summary(**design):
-    return summarise_process(make_process(estimators=("profile",), **design))
+    return summarise_synthetic(estimators=("profile",), **design)
 
 
 @functools.cache
@@ -121,7 +120,7 @@ def test_ticks_are_the_sample_sizes(process, ax):
 
 
 def test_lines_may_be_estimators(ax):
-    both = summarise_process(make_process(n_supp=(25,)))
+    both = summarise_synthetic(n_supp=(25,))
     figures.plot_rmse(both.sel(parameter="coef[0]"), ax, by="estimator")
     assert ax.get_legend_handles_labels()[1] == [drawing.SLOPE, "profile", "em"]
 
@@ -189,7 +188,7 @@ def test_files_are_of_their_kind_and_the_same_every_time(tmp_path):
 )
 def test_legends_of_long_names_stay_inside_the_figure(plot, over):
     names = ("profile likelihood", "corrected centre, iterated", "moments, weighted")
-    summary = summarise_process(make_process(n_supp=(25,), estimators=names))
+    summary = summarise_synthetic(n_supp=(25,), estimators=names)
     plot = functools.partial(plot, by="estimator")
     with drawing.style():
         figure = draw_panels(summary, plot, over=over, legend="estimator")

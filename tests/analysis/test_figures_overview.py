@@ -1,11 +1,10 @@
-import functools
 import pickle
 
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
-from synthetic_study import make_process
+from synthetic_study import make_process, summarise_synthetic
 
 from analysis import drawing, figures
 from analysis import figures_mixing as fm
@@ -17,14 +16,15 @@ from analysis.labels import name_entries
 from analysis.panels import draw_panels
 from analysis.summarise import summarise_process, used_replications
 
+SMALL = {"sample_sizes": (500, 1000), "n_supp": (25, 50)}
+
 
 def small_process(**design):
-    return make_process(sample_sizes=(500, 1000), n_supp=(25, 50), **design)
+    return make_process(**SMALL, **design)
 
 
-@functools.cache
 def summary():
-    return summarise_process(small_process())
+    return summarise_synthetic(**SMALL)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from analysis.files import LIST, remove_outdated, write_file, write_text
 from analysis.gallery import list_process
 from analysis.make import REPORT, StudyError, load_summary, main, make
 from analysis.summarise import summarise
+from analysis.tables_detail import list_tables
 
 NAME = "linear_factor_discrete"
 SMALL = {
@@ -59,7 +60,7 @@ def test_everything_is_rebuilt_from_the_replications_alone(tmp_path):
     assert np.isfinite(csv["rmse_mcse"]).all()
 
 
-def test_report_holds_the_figures_that_are_written(tmp_path, monkeypatch):
+def test_report_holds_the_figures_that_are_written(tmp_path, monkeypatch, one_table):
     study(tmp_path / "s")
 
     def first(*process):
@@ -91,7 +92,17 @@ def no_figures(monkeypatch):
     monkeypatch.setattr(module, "list_process", lambda *_: [])
 
 
-def test_incomplete_study_is_made_and_said_to_be(tmp_path, capsys, no_figures):
+@pytest.fixture
+def one_table(no_figures, monkeypatch):
+    """Leave out all tables but the first, too."""
+
+    def first(*summary):
+        return itertools.islice(list_tables(*summary), 1)
+
+    monkeypatch.setattr(module, "list_tables", first)
+
+
+def test_incomplete_study_is_made_and_said_to_be(tmp_path, capsys, one_table):
     study(tmp_path / "s", complete=False, not_run=5)
     assert main([str(tmp_path / "s")]) == 0
     out = capsys.readouterr().out
@@ -102,19 +113,19 @@ def test_incomplete_study_is_made_and_said_to_be(tmp_path, capsys, no_figures):
     assert "incomplete" in text
 
 
-def test_study_without_replications_yet_is_said_to_be(tmp_path, capsys, no_figures):
+def test_study_without_replications_yet_is_said_to_be(tmp_path, capsys, one_table):
     study(tmp_path / "s", complete=False, not_run=20)
     assert main([str(tmp_path / "s")]) == 0
     assert "no replication yet" in capsys.readouterr().out
 
 
-def test_rule_can_be_chosen(tmp_path, no_figures):
+def test_rule_can_be_chosen(tmp_path, one_table):
     study(tmp_path / "s", share_failed=0.2)
     assert main([str(tmp_path / "s"), "--exclusion-rule", "all_or_none"]) == 0
     assert load_summary(tmp_path / "s").attrs["exclusion_rule"] == "all_or_none"
 
 
-def test_the_rule_of_the_study_is_the_default(tmp_path, no_figures):
+def test_the_rule_of_the_study_is_the_default(tmp_path, one_table):
     study(tmp_path / "s", share_failed=0.2)
     tree = xr.load_datatree(tmp_path / "s" / "replications.nc")
     tree.attrs["exclusion_rule"] = "all_or_none"

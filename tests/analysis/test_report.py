@@ -8,8 +8,11 @@ import xarray as xr
 from synthetic_study import make_replications
 
 from analysis.ademp import describe_replications, describe_study, enumerate_words
+from analysis.labels import name_groups
+from analysis.make import started
 from analysis.report import Drawn, group_rows, render_report
 from analysis.summarise import summarise
+from analysis.tables_detail import list_tables
 
 NAME = "linear_factor_discrete"
 SMALL = {"sample_sizes": (500, 1000), "n_supp": (25,)}
@@ -40,6 +43,12 @@ class Checker(HTMLParser):
         self.text.append(data)
 
 
+def render(summary, drawn):
+    named = name_groups(summary)
+    tables = {x: list(list_tables(named, x)) for x in started(summary)}
+    return render_report(summary, drawn, tables)
+
+
 def read(html):
     page = Checker()
     page.feed(html)
@@ -56,15 +65,15 @@ def test_report_is_one_balanced_file_that_loads_nothing(summary, tmp_path):
     png = tmp_path / "a.png"
     png.write_bytes(PNG)
     drawn = {NAME: [Drawn("RMSE <n>.", png)], "": [Drawn("All.", png)]}
-    page, text = read(render_report(summary, drawn))
+    page, text = read(render(summary, drawn))
     assert page.loaded == [f"data:image/png;base64,{b64encode(PNG).decode()}"] * 2
-    assert render_report(summary, drawn).count("--share: 50") == 2
+    assert render(summary, drawn).count("--share: 50") == 2
     assert "RMSE <n>." in text  # escaped in the source
     assert {x.removeprefix("#") for x in page.links} <= set(page.ids)
 
 
 def test_report_states_design_failures_precision_and_software(summary):
-    _, text = read(render_report(summary, {}))
+    _, text = read(render(summary, {}))
     process = summary[NAME].to_dataset()
     for words in (
         "Does the analysis read what the study wrote?",
@@ -85,7 +94,7 @@ def test_report_states_design_failures_precision_and_software(summary):
 
 
 def test_failures_in_the_report_are_those_counted(summary):
-    page = render_report(summary, {})
+    page = render(summary, {})
     table = page[page.index('id="failures"') : page.index('id="precision"')]
     cells = re.findall(r"<td[^>]*>(.*?)</td>", table)
     process = summary[NAME].to_dataset()
@@ -126,9 +135,9 @@ def test_rows_stand_below_headings_that_several_share():
 
 def test_report_of_a_study_that_runs_or_waits_says_so():
     running = make_replications(complete=False, not_run=5, **SMALL)
-    assert "still running" in read(render_report(summarise(running), {}))[1]
+    assert "still running" in read(render(summarise(running), {}))[1]
     waiting = make_replications(complete=False, not_run=40, **SMALL)
-    text = read(render_report(summarise(waiting), {}))[1]
+    text = read(render(summarise(waiting), {}))[1]
     assert "No replication yet." in text
     assert "No Monte Carlo error is known yet." in text
 
@@ -136,7 +145,7 @@ def test_report_of_a_study_that_runs_or_waits_says_so():
 def test_report_needs_no_attributes_and_few_measures():
     tree = make_replications(**SMALL)
     process = tree[NAME].to_dataset()[["estimate", "truth"]].drop_attrs()
-    _, text = read(render_report(summarise(xr.DataTree.from_dict({NAME: process})), {}))
+    _, text = read(render(summarise(xr.DataTree.from_dict({NAME: process})), {}))
     assert "[State the question of the study.]" in text
     assert "RMSE" in text
 
@@ -180,7 +189,7 @@ def test_wrong_attributes_are_refused(summary):
         broken = summary.copy()
         broken.attrs = {**summary.attrs, name: value}
         with pytest.raises(ValueError, match=words):
-            render_report(broken, {})
+            render_report(broken, {}, {})
 
 
 def test_lists_in_sentences():
@@ -193,7 +202,7 @@ def test_details_are_folded_and_a_short_main_table_is_not(summary, tmp_path):
     png = tmp_path / "a.png"
     png.write_bytes(PNG)
     drawn = {NAME: [Drawn("Main.", png), Drawn("Detail.", png, detail=True)]}
-    html = render_report(summary, drawn)
+    html = render(summary, drawn)
     read(html)
     process = html[html.index(f'<h2 id="{NAME}">') : html.index('<h2 id="failures">')]
     figures, *folded = process.split("<details")
