@@ -202,6 +202,16 @@ def test_estimators_are_compared_at_most_points_and_points_by_estimator():
     assert legends == ["Estimator", "Grid points"]
 
 
+def test_points_are_not_compared_where_they_do_not_matter():
+    process = small_process()
+    for name in ("estimate", "lower", "upper", "standard_error", "code"):
+        alike = process[name].isel(n_supp=[0, 0]).values
+        process[name].loc[{"estimator": "em"}] = alike[1]
+    listed = names(process, summarise_process(process))
+    assert "heatmap-rmse-profile" in listed
+    assert not {"rmse-em", "bias-em", "heatmap-rmse-em"} & set(listed)
+
+
 def test_figures_of_what_is_absent_are_left_out():
     process = make_process(estimators=("profile",), sample_sizes=(500,), n_supp=(25,))
     bare = process[["estimate", "truth", "code"]]
