@@ -14,6 +14,7 @@ INDEX = (
     *("sample_size", "n_supp", "kind"),
 )
 _PLAIN_DECIMALS = 3  # where there is no error to follow
+_NOTHING = 1e-10  # an error this small beside its value is a rounding error
 
 
 def decimals(error: float, *, significant: int = 2) -> int:
@@ -48,6 +49,7 @@ def round_column(
     more, 0.950 (0.007)), and more where an error would be rounded to nothing.
     """
     errors = shown_errors(table, name)
+    errors = np.where(errors < _NOTHING * abs(table[name]), 0.0, errors)
     groups = list(table["parameter"]) if "parameter" in table else [""] * len(table)
     found: dict[str, list[float]] = {}
     for group, error in zip(groups, errors, strict=True):

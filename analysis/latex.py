@@ -16,8 +16,8 @@ MAX_ROWS = 42  # lines that fit on such a page beside caption and notes
 
 _HEADING = 1.5  # lines a heading takes, with the space above it
 _DIGIT, _SMALL_DIGIT = 4.25, 3.99  # points, \footnotesize and \scriptsize
-_LETTER = 0.95  # of a digit, as the next ones
-_NARROW = dict.fromkeys(".,:;'!|il", 0.56) | dict.fromkeys("()[]- ", 0.72)
+_LETTER = 0.95  # of a digit, as the widths of other characters
+_WIDTHS = dict.fromkeys(".,:;'!|il", 0.56) | dict.fromkeys("()[] ", 0.72) | {"-": 1.56}
 _GAP = 6.0  # points, twice \tabcolsep as set below
 _HEADS = {
     "kind": "Interval",
@@ -180,7 +180,7 @@ def _width(cells: list[str], head: str) -> float:
 
 def _digits(text: str) -> float:
     """Measure a text in widths of a digit."""
-    return sum(_NARROW.get(x, _LETTER if x.isalpha() else 1.0) for x in text)
+    return sum(_WIDTHS.get(x, _LETTER if x.isalpha() else 1.0) for x in text)
 
 
 def _fitting(cells: dict[str, list[str]], room: float) -> list[list[str]]:

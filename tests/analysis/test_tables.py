@@ -74,6 +74,8 @@ def test_a_column_has_the_decimals_of_its_median_error():
     assert errors == ["(0.012)", "(0.018)", "(0.021)"]
     _, errors = fm.round_column(column([0.012, 0.018, 0.00021, np.nan]), "x")
     assert errors == ["(0.012)", "(0.018)", "(0.0002)", "(-)"]
+    _, errors = fm.round_column(column([0.012, 0.018, 1e-17]), "x")
+    assert errors[2] == "(0.000)"  # what rounding leaves of a constant
     values, _ = fm.round_column(column([0.012, 1.2], parameter=["a", "b"]), "x")
     assert values == ["0.333", "0.3"]
 
