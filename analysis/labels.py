@@ -124,6 +124,7 @@ COUNTS = {
     "flagged": "replications used with a degenerate maximum suspected",
     "used_standard_error": "replications used with a standard error",
     "used_interval": "replications used with both limits",
+    "used_interval_unflagged": "replications used with both limits and no flag",
 }
 
 DIMS = {
@@ -145,10 +146,10 @@ KINDS = {
     "sandwich": "sandwich",
     "jackknife": "jackknife",
     "likelihood_ratio": "likelihood ratio",
-    "corrected": "corrected centre",
-    "corrected_jackknife": "corrected centre, jackknife",
-    "bootstrap_multinomial": "bootstrap, multinomial",
-    "bootstrap_exponential": "bootstrap, exponential",
+    "corrected": "corrected",
+    "corrected_jackknife": "corrected jackknife",
+    "bootstrap_multinomial": "multinomial bootstrap",
+    "bootstrap_exponential": "exponential bootstrap",
 }
 
 SYMBOLS = {"sample_size": "n", "n_supp": "n_supp"}
@@ -158,6 +159,11 @@ def label_measure(name: str) -> str:
     """Name a measure for the head of a column or an axis."""
     entry = MEASURES.get(name)
     return entry.short if entry else name.replace("_", " ")
+
+
+def label_column(name: str) -> str:
+    """Name a column of numbers: a measure, or a parameter, as it is stored."""
+    return label_measure(name) if name in MEASURES else name
 
 
 def label_dim(name: str) -> str:
