@@ -84,8 +84,8 @@ def add_cell_columns(table: Table) -> None:
 
 def describe_cell(cell: Cell) -> tuple[str, ...]:
     """Return a cell's place in the study, for a table."""
-    sizes = (str(cell.sample_size), str(cell.n_supp))
-    return (cell.dgp, cell.grid, cell.estimator, *sizes)
+    grid, points = cell.grid or "-", str(cell.n_supp or "-")
+    return (cell.dgp, grid, cell.estimator, str(cell.sample_size), points)
 
 
 def make_console() -> Console:

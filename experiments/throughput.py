@@ -55,7 +55,7 @@ def measure(size: tuple[int, int], workers: int, seconds: float, dask: bool) -> 
     design = engine.design
     (cell,) = design.cells()
     estimator, process = design.estimators[cell.estimator], design.processes[cell.dgp]
-    supp = jax.numpy.asarray(design.grids[cell.grid].make(n_supp))
+    supp = jax.numpy.asarray(design.support(cell))
     stacked, _ = engine.draw(cell, 0, BLOCK_SIZE)
     samples = [
         jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(BLOCK_SIZE)
