@@ -49,6 +49,7 @@ VARIABLES = {
         "nat per observation and unit of the parameter",
     ),
     "log_likelihood": ((), "f8", "log-likelihood", "nat"),
+    "grid_ripple": ((), "f8", "ripple of the log-likelihood with the spacing", "nat"),
     "adequacy": (
         (),
         "f8",

@@ -131,7 +131,7 @@ class Display:
         """
         known = self._tracker.records[cell].seconds
         if known:
-            return replications * statistics.median(known)
+            return replications * statistics.fmean(known)
         rate = self._spent / self._worked if self._worked else 0.0
         return replications * rate * _count_entries(cell)
 

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     for cell, record in tracker.records.items():
         spans = record.missing(record.predict())
         missing = sum(last - first + 1 for first, last in spans)
-        seconds = np.median(record.seconds) if record.seconds else None
+        seconds = np.mean(record.seconds) if record.seconds else None
         if seconds is None:
             unknown |= missing > 0
         else:

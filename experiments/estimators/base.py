@@ -55,8 +55,9 @@ class Estimator(Protocol):
             `estimate` (parameter), `standard_error`, `lower` and `upper`
             (kind, parameter), and the scalars `code`, `flagged`, `gap`,
             `gradient_norm`, `log_likelihood`, `num_steps`, `num_atoms`; where F is
-            estimated `probs` and `supp` (point), and where it was asked for the scalar
-            `adequacy`. NaN stands for a value that could not be computed.
+            estimated `probs` and `supp` (point), and on a grid the scalars
+            `grid_ripple` and `adequacy`. NaN stands for a value that could not be
+            computed.
         """
         ...
 

@@ -104,6 +104,7 @@ class Profile(LikelihoodEstimator):
             "num_atoms": fit.num_atoms.astype(jnp.int32),
             "probs": fit.probs,
             "supp": supp,
+            "grid_ripple": fit.grid_ripple,
             "adequacy": self._judge(fit, data),
         }
 

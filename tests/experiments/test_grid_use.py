@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 from study_helpers import call, make_design, sweep
 
+from analysis.mixing import mixing_measures
 from experiments.estimators import FiniteMixture, NormalRandomEffects, Oracle, Profile
 from experiments.grids import Bell, DataRange, Uniform
 from experiments.merge import NOT_RUN
@@ -97,6 +98,14 @@ def test_a_cell_without_a_grid_can_be_looked_at_and_run_again(study):
     assert "grid: missing. Choices: uniform, uniform_wide" in text
     code, text = call("rerun", "tiny", folder, "estimator=moments", "n_supp=4", *where)
     assert "n_supp: 4 is not in the study. Choices: any" in text
+
+
+def test_what_a_grid_leaves_is_averaged_over_the_replications_used():
+    process = xr.Dataset({"adequacy": ("replication", [1e-3, 3e-3, 1.0, np.nan])})
+    used = xr.DataArray([True, True, False, True], dims="replication")
+    (found,) = mixing_measures(process, used)
+    assert float(found["adequacy"]) == pytest.approx(2e-3)
+    assert float(found["adequacy_mcse"]) == pytest.approx(1e-3)
 
 
 def test_a_shifted_grid_lies_half_way_between():
