@@ -64,6 +64,9 @@ def mixing_measures(
     if "num_atoms" in process:
         atoms = process["num_atoms"].where(used & (process["num_atoms"] >= 0))
         yield me.mean_of(atoms, name="num_atoms", dim=dim)
+    for name in ("grid_ripple", "adequacy"):
+        if name in process and bool(process[name].notnull().any()):
+            yield me.mean_of(process[name].where(used), name=name, dim=dim)
     if "probs" not in process or "supp" not in process:
         return
     probs, supp = process["probs"].where(used), process["supp"].where(used)

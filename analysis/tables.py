@@ -20,6 +20,7 @@ PAPER = ("bias", "rmse", "coverage", "empirical_se", "mean_model_se")
 MIXING = (
     *("wasserstein", "cdf_sup", "cdf_squared"),
     *("latent_mean_bias", "latent_variance_bias", "num_atoms", "edge_mass"),
+    *("grid_ripple", "adequacy"),
 )
 MARGINS = (
     *("margin_wasserstein", "margin_cdf_sup", "margin_cdf_squared"),
