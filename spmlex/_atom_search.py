@@ -2,8 +2,8 @@
 
 With K atoms the log-likelihood is smooth in theta, the atoms and their masses. A round
 
-1. climbs jointly: `fit` on a model whose parameters are theta and the atoms, the masses
-   profiled out, so its Hessian is that of the profile in (theta, atoms);
+1. climbs jointly: as `fit` does, for a model whose parameters are theta and the atoms,
+   the masses profiled out, so its Hessian is that of the profile in (theta, atoms);
 2. climbs the gradient function over the continuum from every atom and from every local
    maximum on the trial grid. The maxima where it is not below one are the next atoms:
    atoms that meet merge, those without mass go, and points are added where the gradient
@@ -18,6 +18,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float
 
 from spmlex._continuum import (
@@ -27,10 +28,11 @@ from spmlex._continuum import (
     log_ratios,
     maximise_gradient,
 )
-from spmlex._fit import fit
-from spmlex._inner import solve_probs
+from spmlex._fit import maximise
+from spmlex._inner import get_solver, solve_probs
+from spmlex._inputs import conditional_likelihoods
+from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
-from spmlex._profile import conditional_likelihoods
 from spmlex._result import Fit
 from spmlex._types import Data, Model, Probs, Support, Weights
 
@@ -42,6 +44,10 @@ _MERGE = 1e-6
 
 _NEAR_ONE = 1e-7
 """Maxima of `log g` above minus this are candidates; surplus ones get no mass."""
+
+_TOL = 1e-8
+_MAX_STEPS = 100
+"""Of a joint climb, as in `fit`."""
 
 _ATOM_LADDER = 16
 _SEED_LADDER = 32
@@ -176,15 +182,11 @@ def _climb_padded(
 @eqx.filter_jit
 def _climb(atoms: _Atoms, data: Data, weights: Weights) -> Fit:
     """Maximise over theta and the atoms jointly."""
-    return fit(
-        atoms,
-        data,
-        jnp.arange(atoms.points.shape[0]),
-        weights=weights,
-        solver="interior_point",
-        tol=1e-8,
-        throw=False,
-    )
+    free = (True,) * len(jax.tree.leaves(atoms))
+    indices, solver = jnp.arange(atoms.points.shape[0]), get_solver("interior_point")
+    problem = OuterProblem(atoms, data, indices, None, None, free, solver)
+    start, _ = ravel_pytree(atoms)
+    return maximise(problem, start[None], 0, weights, None, _TOL, _MAX_STEPS)
 
 
 @eqx.filter_jit

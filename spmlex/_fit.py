@@ -14,12 +14,18 @@ from jaxtyping import Array, Float, Int
 from spmlex._correction import CORRECTIONS, correct_iterated, correct_once
 from spmlex._degenerate import grid_resolution, is_degenerate
 from spmlex._design import covariance_root, normal_design
+from spmlex._explain import explain_failure
 from spmlex._inner import InnerSolver, get_solver
+from spmlex._inputs import (
+    cast_to_float64,
+    conditional_likelihoods,
+    read_groups,
+    read_inputs,
+)
 from spmlex._likelihood import normalise_weights
 from spmlex._newton import State, climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._parameters import free_leaves
-from spmlex._profile import cast_to_float64, conditional_likelihoods, count_groups
 from spmlex._result import Fit, Optima
 from spmlex._solution import raise_if_failed, result_code
 from spmlex._starts import choose_start, gather_starts, number_optima
@@ -91,35 +97,43 @@ def fit(
         ValueError: The call is wrong: the message names the argument.
         RuntimeError: Under `throw`, with the sentence of the result code.
     """
-    model0, data, supp, starts = cast_to_float64((model0, data, supp, starts))
+    model0, data, supp = read_inputs(model0, data, supp)
+    starts = cast_to_float64(starts)
     free = free_leaves(model0, fixed)
     if not any(free):
         raise ValueError(
             f"model0={type(model0).__name__} has no free floating-point array: there "
-            "is nothing to estimate. Store parameters as jax arrays, or free some."
+            "is nothing to estimate. Give parameters as in jnp.array([1.0, 0.5]), or "
+            "free some."
         )
     n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
     if groups is not None:
-        n_groups = count_groups(groups, n_groups, n_obs)
+        groups, n_groups = read_groups(groups, n_groups, n_obs)
     if correction not in (None, *CORRECTIONS):
         raise ValueError(
             f"correction={correction!r}: choose from {', '.join(CORRECTIONS)}, or None."
         )
+    if not tol > 0:
+        raise ValueError(f"tol={tol}: give a positive number, such as 1e-7.")
+    if not isinstance(max_steps, Tracer) and max_steps < 1:
+        raise ValueError(f"max_steps={max_steps}: give 1 or more, such as 100.")
     thetas, n_random = gather_starts(model0, starts, data, free)
     problem = OuterProblem(
         model0, data, supp, groups, n_groups, free, get_solver(solver)
     )
     weights = normalise_weights(weights, n_obs)
-    estimate = _maximise(problem, thetas, n_random, weights, correction, tol, max_steps)
+    estimate = maximise(problem, thetas, n_random, weights, correction, tol, max_steps)
     estimate = dataclasses.replace(estimate, problem=problem)
     if throw:
-        estimate = raise_if_failed(estimate, estimate.result)
+        estimate = raise_if_failed(
+            estimate, estimate.result, lambda: explain_failure(estimate, data)
+        )
         _warn_if_degenerate(estimate)
     return estimate
 
 
 @eqx.filter_jit  # so that a call outside `jit` compiles once a shape, not each time
-def _maximise(
+def maximise(
     problem: OuterProblem,
     thetas: Float[Array, "n_given p"],
     n_random: int,
@@ -128,6 +142,17 @@ def _maximise(
     tol: float,
     max_steps: int | Int[Array, ""],
 ) -> Fit:
+    """Search from every start and describe the end chosen; `fit` without its checks.
+
+    Args:
+        problem: What to maximise.
+        thetas: The starts given.
+        n_random: Number of starts to be drawn around the end of the first search.
+        weights: Observation weights with sum one.
+        correction: As in `fit`.
+        tol: As in `fit`.
+        max_steps: As in `fit`.
+    """
     probs0 = problem.uniform_probs()
 
     def search(theta0, limit) -> tuple[State, Scalar]:

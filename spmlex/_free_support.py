@@ -15,15 +15,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from spmlex._adequacy import Adequacy, bound_gradient
 from spmlex._atom_search import GAP_TOL, Outcome, Problem, search_from
 from spmlex._continuum import box_of
+from spmlex._explain import explain_failure
+from spmlex._inputs import cast_to_float64, conditional_likelihoods, read_inputs
 from spmlex._likelihood import normalise_weights
 from spmlex._parameters import free_leaves
-from spmlex._profile import cast_to_float64, conditional_likelihoods
 from spmlex._result import Fit
 from spmlex._scale import unbounded_parameters
 from spmlex._solution import RESULTS, raise_if_failed
@@ -129,9 +131,14 @@ def fit_free_support(
             unbounded; or the call is wrong.
         RuntimeError: Under `throw`, with the sentence of the result code.
     """
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((model0, data, supp))):
+        raise ValueError(
+            "model0, data or supp are traced: fit_free_support decides in Python how "
+            "many atoms there are, so it can't run under jit, vmap or grad."
+        )
     if max_rounds < 1:
         raise ValueError(f"max_rounds={max_rounds}: give at least one round.")
-    model0, data, supp = cast_to_float64((model0, data, supp))
+    model0, data, supp = read_inputs(model0, data, supp)
     models = [model0, *(cast_to_float64(model) for model in starts)]
     box, trial = box_of(supp)
     free = free_leaves(model0, fixed)
@@ -150,7 +157,9 @@ def fit_free_support(
     best, certificate, extra = _certify(problem, max(outcomes, key=_rank))
     estimate = _assemble(problem, best, certificate)
     if throw:
-        estimate = raise_if_failed(estimate, estimate.result)
+        estimate = raise_if_failed(
+            estimate, estimate.result, lambda: explain_failure(estimate, data)
+        )
     reached = [o.climbed.log_likelihood if o.settled else jnp.nan for o in outcomes]
     return FreeSupportFit(
         fit=estimate,

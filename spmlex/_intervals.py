@@ -89,9 +89,9 @@ def make_intervals(
     Raises:
         ValueError: The level is not between 0 and 1, or the kind is unknown.
     """
-    if not 0.0 < level < 1.0:
+    if not (isinstance(level, float | int | np.number) and 0.0 < level < 1.0):
         raise ValueError(
-            f"level={level} is not a confidence level; give one between 0 and 1, "
+            f"level={level!r} is not a confidence level; give one between 0 and 1, "
             "such as 0.95."
         )
     if kind not in INTERVAL_KINDS:

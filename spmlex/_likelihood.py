@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from spmlex._inputs import read_weights
 from spmlex._types import LogCondLik, Probs, Scalar, Weights
 
 
@@ -17,6 +18,7 @@ def normalise_weights(weights: Weights | None, n_obs: int) -> Weights:
     """Scale observation weights to sum to one; equal weights where none are given."""
     if weights is None:
         return jnp.full(n_obs, 1.0 / n_obs)
+    weights = read_weights(weights, n_obs)
     return weights / jnp.sum(weights)
 
 

@@ -73,7 +73,7 @@ class Fit(eqx.Module):
         fallbacks: Evaluations in which the inner solver needed its safety net.
         num_atoms: Support points with mass, all groups together.
         resolution: Median width of `v -> G(w_i, v)` in grid steps; infinite where the
-            support is free.
+            support is free, or a single point.
         result: Result code.
         free: Which leaves of the model are theta.
         optima: Where each start led; `None` where there was one.

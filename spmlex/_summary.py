@@ -23,7 +23,7 @@ def format_fit(fit, level: float | int, kind: str) -> str:
     width = max(10, *(len(name) for name in names))
     n_obs, n_supp = fit.scores.shape[0], fit.probs.shape[0]
     support = f"grid of {n_supp} points, {_count_atoms(fit)} with mass"
-    if np.isinf(fit.resolution):
+    if fit.problem is None:
         support = f"free support, {int(fit.num_atoms)} atoms"
     columns = {"estimate": np.asarray(fit.theta)}
     if kind.startswith("corrected"):
@@ -112,10 +112,12 @@ def _warnings(fit) -> list[str]:
         found.append(RESULTS[fit.result])
     if bool(fit.flagged):
         found.append(describe_degeneracy(fit))
-    edge = float(jnp.max(fit.probs[0] + fit.probs[-1]))
-    has_grid = np.isfinite(fit.resolution) and jnp.ndim(fit.supp) == 1
+    if not np.isfinite(fit.resolution) or jnp.ndim(fit.supp) != 1:
+        return found
+    ends = np.array([np.argmin(fit.supp), np.argmax(fit.supp)])
+    edge = float(np.max(np.sum(np.asarray(fit.probs)[ends], axis=0)))
     of_group = " of a group" if fit.probs.ndim == 2 else ""
-    if has_grid and edge > 1e-3:
+    if edge > 1e-3:
         found.append(
             f"{100 * edge:.1f}% of the mass{of_group} sits on the ends of the grid; "
             "widen it."
