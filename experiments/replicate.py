@@ -14,8 +14,6 @@ from experiments.dgp import Data, Model, Process
 from experiments.estimators import Estimator
 from experiments.mixing import AbstractMixing
 
-STREAMS = ("common", "independent")
-
 
 def make_stream(
     seed: int, streams: str, process_name: str, sample_size: int

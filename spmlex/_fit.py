@@ -29,6 +29,7 @@ from spmlex._parameters import free_leaves
 from spmlex._result import Fit, Optima
 from spmlex._solution import raise_if_failed, result_code
 from spmlex._starts import choose_start, gather_starts, number_optima
+from spmlex._summary import describe_degeneracy
 from spmlex._types import Data, Model, Scalar, Support, Weights
 
 _REACH = 2.0
@@ -271,6 +272,4 @@ def _report(
 def _warn_if_degenerate(estimate: Fit) -> None:
     flagged = estimate.flagged
     if not isinstance(flagged, Tracer) and bool(flagged):
-        from spmlex._summary import describe_degeneracy
-
         warnings.warn(describe_degeneracy(estimate), RuntimeWarning, stacklevel=3)

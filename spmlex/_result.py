@@ -14,6 +14,7 @@ from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
 from spmlex._resample import Resamples
 from spmlex._solution import RESULTS
+from spmlex._summary import format_fit
 from spmlex._types import Model, Scalar, Support, Weights
 
 
@@ -196,8 +197,6 @@ class Fit(eqx.Module):
             kind: Kind of interval; by default "corrected" on a grid, "sandwich" where
                 the support is free.
         """
-        from spmlex._summary import format_fit
-
         if kind is None:
             kind = "sandwich" if self.problem is None else "corrected"
         return format_fit(self, level, kind)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy import stats
 
+from spmlex._parameters import parameter_names
 from spmlex._solution import RESULT_CODES, RESULTS
 
 
@@ -16,8 +17,6 @@ def format_fit(fit, level: float | int, kind: str) -> str:
         level: Confidence level of the intervals.
         kind: Kind of interval.
     """
-    from spmlex._parameters import parameter_names
-
     names = parameter_names(fit.model, fit.free)
     made = jax.tree.map(np.asarray, fit.intervals(level, kind))
     width = max(10, *(len(name) for name in names))
