@@ -12,6 +12,7 @@ ACTIONS = {
     "plan": "run one block of every cell and show what a study or its target takes",
     "status": "show what is done, missing and failed in STUDY; works while it runs",
     "report": "make tables and figures of what is done in STUDY; works while it runs",
+    "new": "write a model, its process, an experiment and a test, under a NAME",
     "rerun": "run one replication of STUDY again and show its fit",
 }
 
