@@ -144,7 +144,13 @@ class Fit(eqx.Module):
         *,
         clusters: Int[Array | np.ndarray, " _"] | None = None,
     ) -> Model:
-        """Return standard errors, shaped like the model; fixed leaves are `None`."""
+        """Return standard errors, shaped like the model; fixed leaves are `None`.
+
+        Args:
+            kind: Kind of covariance.
+            clusters: Whole number for each observation; those with the same one may
+                depend on each other.
+        """
         errors = jnp.sqrt(jnp.diagonal(self.covariance(kind, clusters=clusters)))
         _, unravel = ravel_pytree(split_model(self.model, self.free)[0])
         return unravel(errors)
