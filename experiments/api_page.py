@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "spmlex"
 PAGE = PACKAGE / "API.md"
 
 GROUPS = {
-    "Estimate": ("fit", "Fit", "Optima", "fit_free_support", "FreeSupportFit"),
+    "Estimate": ("fit", "Fit", "Optima", "SUPPORTS"),
     "The profile likelihood": (
         *("profile_ll", "profile", "solve_probs", "MixingSolution", "SOLVERS"),
         "parameter_names",

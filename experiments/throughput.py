@@ -2,9 +2,11 @@
 
 For three sizes, fits with standard errors a second: a plain loop of bare compiled fits
 on data that are there, against whole blocks (draw, hash, fit, write the file) on one
-core and on several. All kinds take turns in one process; medians over the rounds. Rates
-by the clock mean something only where cpu/wall is near the number of cores: else other
-programs had them. Rates a second of processor time hold on a busy machine too.
+core and on several. One core means one: that process is bound to it, because XLA
+spreads even a single fit over all the cores it sees. All kinds take turns; medians over
+the rounds. Rates by the clock mean something only where cpu/wall is near the number of
+cores: else other programs had them. Rates a second of processor time hold on a busy
+machine too.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import concurrent.futures as cf
 import contextlib
 import itertools
 import multiprocessing
+import os
 import statistics
 import tempfile
 import time
@@ -26,8 +29,94 @@ BLOCK_SIZE = 50
 ROUNDS = 5
 
 
+class Bench:
+    """What one process measures: bare fits and blocks of one size."""
+
+    def __init__(self, size: tuple[int, int], workers: int, dask: bool):
+        from experiments.build import build_design
+        from experiments.compute import Local
+        from experiments.config import compose
+        from experiments.content import Content
+        from experiments.engine import Engine
+        from experiments.store import Store
+
+        n_obs, n_supp = size
+        config = compose(
+            [f"sample_size={n_obs}", f"n_supp={n_supp}", f"block_size={BLOCK_SIZE}"]
+        )
+        self.engine = Engine(build_design(config))
+        (self.cell,) = self.engine.design.cells()
+        self.open = contextlib.ExitStack()
+        folder = self.open.enter_context(tempfile.TemporaryDirectory())
+        self.files = Store(Path(folder), Content.from_config(config))
+        self.pool: Any = Local(workers)
+        if dask:
+            from experiments.compute_dask import DaskLocal
+
+            self.pool = self.open.enter_context(DaskLocal(workers).start())
+        self.fit, self.samples = self._compile_bare(n_supp)
+
+    def _compile_bare(self, n_supp: int) -> tuple[Callable, list[Any]]:
+        import jax
+
+        from experiments import replicate
+
+        design, cell = self.engine.design, self.cell
+        estimator = design.estimators[cell.estimator]
+        truth = design.processes[cell.dgp].truth
+        supp = jax.numpy.asarray(design.grids[cell.grid].make(n_supp))
+        stacked, _ = self.engine.draw(cell, 0, BLOCK_SIZE)
+        samples = [
+            jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(BLOCK_SIZE)
+        ]
+        fit = jax.jit(lambda data: replicate.estimate(estimator, truth, data, supp))
+        return fit, samples
+
+    def run(self, kind: str, count: int) -> tuple[float, float]:
+        """Run `count` fits; return the seconds of the clock and of the processor."""
+        start, cpu = time.perf_counter(), time.process_time()
+        if kind == "bare":
+            import jax
+
+            for number in range(count):
+                jax.block_until_ready(self.fit(self.samples[number % BLOCK_SIZE]))
+        else:
+            from experiments.study import Block
+
+            firsts = range(0, count, BLOCK_SIZE)
+            blocks = [Block(self.cell, r, r + BLOCK_SIZE - 1) for r in firsts]
+            for block, result in self.pool.map(self.engine.run, blocks, lambda: False):
+                assert not isinstance(result, Exception)
+                self.files.write(block, result)
+        return time.perf_counter() - start, time.process_time() - cpu
+
+
+_benches: list[Bench] = []
+
+
+def _open(size: tuple[int, int], workers: int, dask: bool, core: int | None) -> None:
+    """Prepare the measurements in a process of their own, bound to a core if given."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    _benches.append(Bench(size, workers, dask))
+
+
+def _run(kind: str, count: int) -> tuple[float, float]:
+    return _benches[0].run(kind, count)
+
+
+def _close() -> None:
+    _benches.pop().open.close()
+
+
+def _peak() -> float:
+    from experiments.provenance import read_peak_memory
+
+    return read_peak_memory()
+
+
 def measure(size: tuple[int, int], workers: int, seconds: float, dask: bool) -> dict:
-    """Return rates and peak memory for one size, measured in this process.
+    """Return rates and peak memory for one size, each kind in processes of its own.
 
     Args:
         size: Number of observations and of support points.
@@ -35,86 +124,44 @@ def measure(size: tuple[int, int], workers: int, seconds: float, dask: bool) -> 
         seconds: Time of each measurement.
         dask: Run blocks on Dask worker processes too.
     """
-    import jax
-
-    from experiments import replicate
-    from experiments.build import build_design
-    from experiments.compute import Local
-    from experiments.config import compose
-    from experiments.content import Content
-    from experiments.engine import Engine
-    from experiments.provenance import read_peak_memory
-    from experiments.store import Store
-    from experiments.study import Block
-
-    n_obs, n_supp = size
-    config = compose(
-        [f"sample_size={n_obs}", f"n_supp={n_supp}", f"block_size={BLOCK_SIZE}"]
-    )
-    engine = Engine(build_design(config))
-    design = engine.design
-    (cell,) = design.cells()
-    estimator, process = design.estimators[cell.estimator], design.processes[cell.dgp]
-    supp = jax.numpy.asarray(design.grids[cell.grid].make(n_supp))
-    stacked, _ = engine.draw(cell, 0, BLOCK_SIZE)
-    samples = [
-        jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(BLOCK_SIZE)
-    ]
-    fit = jax.jit(lambda data: replicate.estimate(estimator, process.truth, data, supp))
-
-    def run_bare(count: int) -> None:
-        for number in range(count):
-            jax.block_until_ready(fit(samples[number % BLOCK_SIZE]))
-
+    first_core = min(os.sched_getaffinity(0))
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        files = Store(Path(folder), Content.from_config(config))
 
-        def run_blocks(workers: Any) -> Callable[[int], None]:
-            def run(count: int) -> None:
-                firsts = range(0, count, BLOCK_SIZE)
-                blocks = [Block(cell, r, r + BLOCK_SIZE - 1) for r in firsts]
-                done = workers.map(engine.run, blocks, lambda: False)
-                for block, result in done:
-                    assert not isinstance(result, Exception)
-                    files.write(block, result)
+        def start(workers: int, dask: bool, core: int | None) -> Any:
+            spawn = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(cf.ProcessPoolExecutor(1, spawn))
+            pool.submit(_open, size, workers, dask, core).result()
+            stack.callback(lambda: pool.submit(_close).result())
+            return pool
 
-            return run
-
-        kinds = {"bare": run_bare, "1 thread": run_blocks(Local(1))}
+        one = start(1, False, first_core)
+        kinds = {"bare": (one, 1), "1 core": (one, 1)}
         if workers > 1:
-            kinds[f"{workers} threads"] = run_blocks(Local(workers))
+            kinds[f"{workers} threads"] = (start(workers, False, None), workers)
         if dask:
-            from experiments.compute_dask import DaskLocal
+            kinds[f"{workers} processes"] = (start(workers, True, None), workers)
 
-            pool = stack.enter_context(DaskLocal(workers).start())
-            kinds[f"{workers} processes"] = run_blocks(pool)
+        def run(kind: str, count: int) -> tuple[float, float]:
+            return kinds[kind][0].submit(_run, kind, count).result()
 
-        rates: dict[str, list[float]] = {kind: [] for kind in kinds}
-        shares: dict[str, list[float]] = {kind: [] for kind in kinds}
-        cpu_rates: dict[str, list[float]] = {kind: [] for kind in kinds}
-        for run in kinds.values():  # compile
-            run(BLOCK_SIZE * workers)
-        start = time.perf_counter()
-        run_bare(BLOCK_SIZE)
-        rate = BLOCK_SIZE / (time.perf_counter() - start)
-        for _, (kind, run) in itertools.product(range(ROUNDS), kinds.items()):
-            used = workers if kind[0] not in "b1" else 1
+        for kind, (_, used) in kinds.items():  # compile
+            run(kind, BLOCK_SIZE * used)
+        rate = BLOCK_SIZE / run("bare", BLOCK_SIZE)[0]
+        found: dict[str, list[tuple[float, float, int]]] = {kind: [] for kind in kinds}
+        for _, (kind, (_, used)) in itertools.product(range(ROUNDS), kinds.items()):
             unit = BLOCK_SIZE * used
             count = max(1, round(seconds * rate * used / unit)) * unit
-            start, cpu = time.perf_counter(), time.process_time()
-            run(count)
-            wall = time.perf_counter() - start
-            rates[kind].append(count / wall)
-            cpu = time.process_time() - cpu
-            shares[kind].append(cpu / wall)
-            cpu_rates[kind].append(count / cpu)
+            found[kind].append((*run(kind, count), count))
         return {
-            "rate": {kind: statistics.median(x) for kind, x in rates.items()},
-            "cpu/wall": {kind: statistics.median(x) for kind, x in shares.items()},
-            "cpu rate": {kind: statistics.median(x) for kind, x in cpu_rates.items()},
-            "peak MB": read_peak_memory() / 1e6,
+            "rate": _medians(found, lambda wall, cpu, count: count / wall),
+            "cpu/wall": _medians(found, lambda wall, cpu, count: cpu / wall),
+            "cpu rate": _medians(found, lambda wall, cpu, count: count / cpu),
+            "peak MB": one.submit(_peak).result() / 1e6,
         }
+
+
+def _medians(found: dict[str, list], figure: Callable) -> dict[str, float]:
+    return {k: statistics.median(figure(*x) for x in rows) for k, rows in found.items()}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -132,11 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
     form = "{:>9}  {:<11} {:>8} {:>8} {:>9} {:>11} {:>8}  {}"
     print(form.format(*columns, "of bare", "peak MB"))
     for size in SIZES:
-        # A process of its own for each size, so that memory is its own.
-        with cf.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            found = pool.submit(
-                measure, size, chosen.workers, chosen.seconds, chosen.dask
-            ).result()
+        found = measure(size, chosen.workers, chosen.seconds, chosen.dask)
         rates, cpu_rates = found["rate"], found["cpu rate"]
         for kind, rate in rates.items():
             row = [f"{size[0]}, {size[1]}", kind, f"{rate:.1f}"]

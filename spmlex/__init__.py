@@ -10,8 +10,7 @@ jax.config.update("jax_enable_x64", True)
 
 from spmlex._adequacy import Adequacy, adequacy, gradient_on  # noqa: E402
 from spmlex._correction import CORRECTIONS, Correction  # noqa: E402
-from spmlex._fit import fit  # noqa: E402
-from spmlex._free_support import FreeSupportFit, fit_free_support  # noqa: E402
+from spmlex._fit import SUPPORTS, fit  # noqa: E402
 from spmlex._functionals import Functional, delta_method  # noqa: E402
 from spmlex._grid import (  # noqa: E402
     data_range,
@@ -44,8 +43,6 @@ __all__ = [
     "Adequacy",
     "adequacy",
     "gradient_on",
-    "FreeSupportFit",
-    "fit_free_support",
     "data_range",
     "halton_grid",
     "locate_observations",
@@ -69,6 +66,7 @@ __all__ = [
     "RESULTS",
     "RESULT_CODES",
     "SOLVERS",
+    "SUPPORTS",
     "Fit",
     "MixingSolution",
     "Optima",

@@ -14,6 +14,7 @@ still convex, but no longer a proof, and `is_proof` says so.
 """
 
 import itertools
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
@@ -31,8 +32,10 @@ from spmlex._continuum import (
 )
 from spmlex._inputs import cast_to_float64, conditional_likelihoods, read_inputs
 from spmlex._likelihood import normalise_weights
-from spmlex._result import Fit
 from spmlex._types import Data, Model, Probs, Scalar, Support, Weights
+
+if TYPE_CHECKING:
+    from spmlex._result import Fit
 
 _FIRST_CELLS = 256
 _BATCH_ENTRIES = 4_000_000
@@ -84,9 +87,9 @@ class Adequacy(eqx.Module):
         gap: Upper bound on the gain of any distribution on the range, nats per
             observation.
         found: `log g` at the best point found, the greatest lower bound on the bound.
-        at: That point, in the form of a support point.
+        at: That point, in the form of a support point; of groups, in the worst one.
         edge_mass: Probability on the edge of the range; where it is not zero, the range
-            binds.
+            binds. The largest of the groups.
         is_proof: Whether every kernel was concave at every cell examined, so that `gap`
             is a bound and not a numerical estimate of one.
         num_cells: Cells examined.
@@ -101,7 +104,7 @@ class Adequacy(eqx.Module):
 
 
 def adequacy(
-    fit: Fit,
+    fit: "Fit",
     data: Data,
     low: PyTree,
     high: PyTree,
@@ -116,7 +119,7 @@ def adequacy(
     thousands in one dimension.
 
     Args:
-        fit: The fit whose grid is judged.
+        fit: The fit whose grid is judged; with groups, all their distributions.
         data: What it was fitted to.
         low: Lower end of the range: a number, or a support point.
         high: Upper end.
@@ -139,9 +142,28 @@ def adequacy(
             f"low={low} has {box.low.size} coordinates and the support points of the "
             f"fit {supp.shape[1]}; give low and high in the form of one support point."
         )
-    log_ratio = log_ratios(fit.model, data, fit.supp, fit.probs, fit.weights)
-    return bound_gradient(
-        fit.model, data, box, log_ratio, supp, fit.probs, tol, max_cells
+
+    def bound(probs: Probs, weights: Weights) -> Adequacy:
+        log_ratio = log_ratios(fit.model, data, fit.supp, probs, weights)
+        return bound_gradient(
+            fit.model, data, box, log_ratio, supp, probs, tol, max_cells
+        )
+
+    groups = None if fit.problem is None else fit.problem.groups
+    if groups is None:
+        return bound(fit.probs, fit.weights)
+    own = jnp.where(groups == jnp.arange(fit.probs.shape[1])[:, None], fit.weights, 0.0)
+    shares = jnp.sum(own, axis=1)
+    pairs = zip(fit.probs.T, own / shares[:, None], strict=True)
+    each = [bound(probs, weights) for probs, weights in pairs]
+    found = jnp.stack([one.found for one in each])
+    return Adequacy(
+        gap=shares @ jnp.stack([one.gap for one in each]),
+        found=shares @ found,
+        at=each[int(jnp.argmax(found))].at,
+        edge_mass=jnp.max(jnp.stack([one.edge_mass for one in each])),
+        is_proof=jnp.all(jnp.stack([one.is_proof for one in each])),
+        num_cells=jnp.sum(jnp.stack([one.num_cells for one in each])),
     )
 
 

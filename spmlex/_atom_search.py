@@ -2,7 +2,7 @@
 
 With K atoms the log-likelihood is smooth in theta, the atoms and their masses. A round
 
-1. climbs jointly: as `fit` does, for a model whose parameters are theta and the atoms,
+1. climbs jointly: Newton's method on a model whose parameters are theta and the atoms,
    the masses profiled out, so its Hessian is that of the profile in (theta, atoms);
 2. climbs the gradient function over the continuum from every atom and from every local
    maximum on the trial grid. The maxima where it is not below one are the next atoms:
@@ -28,12 +28,12 @@ from spmlex._continuum import (
     log_ratios,
     maximise_gradient,
 )
-from spmlex._fit import maximise
 from spmlex._inner import get_solver, solve_probs
 from spmlex._inputs import conditional_likelihoods
 from spmlex._outer import OuterProblem
-from spmlex._parameters import split_model
+from spmlex._parameters import free_leaves, split_model
 from spmlex._result import Fit
+from spmlex._search import maximise_on_grid
 from spmlex._types import Data, Model, Probs, Support, Weights
 
 GAP_TOL = 1e-9
@@ -44,10 +44,6 @@ _MERGE = 1e-6
 
 _NEAR_ONE = 1e-7
 """Maxima of `log g` above minus this are candidates; surplus ones get no mass."""
-
-_TOL = 1e-8
-_MAX_STEPS = 100
-"""Of a joint climb, as in `fit`."""
 
 _ATOM_LADDER = 16
 _SEED_LADDER = 32
@@ -63,6 +59,7 @@ class Problem(eqx.Module):
         trial: The trial grid, as rows.
         weights: Observation weights with sum one.
         free: For each leaf of the model whether it belongs to theta.
+        max_steps: Limit on the evaluations of one climb.
         max_rounds: Limit on the rounds of one search.
     """
 
@@ -71,7 +68,8 @@ class Problem(eqx.Module):
     trial: Float[Array, "n_supp d"]
     weights: Weights
     free: tuple[bool, ...] = eqx.field(static=True)
-    max_rounds: int = eqx.field(static=True)
+    max_steps: int = eqx.field(static=True)
+    max_rounds: int = eqx.field(default=40, static=True)
 
     def log_ratio(
         self, model: Model, points: Float[Array, "k d"], probs: Float[Array, " k"]
@@ -91,6 +89,7 @@ class Outcome(eqx.Module):
         probs: Their masses; zero for atoms about to be dropped.
         held: Coordinates held on the edge of the range.
         num_rounds: Rounds taken.
+        num_steps: Evaluations of the profile likelihood in all of them.
         settled: Whether the last round left the atoms as they were.
     """
 
@@ -100,7 +99,14 @@ class Outcome(eqx.Module):
     probs: Float[Array, " k"]
     held: Bool[Array, "k d"]
     num_rounds: int
+    num_steps: int
     settled: bool
+
+    @property
+    def theta(self) -> Float[Array, " p"]:
+        """The free parameters of the model alone."""
+        joint = self.climbed
+        return joint.theta[: joint.theta.size - joint.model.points.size]
 
 
 class _Atoms(eqx.Module):
@@ -144,12 +150,14 @@ def search_from(
     points = problem.trial if points is None else points
     masses = _solve_masses(model, problem.data, box.to_supp(points), problem.weights)
     points, _ = _next_atoms(problem, model, points, masses)
+    steps = 0
     for count in range(1, problem.max_rounds + 1):
         climbed, held = _climb_padded(problem, model, points)
         model = eqx.combine(climbed.model.model, constant)
         moved = np.asarray(climbed.model.points)[: len(points)]
         inside = jnp.asarray(np.clip(moved, box.low, box.high))
         probs = jnp.asarray(np.asarray(climbed.probs)[: len(points)])
+        steps += int(climbed.num_steps)
         finite = bool(np.isfinite(climbed.log_likelihood))
         settled = False
         if finite:
@@ -157,8 +165,8 @@ def search_from(
             same = len(points) == len(inside) and _match(points, inside, box)
             settled = same and gap <= GAP_TOL and np.array_equal(inside, moved)
         if settled or not finite or count == problem.max_rounds:
-            return Outcome(climbed, model, inside, probs, held, count, settled)
-    raise ValueError(f"max_rounds={problem.max_rounds}: give at least one round.")
+            return Outcome(climbed, model, inside, probs, held, count, steps, settled)
+    raise AssertionError("there is at least one round")
 
 
 def _climb_padded(
@@ -175,18 +183,20 @@ def _climb_padded(
         _Atoms(variable, jnp.asarray(padded)),
         (problem.data, constant, box, jnp.asarray(present), still),
         problem.weights,
+        problem.max_steps,
     )
     return climbed, jnp.asarray(held[: len(points)])
 
 
-@eqx.filter_jit
-def _climb(atoms: _Atoms, data: Data, weights: Weights) -> Fit:
+def _climb(atoms: _Atoms, data: Data, weights: Weights, max_steps: int) -> Fit:
     """Maximise over theta and the atoms jointly."""
-    free = (True,) * len(jax.tree.leaves(atoms))
-    indices, solver = jnp.arange(atoms.points.shape[0]), get_solver("interior_point")
-    problem = OuterProblem(atoms, data, indices, None, None, free, solver)
-    start, _ = ravel_pytree(atoms)
-    return maximise(problem, start[None], 0, weights, None, _TOL, _MAX_STEPS)
+    free = free_leaves(atoms, None)
+    supp = jnp.arange(atoms.points.shape[0])
+    solver = get_solver("interior_point")
+    problem = OuterProblem(atoms, data, supp, None, None, free, solver)
+    theta, _ = ravel_pytree(split_model(atoms, free)[0])
+    limit = jnp.asarray(max_steps)
+    return maximise_on_grid(problem, theta[None], 0, weights, None, 1e-8, limit)
 
 
 @eqx.filter_jit

@@ -35,6 +35,22 @@ def grid_resolution(lclk: LogCondLik) -> Scalar:
     return jnp.median(effective) / (2.0 * jnp.sqrt(jnp.pi))
 
 
+def grid_ripple(resolution: Scalar, n_obs: int) -> Scalar:
+    """Return how much the log-likelihood can ripple with the spacing, in nats.
+
+    An atom half-way between two points of spacing h is represented by both, with a
+    variance larger by h²/4; a normal kernel of standard deviation s then loses
+    `(h / s)⁴ / 64` an observation. As theta moves, atoms move past the points of the
+    grid, and the profile log-likelihood of all observations rises and falls by up to n
+    times that: by more than half a nat, and it has local maxima a standard error apart.
+
+    Args:
+        resolution: s / h, infinite without a grid.
+        n_obs: Number of observations.
+    """
+    return n_obs / (64.0 * resolution**4)
+
+
 def is_degenerate(
     probs: Float[Array, " n_supp *n_groups"], resolution: Scalar
 ) -> Bool[Array, ""]:

@@ -9,12 +9,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
-from spmlex._correction import CORRECTIONS, correct_iterated, correct_once
-from spmlex._degenerate import grid_resolution, is_degenerate
-from spmlex._design import covariance_root, normal_design
+from spmlex._continuum import box_of
+from spmlex._correction import CORRECTIONS
 from spmlex._explain import explain_failure
+from spmlex._free_support import search_free_support
 from spmlex._inner import InnerSolver, get_solver
 from spmlex._inputs import (
     cast_to_float64,
@@ -23,17 +23,20 @@ from spmlex._inputs import (
     read_inputs,
 )
 from spmlex._likelihood import normalise_weights
-from spmlex._newton import State, climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._parameters import free_leaves
-from spmlex._result import Fit, Optima
-from spmlex._solution import raise_if_failed, result_code
-from spmlex._starts import choose_start, gather_starts, number_optima
+from spmlex._result import Fit
+from spmlex._scale import unbounded_parameters
+from spmlex._search import maximise_on_grid
+from spmlex._solution import RESULTS, raise_if_failed
+from spmlex._starts import gather_starts
 from spmlex._summary import describe_degeneracy
-from spmlex._types import Data, Model, Scalar, Support, Weights
+from spmlex._types import Data, Model, Support, Weights
 
-_REACH = 2.0
-"""Standard deviation of random starts around an end, in observed standard errors."""
+SUPPORTS = ("grid", "free")
+
+_MAX_RIPPLE = 0.5
+"""Nats: a log-likelihood that ripples by more has maxima a standard error apart."""
 
 
 def fit(
@@ -44,6 +47,7 @@ def fit(
     groups: Int[Array, " n_obs"] | None = None,
     n_groups: int | None = None,
     weights: Weights | None = None,
+    support: str | None = None,
     fixed: Callable[[Any], Any] | None = None,
     starts: Sequence[Model] | Model | int | None = None,
     correction: str | None = None,
@@ -69,6 +73,13 @@ def fit(
             distribution of its own on the common grid.
         n_groups: Number of groups; needed only where `groups` is traced.
         weights: Nonnegative observation weights; their scale does not matter.
+        support: "grid", or "free": the atoms of F then move together with theta, within
+            the range of `supp`, until no distribution on it gains anything; `supp` only
+            starts the search. Not under `jit`, and not with a free noise scale, which
+            makes the likelihood unbounded without a grid. By default the grid, and free
+            support where the grid turns out to be too coarse for the kernels to be
+            trusted (`Fit.grid_ripple` above 0.5 nats), the call allows it and the
+            likelihood is bounded. `Fit.support` says which it was.
         fixed: Picks the leaves that keep their values in `model0`, for example
             `lambda model: model.coef`, or several in a tuple.
         starts: Further starting values. By default what `model0.starting_values(data)`
@@ -123,8 +134,28 @@ def fit(
         model0, data, supp, groups, n_groups, free, get_solver(solver)
     )
     weights = normalise_weights(weights, n_obs)
-    estimate = maximise(problem, thetas, n_random, weights, correction, tol, max_steps)
-    estimate = dataclasses.replace(estimate, problem=problem)
+    obstacle = _why_not_free(problem, correction, weights)
+    if support not in (None, *SUPPORTS):
+        raise ValueError(f"support={support!r}: choose from {', '.join(SUPPORTS)}.")
+    if support == "free":
+        if obstacle or (unbounded := _unbounded_parameters(problem)):
+            reason = obstacle or (
+                f"the likelihood of model0={type(model0).__name__} grows without bound "
+                f"in {', '.join(unbounded)} where support points are free to move. "
+                "Hold noise scales at known values by `fixed`"
+            )
+            raise ValueError(f"support='free': {reason}; or fit on a grid.")
+        estimate = search_free_support(problem, thetas, n_random, weights, max_steps)
+    else:
+        args = (correction, tol, max_steps)
+        estimate = maximise_on_grid(problem, thetas, n_random, weights, *args)
+        estimate = dataclasses.replace(estimate, problem=problem)
+        if support is None and not obstacle and _is_fooled(estimate):
+            thetas = jnp.vstack([estimate.theta, thetas])
+            args = (n_random, weights, max_steps)
+            moved = search_free_support(problem, thetas, *args)
+            if bool(moved.result == RESULTS.successful):
+                estimate = moved
     if throw:
         estimate = raise_if_failed(
             estimate, estimate.result, lambda: explain_failure(estimate, data)
@@ -133,140 +164,31 @@ def fit(
     return estimate
 
 
-@eqx.filter_jit  # so that a call outside `jit` compiles once a shape, not each time
-def maximise(
-    problem: OuterProblem,
-    thetas: Float[Array, "n_given p"],
-    n_random: int,
-    weights: Weights,
-    correction: str | None,
-    tol: float,
-    max_steps: int | Int[Array, ""],
-) -> Fit:
-    """Search from every start and describe the end chosen; `fit` without its checks.
-
-    Args:
-        problem: What to maximise.
-        thetas: The starts given.
-        n_random: Number of starts to be drawn around the end of the first search.
-        weights: Observation weights with sum one.
-        correction: As in `fit`.
-        tol: As in `fit`.
-        max_steps: As in `fit`.
-    """
-    probs0 = problem.uniform_probs()
-
-    def search(theta0, limit) -> tuple[State, Scalar]:
-        def at(theta, probs0):
-            return problem.evaluate(theta, probs0, weights)
-
-        state = climb(at, theta0, probs0, tol, limit)
-        return state, grid_resolution(problem.lclk(state.theta))
-
-    optima = None
-    if thetas.shape[0] + n_random == 1:
-        state, resolution = search(thetas[0], max_steps)
-    else:
-        states, resolutions = _search_all(search, thetas, n_random, max_steps)
-        optima = _report(states, resolutions, weights.shape[0], tol)
-        state, resolution = jax.tree.map(
-            lambda leaf: leaf[optima.chosen], (states, resolutions)
-        )
-    here = state.here
-    corrected = None
-    if correction == "one_step":
-        corrected = correct_once(
-            problem, state.theta, here.hessian, here.probs, weights
-        )
-    if correction == "iterated":
-        corrected = correct_iterated(problem, thetas[-1], weights, tol)
-    return Fit(
-        model=problem.build(state.theta),
-        probs=here.probs.T,
-        supp=problem.supp,
-        theta=state.theta,
-        log_likelihood=-here.value * weights.shape[0],
-        gradient=here.gradient,
-        hessian=here.hessian,
-        scores=here.scores,
-        weights=weights,
-        gap=here.gap,
-        residual=here.residual,
-        num_steps=state.num_steps,
-        inner_steps=state.inner_steps,
-        fallbacks=state.fallbacks,
-        num_atoms=jnp.sum(here.probs > 0),
-        resolution=resolution,
-        result=judge(state, resolution, tol),
-        free=problem.free,
-        optima=optima,
-        correction=corrected,
-    )
+def _why_not_free(
+    problem: OuterProblem, correction: str | None, weights: Weights
+) -> str:
+    """Return what in a call rules out free support; empty where nothing does."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, weights))):
+        return "the search does not run under jit or vmap"
+    if problem.groups is not None:
+        return "groups have a common grid"
+    if correction is not None:
+        return f"correction={correction!r} needs a grid"
+    return ""
 
 
-def _search_all(
-    search: Callable[..., tuple[State, Scalar]],
-    thetas: Float[Array, "n_given p"],
-    n_random: int,
-    max_steps: int | Int[Array, ""],
-) -> tuple[State, Float[Array, " n_starts"]]:
-    """Search from every start given, then from random ones around the last end.
-
-    A start that was there before is not searched again: it gets a copy of the end.
-    """
-    n_given, size = thetas.shape
-    same = jnp.all(thetas[:, None] == thetas, axis=2) | jnp.eye(n_given, dtype=bool)
-    source = jnp.concatenate(
-        [jnp.argmax(same, axis=1), jnp.arange(n_given, n_given + n_random)]
-    )
-    around = jnp.zeros((n_given + n_random, size))
-    if n_random:
-        design = normal_design(size, n_random)[:n_random]
-        around = around.at[n_given:].set(_REACH * design)
-
-    def step(carry, item):
-        number, theta0, offset = item
-        end, root = carry
-        theta0 = jnp.where(number < n_given, theta0, end + root @ offset)
-        limit = jnp.where(source[number] == number, max_steps, 0)
-        state, resolution = search(theta0, limit)
-        spread = covariance_root(state.here.hessian, state.here.scores.shape[0])
-        fresh = (number < n_given) & (limit > 0)
-        carry = (
-            jnp.where(fresh, state.theta, end),
-            jnp.where(fresh, spread, root),
-        )
-        return carry, (state, resolution)
-
-    padded = jnp.concatenate([thetas, jnp.zeros((n_random, size))])
-    items = (jnp.arange(n_given + n_random), padded, around)
-    first = (thetas[0], jnp.zeros((size, size)))
-    _, found = jax.lax.scan(step, first, items)
-    return jax.tree.map(lambda leaf: leaf[source], found)
+def _is_fooled(estimate: Fit) -> bool:
+    """Tell whether the grid may decide theta, and free support can do without it."""
+    problem = estimate.problem
+    assert problem is not None
+    is_line = all(leaf.ndim == 1 for leaf in jax.tree.leaves(problem.supp))
+    ripple = float(estimate.grid_ripple)
+    return is_line and ripple > _MAX_RIPPLE and not _unbounded_parameters(problem)
 
 
-def _report(
-    states: State, resolution: Float[Array, " n_starts"], n_obs: int, tol: float
-) -> Optima:
-    """Describe the end of every search and choose among them."""
-    heights = -states.here.value * n_obs
-    atoms = jnp.sum(states.here.probs > 0, axis=tuple(range(1, states.here.probs.ndim)))
-    flagged = jax.vmap(is_degenerate)(
-        jnp.swapaxes(states.here.probs, 1, -1), resolution
-    )
-    code = jax.vmap(lambda state, width: result_code(judge(state, width, tol)))(
-        states, resolution
-    )
-    return Optima(
-        theta=states.theta,
-        log_likelihood=heights,
-        num_atoms=atoms,
-        flagged=flagged,
-        code=code,
-        num_steps=states.num_steps,
-        optimum=number_optima(states.theta, states.scale, code),
-        chosen=choose_start(heights, atoms, flagged, code),
-    )
+def _unbounded_parameters(problem: OuterProblem) -> list[str]:
+    box, trial = box_of(problem.supp)
+    return unbounded_parameters(problem.model, problem.free, problem.data, box, trial)
 
 
 def _warn_if_degenerate(estimate: Fit) -> None:

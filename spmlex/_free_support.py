@@ -8,28 +8,22 @@ the others, is this search without its joint climb: it needs points ever closer 
 steps, and theta meanwhile moves on a grid. So there is one of the two.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import dataclasses
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from spmlex._adequacy import Adequacy, bound_gradient
 from spmlex._atom_search import GAP_TOL, Outcome, Problem, search_from
 from spmlex._continuum import box_of
-from spmlex._explain import explain_failure
-from spmlex._inputs import cast_to_float64, conditional_likelihoods, read_inputs
-from spmlex._likelihood import normalise_weights
-from spmlex._parameters import free_leaves
-from spmlex._result import Fit
-from spmlex._scale import unbounded_parameters
-from spmlex._solution import RESULTS, raise_if_failed
-from spmlex._types import Data, Model, Support, Weights
+from spmlex._design import covariance_root, normal_design
+from spmlex._outer import OuterProblem
+from spmlex._result import Fit, Optima
+from spmlex._search import REACH
+from spmlex._solution import RESULTS, result_code
+from spmlex._types import Weights
 
 _SAME_OPTIMUM = 1e-5
 """Log-likelihoods closer than this, in nats, are one local optimum."""
@@ -43,130 +37,47 @@ _FATAL = (
 """Ends of a joint climb that explain why a search did not settle."""
 
 
-class FreeSupportFit(eqx.Module):
-    """A fit without a grid, with its certificate over the continuum.
-
-    Attributes:
-        fit: The best of the fits; its `supp` holds the atoms, its `hessian` and
-            `scores` are those of theta with the atoms and masses profiled out.
-        adequacy: What any distribution on the range could still gain, theta held.
-        optima: Log-likelihood reached from each start; `nan` where the search did not
-            settle.
-        num_rounds: Rounds of all searches together.
-    """
-
-    fit: Fit
-    adequacy: Adequacy
-    optima: Float[Array, " n_starts"]
-    num_rounds: Int[Array, ""]
-
-    @property
-    def num_optima(self) -> int:
-        """How many distinct local optima the starts led to."""
-        found = np.sort(np.asarray(self.optima))
-        found = found[np.isfinite(found)]
-        return int(np.sum(np.diff(found, prepend=-np.inf) > _SAME_OPTIMUM))
-
-    def summary(self, level: float = 0.95, kind: str = "sandwich") -> str:
-        """Return the fit as a printed table, with its support and certificate."""
-        lines = [self.fit.summary(level, kind), "support point          mass"]
-        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(self.fit.supp)]
-        for k, mass in enumerate(np.asarray(self.fit.probs)):
-            point = np.concatenate([np.ravel(leaf[k]) for leaf in leaves])
-            place = " ".join(f"{value:.5f}" for value in point)
-            lines.append(f"{place:>13} {mass:13.5f}")
-        proof = "proved" if bool(self.adequacy.is_proof) else "numerical"
-        lines.append(
-            "no distribution on the range gains more than "
-            f"{max(float(self.adequacy.gap), 0.0):.1e} nats per observation ({proof})"
-        )
-        plural = "start" if self.optima.size == 1 else "starts"
-        lines.append(
-            f"{self.optima.size} {plural}, distinct local optima {self.num_optima}, "
-            f"rounds {int(self.num_rounds)}"
-        )
-        edge = float(self.adequacy.edge_mass)
-        if edge > 0:
-            lines.append(
-                f"Warning: {100 * edge:.1f}% of the mass is on the edge of the range; "
-                "widen it."
-            )
-        return "\n".join(lines)
-
-
-def fit_free_support(
-    model0: Model,
-    data: Data,
-    supp: Support,
-    *,
-    starts: Sequence[Model] = (),
-    weights: Weights | None = None,
-    fixed: Callable[[Any], Any] | None = None,
-    max_rounds: int = 40,
-    throw: bool = True,
-) -> FreeSupportFit:
-    """Estimate a model over all mixing distributions on a range, not on a grid.
+def search_free_support(
+    outer: OuterProblem,
+    thetas: Float[Array, "n_given p"],
+    n_random: int,
+    weights: Weights,
+    max_steps: int | Int[Array, ""],
+) -> Fit:
+    """Maximise over theta and all mixing distributions on the range of the grid.
 
     Newton's method over theta and the atoms, with the masses profiled out, and atoms
     added, merged and dropped by the gradient function over the continuum. Not for use
     under `jit`; calls with the same shapes share compiled code.
 
     Args:
-        model0: The model at the starting values, for example that of a `fit` on `supp`.
-        data: A pytree of arrays with leading axis n_obs.
-        supp: A trial grid. Its range bounds the atoms; its points only start the search
-            for local maxima, so its spacing should not exceed the width of the kernels.
-        starts: Further starting values. The best local optimum wins, and all are in
-            `optima`.
-        weights: Nonnegative observation weights; their scale does not matter.
-        fixed: Picks the leaves that keep their starting values, as in `fit`.
-        max_rounds: Limit on the rounds from each start.
-        throw: Raise where the best fit is not successful; else only say so in `result`.
+        outer: The outer problem. The range of its grid bounds the atoms; the points
+            only start the search for local maxima, so their spacing should not be much
+            wider than the kernels.
+        thetas: Starts; one that was there before is not searched again.
+        n_random: Further starts to be drawn around the best end of those given.
+        weights: Observation weights with sum one.
+        max_steps: Limit on the evaluations of one climb.
 
     Returns:
-        The best fit, its certificate on the continuum, and the local optima seen.
-
-    Raises:
-        ValueError: A noise scale is free, so that without a grid the likelihood is
-            unbounded; or the call is wrong.
-        RuntimeError: Under `throw`, with the sentence of the result code.
+        The end with the largest log-likelihood, with its certificate on the continuum,
+        and in `optima` all of them.
     """
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((model0, data, supp))):
-        raise ValueError(
-            "model0, data or supp are traced: fit_free_support decides in Python how "
-            "many atoms there are, so it can't run under jit, vmap or grad."
-        )
-    if max_rounds < 1:
-        raise ValueError(f"max_rounds={max_rounds}: give at least one round.")
-    model0, data, supp = read_inputs(model0, data, supp)
-    models = [model0, *(cast_to_float64(model) for model in starts)]
-    box, trial = box_of(supp)
-    free = free_leaves(model0, fixed)
-    unbounded = unbounded_parameters(model0, free, data, box, trial)
-    if unbounded:
-        raise ValueError(
-            f"model0={type(model0).__name__}: with support points free to move, the "
-            f"likelihood grows without bound in {', '.join(unbounded)}. Hold noise "
-            "scales at known values by `fixed`, or use `fit` on a grid, where the "
-            "spacing keeps them away from zero."
-        )
-    n_obs = jax.eval_shape(lambda: conditional_likelihoods(model0, data, supp)).shape[0]
-    weights = normalise_weights(weights, n_obs)
-    problem = Problem(data, box, trial, weights, free, max_rounds)
-    outcomes = [search_from(problem, model) for model in models]
-    best, certificate, extra = _certify(problem, max(outcomes, key=_rank))
-    estimate = _assemble(problem, best, certificate)
-    if throw:
-        estimate = raise_if_failed(
-            estimate, estimate.result, lambda: explain_failure(estimate, data)
-        )
-    reached = [o.climbed.log_likelihood if o.settled else jnp.nan for o in outcomes]
-    return FreeSupportFit(
-        fit=estimate,
-        adequacy=certificate,
-        optima=jnp.array(reached),
-        num_rounds=jnp.asarray(extra + sum(o.num_rounds for o in outcomes)),
-    )
+    box, trial = box_of(outer.supp)
+    problem = Problem(outer.data, box, trial, weights, outer.free, int(max_steps))
+    starts = list(dict.fromkeys(tuple(theta.tolist()) for theta in thetas))
+    outcomes = [search_from(problem, outer.build(jnp.array(t))) for t in starts]
+    if n_random:
+        best = _assemble(problem, *_certify(problem, max(outcomes, key=_rank)))
+        root = covariance_root(best.hessian, weights.shape[0])
+        for z in normal_design(best.theta.size, n_random)[:n_random]:
+            theta = best.theta + REACH * root @ z
+            outcomes.append(search_from(problem, outer.build(theta)))
+    chosen = max(range(len(outcomes)), key=lambda k: _rank(outcomes[k]))
+    estimate = _assemble(problem, *_certify(problem, outcomes[chosen]))
+    if len(outcomes) == 1:
+        return estimate
+    return dataclasses.replace(estimate, optima=_report(outcomes, chosen))
 
 
 def _rank(outcome: Outcome) -> tuple[bool, float]:
@@ -174,13 +85,28 @@ def _rank(outcome: Outcome) -> tuple[bool, float]:
     return outcome.settled, value if np.isfinite(value) else -np.inf
 
 
-def _certify(problem: Problem, best: Outcome) -> tuple[Outcome, Adequacy, int]:
-    """Bound the gap over the continuum; go on where the trial grid missed a maximum.
+def _report(outcomes: list[Outcome], chosen: int) -> Optima:
+    """Describe the end of every search."""
+    heights = np.array([_rank(outcome)[1] for outcome in outcomes])
+    settled = np.array([outcome.settled for outcome in outcomes])
+    same = np.abs(heights[:, None] - heights[None, :]) <= _SAME_OPTIMUM
+    same &= settled[None, :]
+    results = [_explain(outcome) for outcome in outcomes]
+    return Optima(
+        theta=jnp.stack([outcome.theta for outcome in outcomes]),
+        log_likelihood=jnp.array([o.climbed.log_likelihood for o in outcomes]),
+        num_atoms=jnp.array([jnp.sum(o.probs > 0) for o in outcomes]),
+        flagged=jnp.zeros(len(outcomes), bool),
+        code=jnp.stack([result_code(result) for result in results]),
+        num_steps=jnp.array([outcome.num_steps for outcome in outcomes]),
+        optimum=jnp.array(np.where(settled, np.argmax(same, axis=1), -1)),
+        chosen=jnp.array(chosen),
+    )
 
-    Returns:
-        The outcome, its certificate, and the rounds it took to repair it.
-    """
-    extra = 0
+
+def _certify(problem: Problem, best: Outcome) -> tuple[Outcome, Adequacy]:
+    """Bound the gap over the continuum; go on where the trial grid missed a maximum."""
+    rounds = best.num_rounds
     while True:
         log_ratio = problem.log_ratio(best.model, best.points, best.probs)
         certificate = bound_gradient(
@@ -194,11 +120,11 @@ def _certify(problem: Problem, best: Outcome) -> tuple[Outcome, Adequacy, int]:
             max_cells=100_000,
         )
         missed = float(certificate.found) > GAP_TOL
-        if not (best.settled and missed) or extra >= problem.max_rounds:
-            return best, certificate, extra
+        if not (best.settled and missed) or rounds >= problem.max_rounds:
+            return best, certificate
         at, _ = ravel_pytree(certificate.at)
         best = search_from(problem, best.model, jnp.vstack([best.points, at]))
-        extra += best.num_rounds
+        rounds += best.num_rounds
 
 
 def _assemble(problem: Problem, best: Outcome, certificate: Adequacy) -> Fit:
@@ -208,8 +134,7 @@ def _assemble(problem: Problem, best: Outcome, certificate: Adequacy) -> Fit:
     block of the atoms, and the score of theta is the part that the atoms' scores do not
     explain at that block. Atoms without mass or on the edge do not move with theta.
     """
-    joint = best.climbed
-    size = joint.theta.size - joint.model.points.size
+    joint, size = best.climbed, best.theta.size
     points, probs = np.asarray(best.points), np.asarray(best.probs)
     moving = (probs > 0)[:, None] & ~np.asarray(best.held)
     atoms = size + np.flatnonzero(moving)
@@ -223,7 +148,7 @@ def _assemble(problem: Problem, best: Outcome, certificate: Adequacy) -> Fit:
         model=best.model,
         probs=jnp.asarray(probs[order]),
         supp=problem.box.to_supp(jnp.asarray(points[order])),
-        theta=joint.theta[:size],
+        theta=best.theta,
         log_likelihood=joint.log_likelihood,
         gradient=joint.gradient[:size],
         hessian=jnp.asarray(0.5 * (hessian + hessian.T)),
@@ -231,7 +156,7 @@ def _assemble(problem: Problem, best: Outcome, certificate: Adequacy) -> Fit:
         weights=problem.weights,
         gap=certificate.gap,
         residual=joint.residual,
-        num_steps=joint.num_steps,
+        num_steps=jnp.asarray(best.num_steps),
         inner_steps=joint.inner_steps,
         fallbacks=joint.fallbacks,
         num_atoms=jnp.asarray(len(order)),
@@ -239,6 +164,7 @@ def _assemble(problem: Problem, best: Outcome, certificate: Adequacy) -> Fit:
         resolution=jnp.asarray(jnp.inf),
         result=_judge(best, certificate, _is_singular(block) or _is_singular(hessian)),
         free=problem.free,
+        certificate=certificate,
     )
 
 
@@ -260,19 +186,22 @@ def _solve_symmetric(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _judge(best: Outcome, certificate: Adequacy, singular: bool):
-    """Turn the end of the search into a result code."""
-    result = best.climbed.result
+    """Turn the end of the search and its certificate into a result code."""
+    result = _explain(best)
     if not best.settled:
-        explained = any(bool(result == failure) for failure in _FATAL)
-        return result if explained else RESULTS.max_steps_reached
+        return result
     if float(certificate.gap) > GAP_TOL:
         return RESULTS.inner_not_certified
-    if singular:
-        return RESULTS.singular_hessian
+    return RESULTS.singular_hessian if singular else result
+
+
+def _explain(outcome: Outcome):
+    """Turn the end of a search alone into a result code."""
+    result = outcome.climbed.result
+    if not outcome.settled:
+        explained = any(bool(result == failure) for failure in _FATAL)
+        return result if explained else RESULTS.max_steps_reached
     # Atoms that the last climb left without mass make its own Hessian singular.
     if bool(result == RESULTS.singular_hessian):
         return RESULTS.successful
     return result
-
-
-__all__ = ["FreeSupportFit", "fit_free_support"]

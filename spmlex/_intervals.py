@@ -7,12 +7,17 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from scipy import stats
+from scipy import special
 
 from spmlex._correction import Correction, correct_once
 from spmlex._inference import COVARIANCE_KINDS, covariance_matrix
 from spmlex._likelihood_ratio import likelihood_ratio_interval
-from spmlex._resample import Resamples, jackknife, resampled_problem
+from spmlex._resample import (
+    Resamples,
+    jackknife,
+    refits_centre,
+    resampled_problem,
+)
 
 if TYPE_CHECKING:
     from spmlex._result import Fit
@@ -87,7 +92,8 @@ def make_intervals(
         resamples: A jackknife of this fit; by default one of ten groups is made.
 
     Raises:
-        ValueError: The level is not between 0 and 1, or the kind is unknown.
+        ValueError: The level is not between 0 and 1, the kind is unknown, or the
+            resamples are of something else.
     """
     if not (isinstance(level, float | int | np.number) and 0.0 < level < 1.0):
         raise ValueError(
@@ -118,6 +124,12 @@ def make_intervals(
         centre = corrected_centre(estimate).theta
     if resamples is None:
         resamples = jackknife(estimate, n_groups=_JACKKNIFE_GROUPS, clusters=clusters)
+    elif resamples.of_centre != refits_centre(estimate):
+        wanted = "the estimate" if resamples.of_centre else "the corrected centre"
+        raise ValueError(
+            f"resamples: kind={kind!r} needs refits of {wanted}, and these are not. "
+            "Make them from the fit with or without its correction, or leave them out."
+        )
     variance = jnp.diagonal(resamples.covariance)
     freedom = resamples.degrees_of_freedom
     if kind == "corrected":
@@ -161,7 +173,7 @@ def student_quantile(
         level: Between 0 and 1.
         degrees_of_freedom: Infinite for the normal quantile.
     """
-    x = float(stats.norm.ppf(level))
+    x = float(special.ndtri(level))
     terms = (
         (x**3 + x) / 4,
         (5 * x**5 + 16 * x**3 + 3 * x) / 96,

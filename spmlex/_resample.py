@@ -45,12 +45,15 @@ class Resamples(eqx.Module):
         degrees_of_freedom: Of the t distribution for intervals; infinite for the
             bootstrap.
         factor: What the mean outer product of the deviations is multiplied by.
+        of_centre: Whether the centre of an iterated correction was refitted, not the
+            estimate.
     """
 
     theta: Float[Array, "n_refits p"]
     code: Int[Array, " n_refits"]
     degrees_of_freedom: float = eqx.field(static=True)
     factor: float = eqx.field(static=True)
+    of_centre: bool = eqx.field(static=True)
 
     @property
     def num_failed(self) -> Int[Array, ""]:
@@ -107,7 +110,8 @@ def jackknife(
         )
     reweight = _WithoutGroup(jr.permutation(jr.key(seed), n_units) % n_groups)
     theta, code = _refit(problem, estimate, units, reweight, n_groups)
-    return Resamples(theta, code, n_groups - 1.0, n_groups - 1.0)
+    others = n_groups - 1.0
+    return Resamples(theta, code, others, others, refits_centre(estimate))
 
 
 def bootstrap(
@@ -144,7 +148,14 @@ def bootstrap(
         )
     reweight = _RandomWeights(jr.key(seed), n_units, weights)
     theta, code = _refit(problem, estimate, units, reweight, n_draws)
-    return Resamples(theta, code, float("inf"), n_draws / (n_draws - 1.0))
+    factor = n_draws / (n_draws - 1.0)
+    return Resamples(theta, code, float("inf"), factor, refits_centre(estimate))
+
+
+def refits_centre(estimate: "Fit") -> bool:
+    """Tell whether refits of a fit are of its corrected centre: an iterated one."""
+    correction = estimate.correction
+    return correction is not None and correction.maximum is not None
 
 
 class _WithoutGroup(eqx.Module):
@@ -180,10 +191,10 @@ def _refit(
     hessian, scores = estimate.hessian, estimate.scores
     slope = jnp.zeros_like(theta0)
     correction = estimate.correction
-    if correction is not None and correction.maximum is not None:
-        theta0, probs0 = correction.theta, correction.maximum.probs
-        hessian, scores = correction.maximum.hessian, correction.maximum.scores
-        slope = correction.slope
+    maximum = None if correction is None else correction.maximum
+    if correction is not None and maximum is not None:
+        theta0, probs0, slope = correction.theta, maximum.probs, correction.slope
+        hessian, scores = maximum.hessian, maximum.scores
 
     root = covariance_root(hessian, estimate.weights.shape[0])
 

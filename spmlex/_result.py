@@ -6,8 +6,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._adequacy import Adequacy
 from spmlex._correction import Correction
-from spmlex._degenerate import is_degenerate
+from spmlex._degenerate import grid_ripple, is_degenerate
 from spmlex._inference import covariance_matrix
 from spmlex._intervals import Intervals, make_intervals
 from spmlex._outer import OuterProblem
@@ -80,6 +81,9 @@ class Fit(eqx.Module):
         optima: Where each start led; `None` where there was one.
         correction: The corrected centre; `None` where `fit` was not asked for one.
         problem: What was maximised, with the data; `None` where the support is free.
+        certificate: Where the support is free, what any distribution on the range could
+            still gain, theta held; `None` on a grid, whose `adequacy` has to be asked
+            for.
     """
 
     model: Model
@@ -103,6 +107,21 @@ class Fit(eqx.Module):
     optima: Optima | None = None
     correction: Correction | None = None
     problem: OuterProblem | None = None
+    certificate: Adequacy | None = None
+
+    @property
+    def support(self) -> str:
+        """Whether F has its atoms on a "grid" or anywhere on its range, "free"."""
+        return "grid" if self.certificate is None else "free"
+
+    @property
+    def grid_ripple(self) -> Scalar:
+        """How much the log-likelihood can ripple with the grid's spacing, in nats.
+
+        By the rule of thumb of `spmlex/README.md`, "The grid"; zero where the support
+        is free. Above about half a nat the spacing decides where the maximum is.
+        """
+        return grid_ripple(self.resolution, self.scores.shape[0])
 
     @property
     def gradient_norm(self) -> Scalar:
@@ -204,5 +223,5 @@ class Fit(eqx.Module):
                 the support is free.
         """
         if kind is None:
-            kind = "sandwich" if self.problem is None else "corrected"
+            kind = "sandwich" if self.support == "free" else "corrected"
         return format_fit(self, level, kind)

@@ -8,6 +8,9 @@ from jax.scipy import stats
 from spmlex._parameters import parameter_names
 from spmlex._solution import RESULT_CODES, RESULTS
 
+_MOST_ATOMS = 20
+"""Support points listed by `summary`."""
+
 
 def format_fit(fit, level: float | int, kind: str) -> str:
     """Return a regression-style table of a fit.
@@ -22,7 +25,7 @@ def format_fit(fit, level: float | int, kind: str) -> str:
     width = max(10, *(len(name) for name in names))
     n_obs, n_supp = fit.scores.shape[0], fit.probs.shape[0]
     support = f"grid of {n_supp} points, {_count_atoms(fit)} with mass"
-    if fit.problem is None:
+    if fit.support == "free":
         support = f"free support, {int(fit.num_atoms)} atoms"
     columns = {"estimate": np.asarray(fit.theta)}
     if kind.startswith("corrected"):
@@ -58,8 +61,38 @@ def format_fit(fit, level: float | int, kind: str) -> str:
     ]
     if fit.optima is not None:
         lines += _list_optima(fit.optima)
+    if fit.support == "free":
+        lines.append(_describe_certificate(fit.certificate))
+    lines += _list_atoms(fit)
     lines += [f"Warning: {text}" for text in _warnings(fit)]
     return "\n".join(lines)
+
+
+def _describe_certificate(certificate) -> str:
+    proof = "proved" if bool(certificate.is_proof) else "numerical"
+    return (
+        "no distribution on the range gains more than "
+        f"{max(float(certificate.gap), 0.0):.1e} nats per observation ({proof})"
+    )
+
+
+def _list_atoms(fit) -> list[str]:
+    """Return a line for each support point with mass, the largest where many."""
+    probs = np.asarray(fit.probs)
+    if probs.ndim == 2:
+        return []
+    kept = np.flatnonzero(probs > 0)
+    largest = kept[np.argsort(-probs[kept])[:_MOST_ATOMS]]
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(fit.supp)]
+    lines = ["support point          mass"]
+    for k in np.sort(largest):
+        point = np.concatenate([np.ravel(leaf[k]) for leaf in leaves])
+        place = " ".join(f"{value:.5f}" for value in point)
+        lines.append(f"{place:>13} {probs[k]:13.5f}")
+    if len(kept) > len(largest):
+        rest = 1.0 - float(np.sum(probs[largest]))
+        lines.append(f"{len(kept) - len(largest):>6} others {rest:13.5f}")
+    return lines
 
 
 def describe_degeneracy(fit) -> str:
@@ -68,8 +101,8 @@ def describe_degeneracy(fit) -> str:
         "this looks like a degenerate maximum: the kernels are "
         f"{float(fit.resolution):.2f} grid steps wide and {_count_atoms(fit)} of "
         f"{fit.probs.shape[0]} support points carry mass. Do not trust the "
-        "intervals; start at a consistent estimate with correction='iterated', or use "
-        "a coarser grid."
+        "intervals; start at a consistent estimate with correction='iterated', use a "
+        "coarser grid or, where no noise scale is free, support='free'."
     )
 
 
@@ -111,14 +144,16 @@ def _warnings(fit) -> list[str]:
         found.append(RESULTS[fit.result])
     if bool(fit.flagged):
         found.append(describe_degeneracy(fit))
-    if not np.isfinite(fit.resolution) or jnp.ndim(fit.supp) != 1:
-        return found
-    ends = np.array([np.argmin(fit.supp), np.argmax(fit.supp)])
-    edge = float(np.max(np.sum(np.asarray(fit.probs)[ends], axis=0)))
+    edge = 0.0
+    if fit.support == "free":
+        edge = float(fit.certificate.edge_mass)
+    elif jnp.ndim(fit.supp) == 1 and fit.supp.size > 1:
+        ends = np.array([np.argmin(fit.supp), np.argmax(fit.supp)])
+        edge = float(np.max(np.sum(np.asarray(fit.probs)[ends], axis=0)))
     of_group = " of a group" if fit.probs.ndim == 2 else ""
     if edge > 1e-3:
         found.append(
-            f"{100 * edge:.1f}% of the mass{of_group} sits on the ends of the grid; "
+            f"{100 * edge:.1f}% of the mass{of_group} sits on the ends of the range; "
             "widen it."
         )
     return found

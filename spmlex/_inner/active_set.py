@@ -76,9 +76,12 @@ class ActiveSet(eqx.Module):
         lost = jnp.any((density < 1e-100) & (weights > 0))
         mass = jnp.where(lost, 0.5 * mass + 0.5 / n_supp, mass)
         state = _evaluate(scaled, weights, mass, scaled @ mass, self.atol)
+        # A warm start with more atoms than places: the solution will have as many.
+        atoms = 0 if probs0 is None else jnp.sum(probs0 > 0)
+        atoms = jnp.where(atoms == n_supp, 0, atoms)  # a guess, such as equal masses
         for size in self._sizes(n_supp):
             state = jax.lax.cond(
-                state.done,
+                state.done | (atoms > size),
                 lambda state: state,
                 lambda state, size=size: self._iterate(scaled, weights, state, size),
                 state,

@@ -425,12 +425,16 @@ MISTAKES = {
         lambda: solve_probs(jnp.zeros((3, 2)), probs0=jnp.ones(3) / 3),
         "probs0 has shape (3,); give a mass for each of the 2 support points",
     ),
+    "support: misspelt": (
+        lambda: fit(MODEL, DATA, SUPP, support="continuous"),
+        "support='continuous': choose from grid, free",
+    ),
     "free support: under jit": (
-        lambda: jax.jit(lambda x: spmlex.fit_free_support(MODEL, but(x=x), SUPP))(X),
-        "can't run under jit",
+        lambda: jax.jit(lambda x: fit(MODEL, but(x=x), SUPP, support="free"))(X),
+        "support='free': the search does not run under jit or vmap; or fit on a grid",
     ),
     "free support: no range": (
-        lambda: spmlex.fit_free_support(MODEL, DATA, np.zeros(1)),
+        lambda: fit(MODEL, DATA, np.zeros(1), support="free"),
         "is not a range",
     ),
 }

@@ -1,16 +1,17 @@
 """The gradient function over the continuum and the bound on what a grid leaves."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spmlex import RESULTS, Fit, solve_probs
-from spmlex._adequacy import adequacy, gradient_on
+from spmlex import RESULTS, Fit, adequacy, fit, gradient_on, solve_probs
 from spmlex._continuum import box_of, distinct_points, log_ratios, maximise_gradient
-from spmlex._free_support import fit_free_support
 from spmlex._grid import product_grid
+from spmlex._outer import OuterProblem
 from tests.spmlex.problems import approx, linear_factor
 
 
@@ -199,10 +200,29 @@ def test_range_must_have_the_form_of_a_support_point(sample):
         adequacy(fit, sample, 2.0, 1.0)
 
 
+def test_certificate_of_groups_adds_their_shares(sample):
+    grid, groups = jnp.linspace(-4.0, 4.0, 7), np.arange(60) % 3 == 0
+    parts = [npmle(sample[~groups], grid), npmle(sample[groups], grid)]
+    probs = jnp.stack([part.probs for part in parts], axis=1)
+    both = dataclasses.replace(
+        bare_fit(Normal(), grid, probs, 60),
+        problem=OuterProblem(
+            Normal(), sample, grid, jnp.asarray(groups, int), 2, (), "active_set"
+        ),
+    )
+    own = [sample[~groups], sample[groups]]
+    gaps = [
+        float(adequacy(part, rows, -4.0, 4.0).gap)
+        for part, rows in zip(parts, own, strict=True)
+    ]
+    whole = adequacy(both, sample, -4.0, 4.0)
+    assert float(whole.gap) == pytest.approx(np.dot([2 / 3, 1 / 3], gaps), abs=2e-9)
+
+
 def test_free_noise_scales_are_refused_by_name():
     model, data, supp = linear_factor(n_obs=40)
     with pytest.raises(ValueError, match=r"without bound in log_std_e\[0\].*`fixed`"):
-        fit_free_support(model, data, supp)
+        fit(model, data, supp, support="free")
 
 
 @pytest.mark.slow
@@ -214,12 +234,12 @@ def test_two_dimensional_atoms_are_certified_whatever_form_the_support_has():
     data = {"x": x, "y": y, "z": z}
     rows = product_grid(jnp.linspace(-4.0, 5.0, 21), jnp.linspace(-4.0, 4.0, 21))
     start = RandomCoefficients(jnp.array(0.5))
-    found = fit_free_support(start, data, rows)
-    assert found.fit.result == RESULTS.successful
-    assert float(found.adequacy.gap) <= 1e-9
-    assert abs(float(found.fit.theta[0]) - 0.7) < 3 * float(
-        found.fit.standard_errors().effect
-    )
+    found = fit(start, data, rows, support="free")
+    assert found.result == RESULTS.successful
+    assert found.certificate is not None
+    assert float(found.certificate.gap) <= 1e-9
+    error = float(found.standard_errors().effect)
+    assert abs(float(found.theta[0]) - 0.7) < 3 * error
     named = {"intercept": rows[:, 0], "slope": rows[:, 1]}
-    again = fit_free_support(start, data, named)
-    assert np.asarray(again.fit.supp["slope"]) == approx(found.fit.supp[:, 1], 1e-7)
+    again = fit(start, data, named, support="free")
+    assert np.asarray(again.supp["slope"]) == approx(found.supp[:, 1], 1e-7)

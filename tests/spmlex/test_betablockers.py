@@ -6,9 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spmlex import RESULTS, solve_probs
-from spmlex._adequacy import adequacy, gradient_on
-from spmlex._free_support import fit_free_support
+from spmlex import RESULTS, adequacy, fit, gradient_on, solve_probs
 from tests.spmlex.problems import DATA, approx
 
 TRIAL = jnp.linspace(-4.0, 0.0, 101)
@@ -50,50 +48,50 @@ def models(*betas):
 @pytest.fixture(scope="module")
 def estimate():
     start, *others = models(0.0, -1.0, -0.4, -0.2, 0.5)
-    return fit_free_support(start, betablockers(), TRIAL, starts=others)
+    return fit(start, betablockers(), TRIAL, starts=others, support="free")
 
 
 def test_known_maximum_is_reached_from_every_start(estimate):
-    assert np.asarray(estimate.optima) == approx(np.full(5, -5982.593413), 2e-6)
-    assert estimate.num_optima == 1
-    assert estimate.fit.result == RESULTS.successful
-    assert float(estimate.fit.theta[0]) == pytest.approx(-0.2597685, rel=1e-6)
-    assert np.asarray(estimate.fit.supp) == approx(SUPPORT, 6e-6)
+    optima = estimate.optima
+    assert np.asarray(optima.log_likelihood) == approx(np.full(5, -5982.593413), 2e-6)
+    assert optima.num_optima == 1
+    assert estimate.support == "free"
+    assert estimate.result == RESULTS.successful
+    assert float(estimate.theta[0]) == pytest.approx(-0.2597685, rel=1e-6)
+    assert np.asarray(estimate.supp) == approx(SUPPORT, 6e-6)
 
 
 def test_known_standard_error_is_reached(estimate):
-    error = float(estimate.fit.standard_errors("observed").beta)
+    error = float(estimate.standard_errors("observed").beta)
     assert error == pytest.approx(0.04989, abs=5e-6)
-    assert 0.03 < float(estimate.fit.standard_errors("sandwich").beta) < 0.08
+    assert 0.03 < float(estimate.standard_errors("sandwich").beta) < 0.08
 
 
 def test_scores_average_to_the_gradient_which_is_zero(estimate):
-    fit = estimate.fit
-    assert float(jnp.max(jnp.abs(fit.gradient))) < 1e-8
-    assert np.asarray(fit.weights @ fit.scores) == approx(-fit.gradient, 1e-10)
+    assert float(jnp.max(jnp.abs(estimate.gradient))) < 1e-8
+    mean = estimate.weights @ estimate.scores
+    assert np.asarray(mean) == approx(-estimate.gradient, 1e-10)
 
 
 def test_maximum_is_certified_on_the_continuum(estimate):
-    fit = estimate.fit
-    assert float(estimate.adequacy.gap) <= 1e-9
-    assert bool(estimate.adequacy.is_proof)
-    assert float(estimate.adequacy.edge_mass) == 0.0
-    points = jnp.linspace(-4.0, 0.0, 4001)
-    g = gradient_on(fit.model, betablockers(), fit.supp, fit.probs, points)
+    assert float(estimate.certificate.gap) <= 1e-9
+    assert bool(estimate.certificate.is_proof)
+    assert float(estimate.certificate.edge_mass) == 0.0
+    given = (estimate.model, betablockers(), estimate.supp, estimate.probs)
+    g = gradient_on(*given, jnp.linspace(-4.0, 0.0, 4001))
     assert float(jnp.max(g)) <= 1.0 + 1e-9
-    at_atoms = gradient_on(fit.model, betablockers(), fit.supp, fit.probs, fit.supp)
-    assert np.asarray(at_atoms) == approx(np.ones(7), 1e-9)
+    assert np.asarray(gradient_on(*given, estimate.supp)) == approx(np.ones(7), 1e-9)
 
 
 def test_certificate_of_a_grid_bounds_what_free_support_gains(estimate):
-    data, model = betablockers(), estimate.fit.model
+    data, model = betablockers(), estimate.model
     grid = jnp.linspace(-4.0, 0.0, 41)
     solution = solve_probs(model.lclk(data, grid), solver="interior_point")
     on_grid = eqx.tree_at(
-        lambda fit: (fit.supp, fit.probs), estimate.fit, (grid, solution.probs)
+        lambda fit: (fit.supp, fit.probs), estimate, (grid, solution.probs)
     )
     report = adequacy(on_grid, data, -4.0, 0.0)
-    gain = float(estimate.fit.log_likelihood) / 22 + float(solution.value)
+    gain = float(estimate.log_likelihood) / 22 + float(solution.value)
     assert 0.0 < gain <= float(report.gap) < 0.2
 
 
@@ -103,20 +101,21 @@ def test_summary_prints_support_and_certificate(estimate):
     for point in SUPPORT:
         assert f"{point:.5f}" in text
     assert "(proved)" in text
-    assert "5 starts, distinct local optima 1" in text
+    assert "5 starts, 1 local optimum" in text
 
 
 def test_atoms_stay_on_the_edge_of_a_range_that_binds(estimate):
     [start] = models(-0.25)
-    narrow = fit_free_support(start, betablockers(), jnp.linspace(-2.5, -1.8, 101))
-    supp = np.asarray(narrow.fit.supp)
-    assert supp[[0, -1]] == approx([-2.5, -1.8], 0)
-    assert float(narrow.adequacy.edge_mass) > 0.3
-    assert "on the edge of the range; widen it" in narrow.summary()
-    assert float(narrow.fit.log_likelihood) < float(estimate.fit.log_likelihood)
+    grid = jnp.linspace(-2.5, -1.8, 101)
+    narrow = fit(start, betablockers(), grid, support="free")
+    assert np.asarray(narrow.supp)[[0, -1]] == approx([-2.5, -1.8], 0)
+    assert narrow.certificate is not None
+    assert float(narrow.certificate.edge_mass) > 0.3
+    assert "on the ends of the range; widen it" in narrow.summary()
+    assert float(narrow.log_likelihood) < float(estimate.log_likelihood)
 
 
-def test_answer_is_one_where_every_grid_has_many_local_maxima():
+def test_fit_is_not_fooled_by_a_grid_with_many_local_maxima():
     data = rugged()
     grid = jnp.linspace(-4.0, 2.0, 101)
     betas = jnp.linspace(-0.4, -0.2, 201)
@@ -129,26 +128,52 @@ def test_answer_is_one_where_every_grid_has_many_local_maxima():
     peaks = (on_grid[1:-1] > on_grid[:-2]) & (on_grid[1:-1] > on_grid[2:])
     assert peaks.sum() >= 5
 
-    start, *others = models(-0.5, -0.33, -0.32, -0.31, -0.29, -0.23, -0.1)
-    free = fit_free_support(start, data, grid, starts=others)
-    assert free.num_optima == 1
-    assert np.isfinite(np.asarray(free.optima)).all()
-    assert float(free.fit.log_likelihood) > on_grid.max()
+    start, *others = models(-0.5, -0.33, -0.31, -0.23)
+    found = fit(start, data, grid, starts=others)
+    assert found.support == "free"
+    assert found.optima is not None
+    assert np.all(np.asarray(found.optima.code) == 0)
+    assert found.optima.num_optima == 1
+    assert float(found.log_likelihood) > on_grid.max()
+    with pytest.warns(RuntimeWarning, match="support='free'"):
+        stuck = fit(start, data, grid, support="grid")
+    assert stuck.support == "grid"
+    assert float(stuck.grid_ripple) > 0.5
+
+
+def test_a_fine_grid_is_kept(estimate):
+    on_grid = fit(models(0.0)[0], betablockers(), TRIAL)
+    assert on_grid.support == "grid"
+    assert float(on_grid.grid_ripple) < 0.5
+    assert abs(float(on_grid.theta[0] - estimate.theta[0])) < 1e-3
 
 
 def test_scale_of_weights_does_not_matter(estimate):
-    weighted = fit_free_support(
-        estimate.fit.model, betablockers(), TRIAL, weights=jnp.full(22, 3.0)
-    )
-    assert np.asarray(weighted.fit.theta) == approx(estimate.fit.theta, 1e-9)
-    error = estimate.fit.standard_errors().beta
-    assert np.asarray(weighted.fit.standard_errors().beta) == approx(error, 1e-8)
+    given = (betablockers(), TRIAL)
+    weighted = fit(estimate.model, *given, weights=jnp.full(22, 3.0), support="free")
+    assert np.asarray(weighted.theta) == approx(estimate.theta, 1e-9)
+    error = estimate.standard_errors().beta
+    assert np.asarray(weighted.standard_errors().beta) == approx(error, 1e-8)
 
 
 def test_failure_is_reported_by_its_code():
     [start] = models(0.5)
-    short = fit_free_support(start, betablockers(), TRIAL, max_rounds=1, throw=False)
-    assert short.fit.result == RESULTS.max_steps_reached
-    assert short.num_optima == 0
+    given = {"support": "free", "max_steps": 1}
+    short = fit(start, betablockers(), TRIAL, throw=False, **given)
+    assert short.result == RESULTS.max_steps_reached
     with pytest.raises(RuntimeError, match="ran out of steps"):
-        fit_free_support(start, betablockers(), TRIAL, max_rounds=1)
+        fit(start, betablockers(), TRIAL, **given)
+
+
+def test_free_support_says_what_rules_it_out():
+    [start] = models(0.0)
+    data = betablockers()
+    with pytest.raises(ValueError, match="support='free': correction='one_step' needs"):
+        fit(start, data, TRIAL, support="free", correction="one_step")
+    groups = jnp.arange(22) % 2
+    with pytest.raises(ValueError, match="support='free': groups have a common grid"):
+        fit(start, data, TRIAL, support="free", groups=groups)
+    with pytest.raises(ValueError, match="does not run under jit"):
+        jax.jit(lambda data: fit(start, data, TRIAL, support="free").theta)(data)
+    with pytest.raises(ValueError, match="support='fre': choose from grid, free"):
+        fit(start, data, TRIAL, support="fre")

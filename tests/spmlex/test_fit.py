@@ -168,7 +168,7 @@ def test_summary_names_every_parameter_and_the_evidence(small):
 def test_summary_warns_of_mass_at_the_edge(small):
     _, model, data, _ = small
     narrow = fit(model, data, jnp.linspace(-3.0, 3.0, 30), throw=False)
-    assert "ends of the grid" in narrow.summary()
+    assert "ends of the range" in narrow.summary()
 
 
 def test_zero_likelihood_is_named():

@@ -160,9 +160,13 @@ def test_the_iterated_centre_maximises_the_penalised_likelihood(estimate):
     assert found.maximum.gradient == approx(gradient(found.theta), 1e-9)
     apart = found.theta - estimate.theta
     assert jnp.all(jnp.abs(apart) < 2 * ravel_pytree(estimate.standard_errors())[0])
-    made = again.intervals(kind="corrected")
+    refits = jackknife(again)
+    made = again.intervals(kind="corrected", resamples=refits)
     assert jnp.array_equal(made.centre, found.theta)
     assert again.theta == approx(estimate.theta, 1e-7)
+    # Refits of the centre are not taken for refits of the estimate.
+    with pytest.raises(ValueError, match="kind='jackknife' needs refits of the est"):
+        again.intervals(kind="jackknife", resamples=refits)
 
 
 def test_every_interval_has_its_centre_and_error(estimate, one_step):
