@@ -129,11 +129,6 @@ def adequacy(
     Raises:
         ValueError: The range is empty or does not have the form of a support point.
     """
-    if fit.probs.ndim != 1:
-        raise ValueError(
-            "fit has groups: judge the mixing distribution of each alone, on a fit to "
-            "its observations."
-        )
     _, data, _ = read_inputs(fit.model, data, fit.supp)
     box = make_box(low, high)
     supp = rows_of(fit.supp)

@@ -122,12 +122,6 @@ class Fits:
             self._fit = fit(MODEL, DATA, SUPP)
         return self._fit
 
-    @property
-    def with_groups(self):
-        return eqx.tree_at(
-            lambda f: f.probs, self.on_grid, jnp.stack([self.on_grid.probs] * 2, axis=1)
-        )
-
 
 FITS = Fits()
 
@@ -408,10 +402,6 @@ MISTAKES = {
     "test: no such parameter": (
         lambda: spmlex.likelihood_ratio_test(FITS.on_grid, "beta", 0.0),
         "parameter='beta': this model has slope",
-    ),
-    "adequacy: of groups": (
-        lambda: spmlex.adequacy(FITS.with_groups, DATA, -3.0, 3.0),
-        "judge the mixing distribution of each alone",
     ),
     "adequacy: two coordinates": (
         lambda: spmlex.adequacy(FITS.on_grid, DATA, np.zeros(2), np.ones(2)),
