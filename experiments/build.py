@@ -7,15 +7,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from experiments.compiling import describe_error
 from experiments.config import instantiate
 from experiments.dgp import Data, Model, Process
 from experiments.engine import Engine
 from experiments.errors import InputError
-from experiments.schema import has_target
+from experiments.schema import GROUPS, has_target
 from experiments.study import Cell, Design, Target
 
 # An observation's density, averaged over its outcomes, below the smallest float64.
 _LOG_UNDERFLOW = -745.0
+
+
+ASKED = {
+    "dgp": ("label", "truth", "mixing", "simulate"),
+    "truth": ("lclk", "simulate", "starting_values"),
+    "mixing": ("list_margins", "mean", "simulate", "variance"),
+    "grid": ("label", "make"),
+    "estimator": ("default_kind", "estimate", "kinds", "label"),
+}
+"""What a study asks of each part."""
 
 
 def build_design(config: dict[str, Any]) -> Design:
@@ -28,8 +39,8 @@ def build_design(config: dict[str, Any]) -> Design:
         InputError: Some part of it can't be built.
     """
     parts = {
-        group: {name: instantiate(config, f"{group}.{name}") for name in config[group]}
-        for group in ("dgp", "grid", "estimator")
+        group: {name: _build(config, group, name) for name in config[group]}
+        for group in GROUPS
     }
     for name, grid in parts["grid"].items():
         for n_supp in config["n_supp"]:
@@ -50,6 +61,23 @@ def build_design(config: dict[str, Any]) -> Design:
     )
 
 
+def _build(config: dict[str, Any], group: str, name: str) -> Any:
+    """Build a part, and see that it has what a study asks of it."""
+    part = instantiate(config, f"{group}.{name}")
+    parts = {f"{group}.{name}": (group, part)}
+    if group == "dgp":
+        for field in ("truth", "mixing"):
+            parts[f"dgp.{name}.{field}"] = (field, getattr(part, field, None))
+    for where, (kind, one) in parts.items():
+        lacking = [asked for asked in ASKED[kind] if not hasattr(one, asked)]
+        if lacking:
+            raise InputError(
+                f"{where}: {type(one).__name__} lacks {', '.join(lacking)}. README.md "
+                "shows a complete one, under 'Write your own'."
+            )
+    return part
+
+
 def check_design(engine: Engine) -> None:
     """Draw one data set of each process and look at it before the study runs.
 
@@ -62,8 +90,7 @@ def check_design(engine: Engine) -> None:
     for dgp, process in design.processes.items():
         n = max(design.sample_size)
         cell = Cell(dgp, next(iter(design.grids)), n, design.n_supp[0], estimator)
-        stacked, _ = engine.draw(cell, 0, 1)
-        data = jax.tree.map(lambda leaf: leaf[0], stacked)
+        data = _draw(engine, cell)
         for leaf in jax.tree.leaves(data):
             if not np.isfinite(np.asarray(leaf, float)).all():
                 raise InputError(
@@ -75,7 +102,7 @@ def check_design(engine: Engine) -> None:
             for n_supp in design.n_supp:
                 supp = grid.make(n_supp)
                 _check_dimensions(dgp, process, name, supp)
-                value = np.asarray(_best(process.truth, data, jnp.asarray(supp)))
+                value = _best(process.truth, data, supp, f"dgp.{dgp}")
                 if np.isnan(value).any():
                     raise InputError(
                         f"dgp.{dgp}: its log-likelihood is NaN at the true parameters. "
@@ -107,9 +134,38 @@ def _show(point: np.ndarray | np.floating) -> str:
     return f"({text})" if np.size(point) > 1 else text
 
 
-@jax.jit
+def _draw(engine: Engine, cell: Cell) -> Data:
+    """Draw the first data set of a process."""
+    try:
+        stacked, _ = engine.draw(cell, 0, 1)
+    except Exception as error:
+        raise InputError(
+            f"dgp.{cell.dgp}: it can't draw {cell.sample_size} observations. "
+            f"{describe_error(error)} (--traceback shows where)"
+        ) from error
+    return jax.tree.map(lambda leaf: leaf[0], stacked)
+
+
 def _best(
-    model: Model, data: Data, supp: Float[Array, "n_supp ..."]
-) -> Float[Array, " n_obs"]:
+    model: Model, data: Data, supp: Float[np.ndarray, "n_supp ..."], name: str
+) -> Float[np.ndarray, " n_obs"]:
     """Return each observation's largest log-density on the grid."""
-    return model.lclk(data, supp).max(axis=1)
+    n_obs = jax.tree.leaves(data)[0].shape[0]
+    try:
+        lclk = _lclk(model, data, jnp.asarray(supp))
+    except Exception as error:
+        raise InputError(
+            f"{name}: its lclk raised an error. {describe_error(error)} (--traceback "
+            "shows where)"
+        ) from error
+    if lclk.shape != (n_obs, len(supp)):
+        raise InputError(
+            f"{name}: its lclk returned shape {lclk.shape}; it must be (n_obs, n_supp) "
+            f"= {(n_obs, len(supp))}."
+        )
+    return np.asarray(lclk.max(axis=1))
+
+
+@jax.jit
+def _lclk(model: Model, data: Data, supp: Float[Array, "n_supp ..."]) -> Array:
+    return model.lclk(data, supp)

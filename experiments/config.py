@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -44,6 +45,10 @@ def compose(overrides: list[str]) -> dict[str, Any]:
         config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_explain(error, overrides)) from error
+    except yaml.MarkedYAMLError as error:
+        place = error.problem_mark
+        where = f"{place.name}, line {place.line + 1}" if place else "a file of conf"
+        raise InputError(f"{where}: no valid YAML: {error.problem}.") from error
     assert isinstance(config, dict)
     config = {str(name): value for name, value in config.items()}
     fields = Study.__dataclass_fields__
@@ -55,6 +60,7 @@ def compose(overrides: list[str]) -> dict[str, Any]:
         check_values(config)
     except ValueError as error:
         raise InputError(str(error)) from error
+    _check_parts(config)
     config["question"] = config["question"] or _find_question(overrides)
     return config
 
@@ -81,7 +87,25 @@ def instantiate(config: dict[str, Any], path: str) -> Any:
         where = re.search(r"full_key: (\S+)", str(error))
         where = f"{path}.{where[1]}" if where else path
         file = f"conf/{path.replace('.', '/')}.yaml"
-        raise InputError(f"{where}: {_first_line(cause)} See {file}.") from error
+        # Of a module that can't be imported, what its own first error was.
+        root = _find_root(cause)
+        text = _first_line(cause).rstrip(".:")
+        if root is not cause:
+            text = f"{text}: {type(root).__name__}: {_first_line(root)}"
+        raise InputError(f"{where}: {text}. See {file}.") from error
+
+
+def check_conf() -> None:
+    """Refuse to go on without the folder of the configuration.
+
+    Raises:
+        InputError: The package was installed without it.
+    """
+    if not (CONF / "config.yaml").is_file():
+        raise InputError(
+            f"there is no configuration in {CONF}: run from a clone of the "
+            "repository, installed by `uv sync` or `pip install -e .`."
+        )
 
 
 def list_options(group: str) -> dict[str, str]:
@@ -110,12 +134,16 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 def _read_override(text: str) -> str:
     """Check one override's form and choices; make a list where one is needed."""
+    if "=" not in text and not text.startswith("~"):
+        for group in ("experiment", *GROUPS):
+            if text in list_options(group):
+                raise InputError(f"{text}: write {group}={text}.")
     try:
         (override,) = OverridesParser.create().parse_overrides([text])
     except OverrideParseException as error:
         raise InputError(
-            f"{text}: not of the form NAME=VALUE. Examples: n_replications=1000, "
-            "sample_size=[500,1000]."
+            f"{text}: not of the form NAME=VALUE, without spaces. Examples: "
+            "n_replications=1000, sample_size=[500,1000]."
         ) from error
     name, value = override.key_or_group, override.value()
     if name.partition(".")[0] == "hydra":
@@ -145,6 +173,31 @@ def _check_choices(override: Override, text: str) -> None:
                 f"{text}: no such {group}.{suggest(str(choice), options)} "
                 f"Choices: {', '.join(options)}."
             )
+        _check_header(group, str(choice))
+
+
+def _check_header(group: str, name: str) -> None:
+    """Refuse a file whose content would land elsewhere in the configuration."""
+    package = {"experiment": "_global_"}.get(group, f"{group}.{name}")
+    if group == "compute":
+        return
+    lines = (CONF / group / f"{name}.yaml").read_text().splitlines()
+    if lines[:1] != [f"# @package {package}"]:
+        raise InputError(
+            f"conf/{group}/{name}.yaml: its first line has to be `# @package "
+            f"{package}`."
+        )
+
+
+def _check_parts(config: dict[str, Any]) -> None:
+    """Refuse a part that says nothing about what to build."""
+    for group in GROUPS:
+        for name, node in config[group].items():
+            if not isinstance(node, dict) or "_target_" not in node:
+                raise InputError(
+                    f"{group}.{name}: no `_target_` says what to build. See the files "
+                    f"in conf/{group}/."
+                )
 
 
 def _explain(error: Exception, overrides: list[str]) -> str:
@@ -153,6 +206,21 @@ def _explain(error: Exception, overrides: list[str]) -> str:
     if unknown:
         name = unknown[1]
         return f"{name}: no such setting.{suggest(name, _list_settings(overrides))}"
+    missing = re.search(r"Could not load '(\w+)/(\w+)'", str(error))
+    if missing:
+        options = list_options(missing[1])
+        return (
+            f"{missing[1]}={missing[2]}: no such {missing[1]}."
+            f"{suggest(missing[2], options)} Choices: {', '.join(options)}."
+        )
+    in_file = re.search(r"In '([^']+)'.*Key '([^']+)'", str(error), re.DOTALL)
+    if in_file:
+        name = in_file[2]
+        known = suggest(name, Study.__dataclass_fields__)
+        return f"conf/{in_file[1]}.yaml: {name}: no such setting.{known}"
+    value = re.search(r"In '([^']+)'.*\n(.+)\n\s+full_key: (\S+)", str(error))
+    if value:
+        return f"conf/{value[1]}.yaml: {value[3]}: {value[2]}"
     merging = re.match(r"Error merging override (.+)", str(error))
     if merging:
         return f"{merging[1]}: {_explain_type(error)}"
@@ -192,6 +260,12 @@ def _find_question(overrides: list[str]) -> str:
     experiment = chosen.get("experiment", "null")
     path = CONF / "experiment" / f"{experiment}.yaml"
     return first_comment(path if path.exists() else CONF / "config.yaml")
+
+
+def _find_root(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _first_line(error: BaseException) -> str:

@@ -15,8 +15,6 @@ from experiments.estimators import Estimator
 from experiments.grids import DataRange
 from experiments.mixing import AbstractMixing
 
-STREAMS = ("common", "independent")
-
 
 def make_stream(
     seed: int, streams: str, process_name: str, sample_size: int

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     config, design, files = open_study(results, names[0])
     tracker = Tracker(design)
     tracker.load(files)
-    if not any(record.attempted for record in tracker.records.values()):
+    if not has_results(tracker):
         raise InputError(f"{names[0]}: nothing is done yet; see `status {names[0]}`.")
     path = merge(design, files, config, tracker)
     report(files.folder, path, console)
@@ -32,6 +32,11 @@ def main(arguments: list[str]) -> int:
             f"The study is not complete: `status {names[0]}` lists what is missing."
         )
     return 0
+
+
+def has_results(tracker: Tracker) -> bool:
+    """Return whether any block gave a result, be it a failure, and not an error."""
+    return any(record.seconds for record in tracker.records.values())
 
 
 def report(folder: Path, replications: Path, console: Console) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from experiments.engine import Engine
 from experiments.errors import InputError
+from experiments.schema import MOST_REPLICATIONS
 from experiments.status import make_console, open_study, split_arguments
 from experiments.store import Store, UnusableBlockError
 from experiments.study import Block, Cell, Design
@@ -84,8 +85,8 @@ def _name_entry(cell: Cell, axis: str) -> str:
 
 
 def _read_number(name: str, text: str) -> int:
-    if not text.isdecimal():
-        raise InputError(f"{name}={text}: give a whole number, 0 or more.")
+    if not text.isdecimal() or int(text) >= MOST_REPLICATIONS:
+        raise InputError(f"{name}={text}: give a whole number from 0 to ten million.")
     return int(text)
 
 

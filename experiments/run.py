@@ -12,6 +12,7 @@ ACTIONS = {
     "plan": "run one block of every cell and show what a study or its target takes",
     "status": "show what is done, missing and failed in STUDY; works while it runs",
     "report": "make tables and figures of what is done in STUDY; works while it runs",
+    "new": "write a model, its process, an experiment and a test, under a NAME",
     "rerun": "run one replication of STUDY again and show its fit",
 }
 
@@ -53,14 +54,15 @@ def main(arguments: list[str]) -> int:
 
     Returns:
         0 if all went well, 2 for input that can't be used, 1 for a folder or workers
-        that can't be used, 130 if the user stopped it.
+        that can't be used or a fault of the program, 130 if the user stopped it.
     """
-    if not arguments or {"-h", "--help", "help"} & set(arguments):
-        print(_write_help())
-        return 0
     show_traceback = "--traceback" in arguments
     arguments = [text for text in arguments if text != "--traceback"]
     try:
+        cfg.check_conf()
+        if not arguments or {"-h", "--help", "help"} & set(arguments):
+            print(_write_help())
+            return 0
         action, *rest = arguments
         if action not in ACTIONS:
             raise InputError(
@@ -68,14 +70,34 @@ def main(arguments: list[str]) -> int:
                 f"Actions: {', '.join(ACTIONS)}."
             )
         for text in rest:
-            if text.startswith("-") and "=" not in text:
-                raise InputError(f"{text}: no such option. Try --help.")
+            if text.startswith("-"):
+                bare = text.lstrip("-")
+                hint = f"write {bare}" if "=" in bare else "try --help"
+                raise InputError(f"{text}: no such option; {hint}.")
         return importlib.import_module(f"experiments.{action}").main(rest)
     except (ComputeError, InputError, StoreError) as error:
         if show_traceback:
             traceback.print_exception(error)
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
+    except OSError as error:
+        if show_traceback:
+            traceback.print_exception(error)
+        print(
+            f"error: {error.filename or 'a file'} can't be used: {error.strerror}. "
+            "Look at results_dir, at who may use it, and at the space left.",
+            file=sys.stderr,
+        )
+        return 1
+    except Exception as error:  # noqa: BLE001 - shown, with the way to its place
+        if show_traceback:
+            traceback.print_exception(error)
+        print(
+            f"error: {type(error).__name__}: {error}\nThis is a fault in the program, "
+            "or in code that you added: --traceback shows where. What is done is kept.",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print("Stopped; the same command goes on from there.", file=sys.stderr)
         return 130

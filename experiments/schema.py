@@ -6,6 +6,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
+MOST_REPLICATIONS = 10_000_000
+
 GROUPS = ("dgp", "grid", "estimator")
 """Config groups chosen as lists: each is an axis of the study."""
 
@@ -82,8 +84,8 @@ def check_values(config: dict[str, Any]) -> None:
         )
     for name in ("n_replications", "block_size", "batch_size"):
         value = config[name]
-        if value is not None and value < 1:
-            raise ValueError(f"{name}={value}: give 1 or more.")
+        if value is not None and not 1 <= value <= MOST_REPLICATIONS:
+            raise ValueError(f"{name}={value}: give 1 or more, up to ten million.")
     if not 0 <= config["seed"] < 2**32:
         raise ValueError(f"seed={config['seed']}: give a number from 0 to 2^32 - 1.")
     for name in ("sample_size", "n_supp"):

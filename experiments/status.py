@@ -14,7 +14,7 @@ from experiments.content import Content
 from experiments.errors import InputError
 from experiments.precision import Tracker
 from experiments.progress import describe_target, format_seconds
-from experiments.schema import Shard
+from experiments.schema import Shard, Study
 from experiments.store import Store, read_manifest
 from experiments.study import Cell, Design
 
@@ -108,6 +108,13 @@ def open_study(results: Path, study: str) -> tuple[dict[str, Any], Design, Store
             f"{study}: no study in {results / study}. {_list_studies(results, study)}"
         )
     config = manifest["config"]
+    lacking = sorted(Study.__dataclass_fields__.keys() - config.keys())
+    if lacking:
+        raise InputError(
+            f"{results / study} was written by another version of this code: its "
+            f"study.yaml lacks {', '.join(lacking)}. Run sweep on it once more, with "
+            "its own settings: that adds them, and keeps all results that still count."
+        )
     files = Store(results / study, Content.from_config(config))
     return config, build_design(config), files
 

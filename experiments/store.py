@@ -126,7 +126,7 @@ class Store:
         return lines
 
     def read(
-        self, path: Path, cell: Cell, *, arrays: bool = True
+        self, path: Path, cell: Cell
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Read a block file: arrays by name, and attributes.
 
@@ -140,8 +140,7 @@ class Store:
                     name: np.asarray(file.getncattr(name)).item()
                     for name in file.ncattrs()
                 }
-                names = file.variables if arrays else ()
-                values = {name: file.variables[name][:] for name in names}
+                values = {name: file.variables[name][:] for name in file.variables}
                 content, first, last = attrs["content"], attrs["first"], attrs["last"]
         except (OSError, RuntimeError, KeyError) as error:
             raise UnusableBlockError(path, "unreadable") from error

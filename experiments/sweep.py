@@ -7,7 +7,7 @@ from rich.console import Console
 
 from experiments.merge import merge
 from experiments.progress import describe_target, format_seconds
-from experiments.report import report
+from experiments.report import has_results, report
 from experiments.schema import Shard
 from experiments.session import INTERRUPTED, Session, open_session, run_rounds
 from experiments.study import Block, Design
@@ -30,6 +30,9 @@ def main(arguments: list[str]) -> int:
             "command goes on from there."
         )
         return INTERRUPTED
+    if path is not None and not has_results(session.tracker):
+        console.print("Every replication raised an error: there is nothing to report.")
+        return 1
     if path is not None:
         report(session.files.folder, path, console)
     elapsed = format_seconds(time.monotonic() - start)

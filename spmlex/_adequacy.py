@@ -30,8 +30,8 @@ from spmlex._continuum import (
     maximise_gradient,
     rows_of,
 )
+from spmlex._inputs import cast_to_float64, conditional_likelihoods, read_inputs
 from spmlex._likelihood import normalise_weights
-from spmlex._profile import cast_to_float64, conditional_likelihoods
 from spmlex._types import Data, Model, Probs, Scalar, Support, Weights
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def gradient_on(
         points: Where to evaluate, in the form of `supp`.
         weights: Nonnegative observation weights; their scale does not matter.
     """
-    model, data, supp, points = cast_to_float64((model, data, supp, points))
+    model, data, supp = read_inputs(model, data, supp)
+    points = cast_to_float64(points)
     return _gradient_on(model, data, supp, probs, points, weights)
 
 
@@ -128,7 +129,7 @@ def adequacy(
     Raises:
         ValueError: The range is empty or does not have the form of a support point.
     """
-    data = cast_to_float64(data)
+    _, data, _ = read_inputs(fit.model, data, fit.supp)
     box = make_box(low, high)
     supp = rows_of(fit.supp)
     if supp.shape[1] != box.low.size:

@@ -29,9 +29,9 @@ from spmlex._continuum import (
     maximise_gradient,
 )
 from spmlex._inner import get_solver, solve_probs
+from spmlex._inputs import conditional_likelihoods
 from spmlex._outer import OuterProblem
 from spmlex._parameters import free_leaves, split_model
-from spmlex._profile import conditional_likelihoods
 from spmlex._result import Fit
 from spmlex._search import maximise_on_grid
 from spmlex._types import Data, Model, Probs, Support, Weights

@@ -16,8 +16,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
+from spmlex._inputs import cast_to_float64, conditional_likelihoods
 from spmlex._likelihood import log_mixture
-from spmlex._profile import cast_to_float64, conditional_likelihoods
 from spmlex._types import Data, Model, Probs, Support, Weights
 
 _MAX_STEPS = 80

@@ -26,8 +26,10 @@ def grid_resolution(lclk: LogCondLik) -> Scalar:
 
     For a normal kernel of standard deviation s on a uniform grid with spacing h the
     effective number of points `(sum_j A_ij)² / sum_j A_ij²` is `2 sqrt(pi) s / h`; the
-    width returned is s / h.
+    width returned is s / h. Infinite for a single point, which makes no grid.
     """
+    if lclk.shape[1] == 1:
+        return jnp.array(jnp.inf)
     scaled, _ = scale_rows(lclk)
     effective = jnp.sum(scaled, axis=1) ** 2 / jnp.sum(scaled**2, axis=1)
     return jnp.median(effective) / (2.0 * jnp.sqrt(jnp.pi))

@@ -13,17 +13,24 @@ from jaxtyping import Array, Int
 
 from spmlex._continuum import box_of
 from spmlex._correction import CORRECTIONS
+from spmlex._explain import explain_failure
 from spmlex._free_support import search_free_support
 from spmlex._inner import InnerSolver, get_solver
+from spmlex._inputs import (
+    cast_to_float64,
+    conditional_likelihoods,
+    read_groups,
+    read_inputs,
+)
 from spmlex._likelihood import normalise_weights
 from spmlex._outer import OuterProblem
 from spmlex._parameters import free_leaves
-from spmlex._profile import cast_to_float64, conditional_likelihoods, count_groups
 from spmlex._result import Fit
 from spmlex._scale import unbounded_parameters
 from spmlex._search import maximise_on_grid
 from spmlex._solution import RESULTS, raise_if_failed
 from spmlex._starts import gather_starts
+from spmlex._summary import describe_degeneracy
 from spmlex._types import Data, Model, Support, Weights
 
 SUPPORTS = ("grid", "free")
@@ -102,20 +109,26 @@ def fit(
         ValueError: The call is wrong: the message names the argument.
         RuntimeError: Under `throw`, with the sentence of the result code.
     """
-    model0, data, supp, starts = cast_to_float64((model0, data, supp, starts))
+    model0, data, supp = read_inputs(model0, data, supp)
+    starts = cast_to_float64(starts)
     free = free_leaves(model0, fixed)
     if not any(free):
         raise ValueError(
             f"model0={type(model0).__name__} has no free floating-point array: there "
-            "is nothing to estimate. Store parameters as jax arrays, or free some."
+            "is nothing to estimate. Give parameters as in jnp.array([1.0, 0.5]), or "
+            "free some."
         )
     n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
     if groups is not None:
-        n_groups = count_groups(groups, n_groups, n_obs)
+        groups, n_groups = read_groups(groups, n_groups, n_obs)
     if correction not in (None, *CORRECTIONS):
         raise ValueError(
             f"correction={correction!r}: choose from {', '.join(CORRECTIONS)}, or None."
         )
+    if not tol > 0:
+        raise ValueError(f"tol={tol}: give a positive number, such as 1e-7.")
+    if not isinstance(max_steps, Tracer) and max_steps < 1:
+        raise ValueError(f"max_steps={max_steps}: give 1 or more, such as 100.")
     thetas, n_random = gather_starts(model0, starts, data, free)
     problem = OuterProblem(
         model0, data, supp, groups, n_groups, free, get_solver(solver)
@@ -144,7 +157,9 @@ def fit(
             if bool(moved.result == RESULTS.successful):
                 estimate = moved
     if throw:
-        estimate = raise_if_failed(estimate, estimate.result)
+        estimate = raise_if_failed(
+            estimate, estimate.result, lambda: explain_failure(estimate, data)
+        )
         _warn_if_degenerate(estimate)
     return estimate
 
@@ -179,6 +194,4 @@ def _unbounded_parameters(problem: OuterProblem) -> list[str]:
 def _warn_if_degenerate(estimate: Fit) -> None:
     flagged = estimate.flagged
     if not isinstance(flagged, Tracer) and bool(flagged):
-        from spmlex._summary import describe_degeneracy
-
         warnings.warn(describe_degeneracy(estimate), RuntimeWarning, stacklevel=3)

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from spmlex._continuum import make_box
+from spmlex._inputs import conditional_likelihoods, read_inputs
 from spmlex._likelihood import posterior_weights
-from spmlex._profile import cast_to_float64, conditional_likelihoods
 from spmlex._types import Data, Model, Probs, Support
 
 _Values = Array | np.ndarray
@@ -152,7 +152,7 @@ def locate_observations(
     Returns:
         Support points, one an observation, in the form of `supp`.
     """
-    model, data, supp = cast_to_float64((model, data, supp))
+    model, data, supp = read_inputs(model, data, supp)
     lclk = conditional_likelihoods(model, data, supp)
     if probs is None:
         most_likely = jnp.argmax(lclk, axis=1)
@@ -199,8 +199,9 @@ def data_range(
     least, most = np.asarray(box.low), np.asarray(box.high)
     axes = [np.linspace(least[k], most[k], count) for k in range(size)]
     points = product_grid(*axes)
-    model, data = cast_to_float64((model, data))
-    lclk = np.asarray(conditional_likelihoods(model, data, box.to_supp(points)))
+    lclk = np.asarray(
+        conditional_likelihoods(*read_inputs(model, data, box.to_supp(points)))
+    )
     points = np.asarray(points)
     located = points[np.argmax(lclk, axis=1)]
     shares = np.exp(lclk - np.max(lclk, axis=1, keepdims=True))

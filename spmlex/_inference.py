@@ -5,6 +5,7 @@ import jax.scipy as jsp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from spmlex._inputs import number_clusters
 from spmlex._types import Weights
 
 COVARIANCE_KINDS = ("observed", "opg", "sandwich")
@@ -19,7 +20,8 @@ def check_kind(kind: str) -> str:
     if kind not in COVARIANCE_KINDS:
         raise ValueError(
             f"kind={kind!r} is not a kind of covariance. Choose from "
-            f"{', '.join(COVARIANCE_KINDS)}."
+            f"{', '.join(COVARIANCE_KINDS)}; those of refits are in `jackknife` and "
+            "`bootstrap`."
         )
     return kind
 
@@ -76,15 +78,7 @@ def _sum_within(
             "kind='observed' takes no clusters: it rests on independence. Use "
             "'sandwich'."
         )
-    if np.shape(clusters) != (n_obs,):
-        raise ValueError(
-            f"clusters has shape {np.shape(clusters)}; it must give one cluster for "
-            f"each of the {n_obs} observations."
-        )
-    _, numbers = jnp.unique(
-        jnp.asarray(clusters), return_inverse=True, size=n_obs, fill_value=-1
-    )
-    count = jnp.max(numbers) + 1
+    numbers, count = number_clusters(clusters, n_obs)
     summed = jnp.zeros_like(weighted).at[numbers].add(weighted)
     return summed * jnp.sqrt(count / (count - 1.0))
 

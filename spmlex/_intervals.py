@@ -95,9 +95,9 @@ def make_intervals(
         ValueError: The level is not between 0 and 1, the kind is unknown, or the
             resamples are of something else.
     """
-    if not 0.0 < level < 1.0:
+    if not (isinstance(level, float | int | np.number) and 0.0 < level < 1.0):
         raise ValueError(
-            f"level={level} is not a confidence level; give one between 0 and 1, "
+            f"level={level!r} is not a confidence level; give one between 0 and 1, "
             "such as 0.95."
         )
     if kind not in INTERVAL_KINDS:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from spmlex._inputs import read_weights
 from spmlex._types import LogCondLik, Probs, Scalar, Weights
 
 
@@ -17,6 +18,7 @@ def normalise_weights(weights: Weights | None, n_obs: int) -> Weights:
     """Scale observation weights to sum to one; equal weights where none are given."""
     if weights is None:
         return jnp.full(n_obs, 1.0 / n_obs)
+    weights = read_weights(weights, n_obs)
     return weights / jnp.sum(weights)
 
 
@@ -46,63 +48,23 @@ def scale_rows(lclk: LogCondLik) -> tuple[LogCondLik, Float[Array, " n_obs"]]:
 def log_mixture(lclk: LogCondLik, probs: Probs) -> Float[Array, " n_obs"]:
     """Return each observation's log-likelihood, `log sum_j exp(lclk_ij) p_j`.
 
-    Equation (1), summand. In nats; `-inf` where every support point with mass gives the
-    observation zero likelihood.
+    Summand of equation (1), in nats; `-inf` where every support point with mass gives
+    the observation zero likelihood.
     """
     scaled, shift = scale_rows(lclk)
     return jnp.log(scaled @ probs) + shift
 
 
-def mixture_nll(
-    lclk: LogCondLik, probs: Probs, weights: Weights | None = None
-) -> Scalar:
-    """Return the negative mean log-likelihood of a mixture. Equation (1).
-
-    Args:
-        lclk: Log conditional likelihoods, nats; `-inf` allowed.
-        probs: Mixing probabilities on the simplex. Not checked.
-        weights: Observation weights, any positive scale; those with weight zero are
-            ignored, whatever their likelihood.
-
-    Returns:
-        Nats per observation; `inf` where an observation has zero likelihood.
-    """
-    weights = normalise_weights(weights, lclk.shape[0])
-    terms = log_mixture(lclk, probs)
-    return -jnp.sum(jnp.where(weights > 0, weights * terms, 0.0))
-
-
-def gradient_function(
-    lclk: LogCondLik, probs: Probs, weights: Weights | None = None
-) -> Probs:
-    """Return `g_j`, the weighted mean over i of `A_ij / (A p)_i`. Equation (3).
-
-    At the maximum over `probs` no entry exceeds one and those with mass equal one
-    (Lindsay 1983, "The geometry of mixture likelihoods", theorem 4.1).
-    """
-    weights = normalise_weights(weights, lclk.shape[0])
-    scaled, _ = scale_rows(lclk)
-    return weight_per_density(scaled @ probs, weights) @ scaled
-
-
 def weight_per_density(
     density: Float[Array, " n_obs"], weights: Weights
 ) -> Float[Array, " n_obs"]:
-    """Return `weights / density`, zero for observations without weight."""
-    return jnp.where(weights > 0, weights / density, 0.0)
+    """Return `weights / density`, zero for observations without weight.
 
-
-def optimality_gap(
-    lclk: LogCondLik, probs: Probs, weights: Weights | None = None
-) -> Scalar:
-    """Bound the log-likelihood still to be gained by changing `probs`. Equation (3).
-
-    From concavity, `f(p) - f(p*) <= log max_j g_j`, whatever solver made `probs`.
-
-    Returns:
-        Nats per observation; zero, up to rounding, exactly at the maximum.
+    Times `scaled` it is the gradient function of equation (3). No entry of that exceeds
+    one at the maximum over `probs`, and those with mass equal one (Lindsay 1983, "The
+    geometry of mixture likelihoods", theorem 4.1).
     """
-    return jnp.log(jnp.max(gradient_function(lclk, probs, weights)))
+    return jnp.where(weights > 0, weights / density, 0.0)
 
 
 def support_residual(gradient: Probs, probs: Probs) -> Scalar:

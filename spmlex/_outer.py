@@ -8,8 +8,8 @@ from jaxtyping import Array, Float, Int
 
 from spmlex._evaluation import Evaluation, evaluate, evaluate_groups
 from spmlex._inner import InnerSolver, solve_probs
+from spmlex._inputs import conditional_likelihoods
 from spmlex._parameters import split_model
-from spmlex._profile import conditional_likelihoods
 from spmlex._types import Data, LogCondLik, Model, Support, Weights
 
 

@@ -1,24 +1,86 @@
 """Which floating-point arrays of a model are theta, in which order, by which names."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from spmlex._types import Model
 
 
 def free_leaves(model: Model, fixed: Callable[[Any], Any] | None) -> tuple[bool, ...]:
-    """Return for each leaf of the model whether it belongs to theta."""
-    free = jax.tree.map(eqx.is_inexact_array, model)
+    """Return for each leaf of the model whether it belongs to theta.
+
+    Warns of numbers that look like parameters and are none: integers, and those of
+    Python.
+
+    Raises:
+        ValueError: `fixed` picks no leaf, or the model is no pytree of real numbers.
+    """
+    if jax.tree.leaves(model) == [model]:
+        raise ValueError(
+            f"model={type(model).__name__} is no pytree, so JAX can't see its "
+            "parameters: derive the class from equinox.Module."
+        )
+    held = jax.tree.map(lambda _: False, model)
     if fixed is not None:
-        held = fixed(model)
-        several = isinstance(held, tuple | list)
-        off = jax.tree.map(lambda _: False, held)
-        free = eqx.tree_at(fixed, free, tuple(off) if several else off)
-    return tuple(jax.tree.leaves(free))
+        held = _hold(model, fixed, held)
+    named = jax.tree_util.tree_leaves_with_path(model)
+    free, constants = [], []
+    for (path, leaf), is_held in zip(named, jax.tree.leaves(held), strict=True):
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        if eqx.is_array_like(leaf) and jnp.iscomplexobj(leaf):
+            raise ValueError(f"model: {name} is complex; parameters are real numbers.")
+        if not is_held and _is_like_parameter(leaf):
+            constants.append(name)
+        free.append(eqx.is_inexact_array(leaf) and not is_held)
+    if constants:
+        warnings.warn(
+            f"{type(model).__name__}: not estimated, being no array of floats: "
+            f"{', '.join(constants)}. Give parameters as in jnp.array([1.0, 0.5]); "
+            "declare constants by equinox.field(static=True) or pick them by `fixed`.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return tuple(free)
+
+
+def _hold(model: Model, fixed: Callable[[Any], Any], held: Any) -> Any:
+    """Return `held` with True in the leaves that `fixed` picks."""
+    names = [
+        jax.tree_util.keystr(path, simple=True, separator=".")
+        for path, _ in jax.tree_util.tree_leaves_with_path(model)
+    ]
+    listed = f"The leaves of {type(model).__name__}: {', '.join(names)}."
+    if not callable(fixed):
+        raise ValueError(
+            f"fixed={fixed!r}: give a function of the model, such as `lambda model: "
+            f"model.{names[0]}`. {listed}"
+        )
+    try:
+        picked = fixed(model)
+        off = jax.tree.map(lambda _: True, picked)
+        several = isinstance(picked, tuple | list)
+        held = eqx.tree_at(fixed, held, tuple(off) if several else off)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            "fixed picks what is no leaf of the model; to hold one entry of an array, "
+            f"make it a leaf of its own. {listed} ({error})"
+        ) from error
+    if not any(jax.tree.leaves(held)):
+        raise ValueError(f"fixed picks nothing: leave it out, or pick leaves. {listed}")
+    return held
+
+
+def _is_like_parameter(leaf: Any) -> bool:
+    """Tell whether a user may have meant a leaf that is no parameter to be one."""
+    if isinstance(leaf, np.ndarray | np.generic | jax.Array):
+        return jnp.issubdtype(leaf.dtype, jnp.integer)
+    return isinstance(leaf, int | float) and not isinstance(leaf, bool)
 
 
 def split_model(model: Model, free: tuple[bool, ...]) -> tuple[Model, Model]:

@@ -19,11 +19,10 @@ loop for second derivatives: compute `lclk` inside the loop, or use `jax.vmap`.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from spmlex._inner import InnerSolver, solve_probs
+from spmlex._inputs import conditional_likelihoods, read_groups, read_inputs
 from spmlex._likelihood import log_mixture, normalise_weights, scale_rows
 from spmlex._types import Data, LogCondLik, Model, Probs, Scalar, Support, Weights
 
@@ -155,19 +154,6 @@ def solve_face(
     return scale * scaled
 
 
-def cast_to_float64(tree):
-    """Cast floating-point array leaves to float64; leave everything else alone."""
-
-    def cast(leaf):
-        if isinstance(leaf, np.ndarray | np.generic | jax.Array) and jnp.issubdtype(
-            leaf.dtype, jnp.floating
-        ):
-            return jnp.asarray(leaf, jnp.float64)
-        return leaf
-
-    return jax.tree.map(cast, tree)
-
-
 def profile_ll(
     model: Model,
     data: Data,
@@ -204,15 +190,13 @@ def profile_ll(
         support point and `nan` where `lclk` is.
 
     Raises:
-        ValueError: `lclk` is not a matrix, or `groups` or `solver` do not fit.
+        ValueError: The call is wrong: the message names the argument.
     """
-    lclk = conditional_likelihoods(
-        cast_to_float64(model), cast_to_float64(data), cast_to_float64(supp)
-    )
+    lclk = conditional_likelihoods(*read_inputs(model, data, supp))
     if groups is None:
         return profile(lclk, weights, solver=solver)
     weights = normalise_weights(weights, lclk.shape[0])
-    size = count_groups(groups, n_groups, lclk.shape[0])
+    groups, size = read_groups(groups, n_groups, lclk.shape[0])
 
     own = jnp.where(groups == jnp.arange(size)[:, None], weights, 0.0)
     shares = jnp.sum(own, axis=1)
@@ -234,53 +218,3 @@ def profile_ll(
 
     values, probs = jax.vmap(one_group)(own, solved)
     return shares @ values, probs.T
-
-
-def conditional_likelihoods(model: Model, data: Data, supp: Support) -> LogCondLik:
-    """Call `model.lclk` and check what comes back.
-
-    Raises:
-        ValueError: The model has no `lclk`, or its value is not a matrix of floats.
-    """
-    if not hasattr(model, "lclk"):
-        raise ValueError(
-            f"model={type(model).__name__} has no method `lclk`. Give it "
-            "`lclk(data, supp)` returning log-likelihoods of shape (n_obs, n_supp)."
-        )
-    lclk = model.lclk(data, supp)
-    shape = getattr(lclk, "shape", None)
-    if shape is None or len(shape) != 2 or 0 in shape:
-        raise ValueError(
-            f"{type(model).__name__}.lclk returned shape {shape}; it must return a "
-            "matrix (n_obs, n_supp) with at least one observation and support point."
-        )
-    return jnp.asarray(lclk, jnp.float64)
-
-
-def count_groups(groups, n_groups: int | None, n_obs: int) -> int:
-    """Check `groups` and return how many there are.
-
-    Raises:
-        ValueError: Wrong shape, empty groups, or a traced array without `n_groups`.
-    """
-    if groups.shape != (n_obs,):
-        raise ValueError(
-            f"groups has shape {groups.shape}; it must give one group for each of the "
-            f"{n_obs} observations."
-        )
-    if isinstance(groups, Tracer):
-        if n_groups is None:
-            raise ValueError(
-                "n_groups is needed where groups is traced by jit or vmap: pass the "
-                "number of groups."
-            )
-        return n_groups
-    found = np.unique(np.asarray(groups))
-    size = int(found[-1]) + 1 if n_groups is None else n_groups
-    if not np.array_equal(found, np.arange(size)):
-        raise ValueError(
-            f"groups holds {found.tolist()[:10]}; they must be 0, 1, ..., "
-            f"{size - 1} with at least one observation each. Renumber them, for "
-            "example with np.unique(groups, return_inverse=True)."
-        )
-    return size

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from spmlex._correction import penalise
 from spmlex._degenerate import grid_resolution
 from spmlex._design import covariance_root
+from spmlex._inputs import number_clusters
 from spmlex._newton import climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._solution import result_code
@@ -101,7 +102,7 @@ def jackknife(
         ValueError: The number of groups or the clusters do not fit.
     """
     problem = resampled_problem(estimate)
-    units, n_units = count_units(clusters, estimate.weights.shape[0])
+    units, n_units = _number_units(clusters, estimate.weights.shape[0])
     if not 2 <= n_groups <= n_units:
         raise ValueError(
             f"n_groups={n_groups}: give a number from 2 to the number of "
@@ -138,7 +139,7 @@ def bootstrap(
         ValueError: The number of draws, the weights or the clusters do not fit.
     """
     problem = resampled_problem(estimate)
-    units, n_units = count_units(clusters, estimate.weights.shape[0])
+    units, n_units = _number_units(clusters, estimate.weights.shape[0])
     if n_draws < 2:
         raise ValueError(f"n_draws={n_draws}: give 2 or more, such as 200.")
     if weights not in BOOTSTRAP_WEIGHTS:
@@ -213,25 +214,16 @@ def _refit(
     return jax.lax.map(refit, jnp.arange(count))
 
 
-def count_units(
+def _number_units(
     clusters: Int[Array | np.ndarray, " n_obs"] | None, n_obs: int
 ) -> tuple[Int[Array, " n_obs"], int]:
-    """Return the number 0, 1, ... of each observation's cluster, and how many.
-
-    Raises:
-        ValueError: Wrong shape, or traced.
-    """
+    """Return the unit of each observation, its cluster or itself, and how many."""
     if clusters is None:
         return jnp.arange(n_obs), n_obs
     if isinstance(clusters, Tracer):
         raise ValueError("clusters must be a known array, not one traced by jit.")
-    if np.shape(clusters) != (n_obs,):
-        raise ValueError(
-            f"clusters has shape {np.shape(clusters)}; it must give one cluster for "
-            f"each of the {n_obs} observations."
-        )
-    labels, numbers = np.unique(np.asarray(clusters), return_inverse=True)
-    return jnp.asarray(numbers), len(labels)
+    units, n_units = number_clusters(clusters, n_obs)
+    return units, int(n_units)
 
 
 def resampled_problem(estimate: "Fit") -> OuterProblem:
@@ -240,9 +232,10 @@ def resampled_problem(estimate: "Fit") -> OuterProblem:
     Raises:
         ValueError: The support was free.
     """
-    if estimate.problem is None:
+    problem: OuterProblem | None = getattr(estimate, "problem", None)
+    if problem is None:
         raise ValueError(
             "the fit is not one on a grid (its support was free to move): refit with "
             "`fit` on a grid around its atoms, or use kind='observed' or 'sandwich'."
         )
-    return estimate.problem
+    return problem

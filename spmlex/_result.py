@@ -15,6 +15,7 @@ from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
 from spmlex._resample import Resamples
 from spmlex._solution import RESULTS
+from spmlex._summary import format_fit
 from spmlex._types import Model, Scalar, Support, Weights
 
 
@@ -74,7 +75,7 @@ class Fit(eqx.Module):
         fallbacks: Evaluations in which the inner solver needed its safety net.
         num_atoms: Support points with mass, all groups together.
         resolution: Median width of `v -> G(w_i, v)` in grid steps; infinite where the
-            support is free.
+            support is free, or a single point.
         result: Result code.
         free: Which leaves of the model are theta.
         optima: Where each start led; `None` where there was one.
@@ -162,7 +163,13 @@ class Fit(eqx.Module):
         *,
         clusters: Int[Array | np.ndarray, " _"] | None = None,
     ) -> Model:
-        """Return standard errors, shaped like the model; fixed leaves are `None`."""
+        """Return standard errors, shaped like the model; fixed leaves are `None`.
+
+        Args:
+            kind: Kind of covariance.
+            clusters: Whole number for each observation; those with the same one may
+                depend on each other.
+        """
         errors = jnp.sqrt(jnp.diagonal(self.covariance(kind, clusters=clusters)))
         _, unravel = ravel_pytree(split_model(self.model, self.free)[0])
         return unravel(errors)
@@ -215,8 +222,6 @@ class Fit(eqx.Module):
             kind: Kind of interval; by default "corrected" on a grid, "sandwich" where
                 the support is free.
         """
-        from spmlex._summary import format_fit
-
         if kind is None:
             kind = "sandwich" if self.support == "free" else "corrected"
         return format_fit(self, level, kind)

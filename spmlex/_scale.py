@@ -13,8 +13,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from spmlex._continuum import Box, maximise_gradient
+from spmlex._inputs import conditional_likelihoods
 from spmlex._parameters import parameter_names, split_model
-from spmlex._profile import conditional_likelihoods
 from spmlex._types import Data, Model
 
 _SUBSAMPLE = 200

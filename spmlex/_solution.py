@@ -1,5 +1,7 @@
 """Result codes: how a solve or a fit ended, each with what to try next."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.core import Tracer
@@ -77,7 +79,7 @@ def result_code(result) -> Int[Array, "..."]:
     return jnp.asarray(result._value, dtype=jnp.int32)
 
 
-def raise_if_failed(value, result):
+def raise_if_failed(value, result, explain: Callable[[], str] = lambda: ""):
     """Return `value`, or raise with the sentence of the result code.
 
     Under `jit` the check happens when the compiled code runs.
@@ -85,6 +87,7 @@ def raise_if_failed(value, result):
     Args:
         value: Any pytree.
         result: A member of `RESULTS`.
+        explain: Says what is known beside the sentence; not asked under `jit`.
 
     Raises:
         RuntimeError: The result is not successful.
@@ -93,7 +96,7 @@ def raise_if_failed(value, result):
     if isinstance(failed, Tracer):
         return result.error_if(value, failed)
     if bool(failed):
-        raise RuntimeError(RESULTS[result])
+        raise RuntimeError(f"{RESULTS[result]} {explain()}".rstrip())
     return value
 
 

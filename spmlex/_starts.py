@@ -67,7 +67,7 @@ def gather_starts(
         ValueError: A start is not a model like `model0`, or the number is negative.
     """
     if isinstance(starts, int):
-        if starts < 0:
+        if starts < 0 or isinstance(starts, bool):
             raise ValueError(f"starts={starts}: give 0 or more, or a list of models.")
         return gather_starts(model0, None, data, free)[0], starts
     if starts is None:
@@ -82,6 +82,11 @@ def _stack_starts(
     theta0, _ = ravel_pytree(split_model(model0, free)[0])
     if hasattr(starts, "lclk"):
         return jnp.vstack([theta0, _theta_of_stack(model0, starts, free)])
+    if not isinstance(starts, Sequence):
+        raise ValueError(
+            f"starts={starts!r}: give a number, a list of models, or one model whose "
+            "parameters have a leading axis."
+        )
     rows = [theta0]
     for number, start in enumerate(starts):
         if _shapes(start) != _shapes(model0):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy import stats
 
+from spmlex._parameters import parameter_names
 from spmlex._solution import RESULT_CODES, RESULTS
 
 _MOST_ATOMS = 20
@@ -19,8 +20,6 @@ def format_fit(fit, level: float | int, kind: str) -> str:
         level: Confidence level of the intervals.
         kind: Kind of interval.
     """
-    from spmlex._parameters import parameter_names
-
     names = parameter_names(fit.model, fit.free)
     made = jax.tree.map(np.asarray, fit.intervals(level, kind))
     width = max(10, *(len(name) for name in names))
@@ -148,8 +147,9 @@ def _warnings(fit) -> list[str]:
     edge = 0.0
     if fit.support == "free":
         edge = float(fit.certificate.edge_mass)
-    elif jnp.ndim(fit.supp) == 1:
-        edge = float(jnp.max(fit.probs[0] + fit.probs[-1]))
+    elif jnp.ndim(fit.supp) == 1 and fit.supp.size > 1:
+        ends = np.array([np.argmin(fit.supp), np.argmax(fit.supp)])
+        edge = float(np.max(np.sum(np.asarray(fit.probs)[ends], axis=0)))
     of_group = " of a group" if fit.probs.ndim == 2 else ""
     if edge > 1e-3:
         found.append(

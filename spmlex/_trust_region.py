@@ -26,7 +26,7 @@ def solve_trust_region(
     values, vectors = jnp.linalg.eigh(hessian)
     along = vectors.T @ gradient
     norm = jnp.linalg.norm(along)
-    scale = jnp.maximum(jnp.max(jnp.abs(values)), 1e-300)
+    scale = jnp.maximum(jnp.max(jnp.abs(values)), 1e-280)  # its floor is no subnormal
     floor = 1e-14 * scale
 
     def step_at(shift):

@@ -1,22 +1,240 @@
-"""What the README shows is what happens."""
+"""What the README shows is what happens: its files, its code, its commands, in order.
 
+Commands of the study run in a folder of their own, scaled down to a few replications.
+Those that install, need a cluster or take minutes are told apart below, and checked as
+far as they can be without.
+"""
+
+import contextlib
+import io
 import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+import experiments.estimators
+import experiments.mixing
+import experiments.models
+from analysis import make
+from experiments import config as cfg
+from experiments import new, run
+from experiments.build import build_design
 
 ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+BLOCK = re.compile(r"(?:`([\w/.]+)`:\n\n)?```(\w+)\n(.*?)```", re.DOTALL)
+BLOCKS = [match.groups() for match in BLOCK.finditer(TEXT)]
+FILES = {path: code for path, _, code in BLOCKS if path}
+
+STUDY = ["python", "-m", "experiments.run"]
+SMALL = ["n_replications=2", "block_size=2", "n_supp=[25]"]
+
+INSTALL = ("python3 -m venv", ". .venv/bin/activate", "pip install", "uv sync")
+DEVELOP = ("pytest", "ruff", "pyright", "bash .ci/run")
 
 
-def test_the_estimation_section_runs_and_prints_what_it_shows(monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.split("## Estimate your own model")[1].split("\n## ")[0]
-    blocks = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
-    shown = re.findall(r"```text\n(.*?)```", section, flags=re.DOTALL)[0]
-    namespace: dict = {}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), namespace)
-    printed = capsys.readouterr().out
-    for line in shown.strip().splitlines():
-        assert line in printed
-    assert len(blocks) == 2
-    assert abs(namespace["model"].coef[0] - namespace["estimate"].model.coef[0]) < 1e-5
+def split_commands(text):
+    """Return the commands of a block as lists of words, without `uv run`."""
+    commands = []
+    for line in text.replace("\\\n", " ").splitlines():
+        for part in line.split(" && "):
+            words = shlex.split(part, comments=True)
+            if words:
+                commands.append(words[2:] if words[:2] == ["uv", "run"] else words)
+    return commands
+
+
+SHELL = [text for _, kind, text in BLOCKS if kind == "bash"]
+COMMANDS = [words for text in SHELL for words in split_commands(text)]
+TABLE = [
+    shlex.split(code)
+    for row in TEXT.splitlines()
+    if row.startswith("|")
+    for code in re.findall(r"`(python -m experiments\.run [^`]*)`", row)
+]
+
+
+def classify(words):
+    """Return what the tests do about a command."""
+    text = " ".join(words)
+    if words[:3] == STUDY:
+        return "cluster" if "compute=dask" in text else "study"
+    if words[:3] == ["python", "-m", "analysis.make"]:
+        return "analysis"
+    if text.startswith(INSTALL):
+        return "install"
+    if text.startswith(DEVELOP):
+        return "develop"
+    if words[0] == "sbatch":
+        return "cluster"
+    raise AssertionError(f"a command of the README that no test knows: {text}")
+
+
+def test_every_command_is_known_and_every_section_is_there():
+    kinds = [classify(words) for words in COMMANDS]
+    assert set(kinds) == {"analysis", "cluster", "develop", "install", "study"}
+    assert kinds.count("study") >= 12
+    assert len(TEXT.split("## Contribute")[1].split("```")[1].splitlines()) == 1 + 5
+    links = re.findall(r"\]\(#([\w-]+)\)", TEXT)
+    prose = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", prose, flags=re.MULTILINE)
+    assert set(links) <= {title.lower().replace(" ", "-") for title in titles}
+    for target in re.findall(r"\]\((?!#|http)([^)]+)\)", TEXT):
+        assert (ROOT / target).exists(), target
+
+
+def test_commands_that_are_not_run_name_what_is_there():
+    tools = " ".join(PROJECT["dependency-groups"]["dev"])
+    for words in COMMANDS:
+        kind, text = classify(words), " ".join(words)
+        if kind == "develop":
+            assert words[0] == "bash" or words[0] in tools
+            assert "slow" not in text or "slow:" in str(PROJECT["tool"]["pytest"])
+        if kind == "install" and "--extra" in words:
+            assert words[-1] in PROJECT["project"]["optional-dependencies"]
+    files = {word for words in COMMANDS for word in words if "/" in word}
+    files |= set(re.findall(r"`([\w.]+/[\w./]+)`", TEXT)) - FILES.keys()
+    for path in files:
+        if "=" not in path and path != "results/default":
+            assert (ROOT / path).exists(), path
+
+
+def list_overrides(words):
+    """Return the overrides of a command that describes a study."""
+    if words[0] == "sbatch":
+        return words[2:]
+    return words[4:] if words[3:4] in (["sweep"], ["plan"]) else None
+
+
+def test_the_options_of_every_study_compose(conf):
+    composed = 0
+    for words in [*COMMANDS, *TABLE]:
+        if words[0] != "sbatch" and words[:3] != STUDY:
+            continue
+        overrides = list_overrides(words)
+        if overrides is None or "experiment=wages" in overrides:
+            continue
+        config = cfg.compose(overrides)
+        assert build_design(config).cells()
+        cfg.instantiate(config, "compute")
+        composed += 1
+    assert composed >= 15
+
+
+def test_every_experiment_has_its_row():
+    named = {word.partition("=")[2] for words in TABLE for word in words}
+    assert set(cfg.list_options("experiment")) <= named
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.endswith(".py")])
+def test_files_are_formatted_as_the_code_is(path):
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--stdin-filename", path, "-"],
+            input=FILES[path],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def conf(tmp_path, monkeypatch):
+    """A clone of which files can be changed, with those that the README adds."""
+    shutil.copytree(cfg.CONF, tmp_path / "conf")
+    monkeypatch.setattr(cfg, "CONF", tmp_path / "conf")
+    monkeypatch.setattr(new, "ROOT", tmp_path)
+    for package in (experiments.models, experiments.mixing, experiments.estimators):
+        folder = tmp_path.joinpath(*package.__name__.split("."))
+        folder.mkdir(parents=True)
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    for path, code in FILES.items():
+        (tmp_path / path).write_text(code)
+    (tmp_path / "tests" / "experiments").mkdir(parents=True)
+    (tmp_path / "tests" / "data").symlink_to(ROOT / "tests" / "data")
+    (tmp_path / "results").mkdir()
+    for kept in (ROOT / "results").iterdir():
+        if kept.is_dir() and kept.name != "default":
+            (tmp_path / "results" / kept.name).symlink_to(kept)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class Reader:
+    """Does what the README says, block by block."""
+
+    def __init__(self):
+        self.namespace: dict[str, Any] = {}
+        self.printed = ""
+
+    def read(self, block):
+        path, kind, text = block
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            if kind == "python" and not path:
+                exec(compile(text, "README.md", "exec"), self.namespace)
+            elif kind == "bash":
+                for words in split_commands(text):
+                    self.run(words)
+        self.printed += out.getvalue()
+
+    def run(self, words):
+        kind = classify(words)
+        if kind == "analysis":
+            assert make.main(words[3:]) == 0
+        if kind == "study":
+            assert run.main(scale(words[3:])) == 0, words
+
+
+def scale(words):
+    """Return a command of the study with a few replications of one or two sizes."""
+    if words[0] == "rerun":
+        return [re.sub("^replication=.*", "replication=1", word) for word in words]
+    if words[0] not in ("sweep", "plan"):
+        return words
+    kept = [word for word in words if not word.startswith("n_replications=")]
+    sized = any(word.startswith("sample_size=") for word in words)
+    return [*kept, *SMALL, *([] if sized else ["sample_size=[500,2000]"])]
+
+
+def shown_after(reader, section):
+    """Check that what a section shows was printed; return how many lines."""
+    text = TEXT.split(f"\n## {section}")[1].split("\n## ")[0]
+    shown = re.findall(r"```text\n(.*?)```", text, flags=re.DOTALL)
+    lines = [line for block in shown for line in block.strip().splitlines()]
+    for line in lines:
+        assert line in reader.printed
+    return len(lines)
+
+
+def test_own_model_and_real_data_print_what_is_shown(conf):
+    reader = Reader()
+    blocks = [block for block in BLOCKS if block[1] == "python" and not block[0]]
+    own = [line for line in blocks[0][2].splitlines() if line.strip()]
+    assert len(own) == 15
+    for block in (blocks[0], blocks[2]):
+        reader.read(block)
+    assert shown_after(reader, "Estimate your own model") == 10
+    assert shown_after(reader, "A real-data example") == 14
+
+
+@pytest.mark.slow
+def test_the_whole_readme_can_be_followed_from_top_to_bottom(conf):
+    reader = Reader()
+    for block in BLOCKS:
+        reader.read(block)
+    shown_after(reader, "Estimate your own model")
+    shown_after(reader, "A real-data example")
+    end, start = reader.namespace["model"], reader.namespace["estimate"].model
+    assert abs(end.coef[0] - start.coef[0]) < 1e-5
+    for study in ("default", "quick", "normal", "wages", "spells"):
+        assert (conf / "results" / study / "report.html").exists(), study
+    assert (conf / "experiments" / "models" / "wages.py").exists()

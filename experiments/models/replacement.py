@@ -9,7 +9,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from experiments.fields import as_float
 from experiments.models.bellman import (
     Problem,
-    apply_bellman,
     choice_values,
     solve_bellman,
 )
@@ -183,15 +182,6 @@ class Replacement(eqx.Module):
         return solve_bellman(
             self.n_states, self.discount, self._problem(replacement_cost)
         )
-
-    def bellman_residual(
-        self,
-        values: Float[Array, "n_states n_costs"],
-        replacement_cost: Float[Array, " n_costs"],
-    ) -> Float[Array, "n_states n_costs"]:
-        """Return the right side of (1) minus the left."""
-        problem = self._problem(replacement_cost)
-        return apply_bellman(self.discount, problem, values) - values
 
     def _problem(self, replacement_cost: Float[Array, " n_costs"]) -> Problem:
         return Problem(self.cost, jax.nn.softmax(self._logits()), replacement_cost)

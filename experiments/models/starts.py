@@ -13,6 +13,9 @@ RIDGE = 1e-6
 """Curvature added to a mean log-likelihood, so that it has a finite maximum, and to a
 scaled information, so that no direction runs away."""
 
+_MOST_STEPS = 20
+"""Limit on the Newton steps of a start."""
+
 _LENGTHS = np.array([0.0, 1 / 64, 1 / 8, 1 / 2, 1.0])
 """Fractions of a step that are tried; the best is taken, none where all are worse."""
 
@@ -23,7 +26,6 @@ _PROMISE = 1e-5
 def maximise_concave(
     objective: Callable[[Float[Array, " p"]], Float[Array, ""]],
     theta0: Float[Array, " p"],
-    max_steps: int = 20,
 ) -> Float[Array, " p"]:
     """Maximise a concave function by damped Newton steps, to the accuracy of a start.
 
@@ -33,7 +35,6 @@ def maximise_concave(
     Args:
         objective: A mean log-likelihood.
         theta0: Where to start.
-        max_steps: Limit on the number of steps.
     """
 
     def penalised(theta) -> Float[Array, ""]:
@@ -41,7 +42,7 @@ def maximise_concave(
 
     def is_running(state):
         step, _, _, _, gain = state
-        return (step < max_steps) & (gain > 1e-9)
+        return (step < _MOST_STEPS) & (gain > 1e-9)
 
     def improve(state):
         step, theta, value, damping, gain = state

@@ -71,10 +71,10 @@ def get_solver(solver: InnerSolver):
         return solver
     if solver not in SOLVERS:
         close = difflib.get_close_matches(solver, SOLVERS, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else ""
+        hint = f" Did you mean {close[0]!r}?" if close else ""
         names = ", ".join(SOLVERS)
         raise ValueError(
-            f"solver={solver!r} is not an inner solver. {hint} Choose from {names}."
+            f"solver={solver!r} is not an inner solver.{hint} Choose from {names}."
         )
     return SOLVERS[solver]()
 
@@ -101,9 +101,20 @@ def solve_probs(
         `profile` for a differentiable version.
 
     Raises:
+        ValueError: The call is wrong: the message names the argument.
         RuntimeError: Under `throw`, with the sentence of the result code.
     """
-    lclk = jax.lax.stop_gradient(lclk)
+    if jnp.ndim(lclk) != 2 or 0 in jnp.shape(lclk):
+        raise ValueError(
+            f"lclk has shape {jnp.shape(lclk)}; give a matrix of log-likelihoods, a "
+            "row for each observation and a column for each support point."
+        )
+    if probs0 is not None and jnp.shape(probs0) != jnp.shape(lclk)[1:]:
+        raise ValueError(
+            f"probs0 has shape {jnp.shape(probs0)}; give a mass for each of the "
+            f"{jnp.shape(lclk)[1]} support points."
+        )
+    lclk = jax.lax.stop_gradient(jnp.asarray(lclk, jnp.float64))
     weights = normalise_weights(weights, lclk.shape[0])
     solution = _solve(lclk, weights, probs0, get_solver(solver))
     return raise_if_failed(solution, solution.result) if throw else solution

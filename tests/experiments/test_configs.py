@@ -81,7 +81,12 @@ BAD_INPUT = [
     ("experiment=[quick,mixing]", "choose one experiment, not a list"),
     ("compute=dask", "Did you mean dask_slurm? Choices: dask_address"),
     ("compute=dask_local compute.n_workers=0", "n_workers=0: give 1 or more"),
-    ("quick", "quick: not of the form NAME=VALUE"),
+    ("quick", "quick: write experiment=quick"),
+    ("linear_factor_normal", "write dgp=linear_factor_normal"),
+    ("fast", "fast: not of the form NAME=VALUE, without spaces"),
+    ("--experiment=quick", "no such option; write experiment=quick"),
+    ("n_replications = 5", "n_replications: not of the form NAME=VALUE, without"),
+    ("n_replications=100000000000", "give 1 or more, up to ten million"),
     ("sample_size=[500", "not of the form NAME=VALUE"),
     ("sample_size=500,1000", "write a list, sample_size=[500,1000]"),
     ("n_replications=0", "n_replications=0: give 1 or more"),
@@ -156,6 +161,8 @@ def test_bad_input_is_refused_in_two_lines_and_nothing_written(
         (["report", "nothing"], "nothing: no study in"),
         (["rerun", "nothing"], "name a study and a replication"),
         (["rerun", "nothing", "replication=1"], "nothing: no study in"),
+        (["rerun", "two", "names", "replication=1"], "name a study and a replication"),
+        (["rerun", "nothing", "replicaton=1"], "Did you mean replication?"),
     ],
 )
 def test_bad_actions_are_refused(arguments, message, tmp_path, monkeypatch):

@@ -1,0 +1,452 @@
+"""Mistakes of a newcomer, each with what the message has to say.
+
+Run as a program it makes every one of them and prints the messages as JSON: in a
+process of its own, without the checks of shapes that the tests install, as users do.
+"""
+# pyright: reportArgumentType=false
+
+import json
+import sys
+import warnings
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import spmlex
+from spmlex import fit, profile_ll, solve_probs, uniform_grid
+
+N = 20
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=N)
+DATA = {"x": X, "sign": np.sign(X + 2.0 * RNG.normal(size=N))}
+SEPARATED = {"x": X, "sign": np.sign(X)}
+SUPP = np.linspace(-3.0, 3.0, 5)
+
+
+class Logit(eqx.Module):
+    """One binary outcome an observation, a slope, a random intercept.
+
+    With traps: a slope below zero has no likelihood and zero no derivative, and an x
+    far from a support point is impossible there.
+    """
+
+    slope: Any
+
+    def lclk(self, data, supp):
+        x = data["x"][:, None]
+        lclk = jax.nn.log_sigmoid(data["sign"][:, None] * (self.slope * x + supp))
+        lclk = lclk + 0.0 * jnp.sqrt(self.slope)
+        return jnp.where(jnp.abs(x - supp) > 6.0, -jnp.inf, lclk)
+
+
+class Settings(Logit):
+    scale: Any = 2
+
+
+class NoLikelihood(eqx.Module):
+    slope: Any
+
+
+class NoPytree:
+    slope = jnp.array(0.5)
+    lclk = Logit.lclk
+
+
+class Sideways(Logit):
+    def lclk(self, data, supp):
+        return super().lclk(data, supp).T
+
+
+class Summed(Logit):
+    def lclk(self, data, supp):
+        return super().lclk(data, supp).sum(axis=1)
+
+
+class Silent(Logit):
+    def lclk(self, data, supp):
+        super().lclk(data, supp)
+
+
+class Pair(Logit):
+    def lclk(self, data, supp):
+        return super().lclk(data, supp), supp
+
+
+class InNumpy(Logit):
+    def lclk(self, data, supp):
+        return np.log(np.asarray(self.slope * data["x"])[:, None] + supp)
+
+
+class SwappedArguments(Logit):
+    def lclk(self, supp, data):
+        return super().lclk(data, supp)
+
+
+class Unnormed(Logit):
+    """Complex numbers."""
+
+    def lclk(self, data, supp):
+        return super().lclk(data, supp) + 0j
+
+
+class Frame:
+    """What a table of another package looks like to JAX."""
+
+    def __getitem__(self, name):
+        return DATA[name]
+
+
+MODEL = Logit(jnp.array(0.5))
+
+
+def but(**changes):
+    """Return the data with other arrays for some."""
+    return DATA | changes
+
+
+def with_value(value, at=3):
+    x = X.copy()
+    x[at] = value
+    return but(x=x)
+
+
+class Fits:
+    """One fit on a grid, made when first asked for."""
+
+    @property
+    def on_grid(self):
+        if not hasattr(self, "_fit"):
+            self._fit = fit(MODEL, DATA, SUPP)
+        return self._fit
+
+
+FITS = Fits()
+
+MISTAKES = {
+    # name: (what is called, what the message has to hold, one or more)
+    "model: no lclk": (
+        lambda: fit(NoLikelihood(jnp.array(0.5)), DATA, SUPP),
+        "model=NoLikelihood has no method `lclk`",
+    ),
+    "model: a class": (lambda: fit(Logit, DATA, SUPP), "make an instance of it"),
+    "model: no pytree": (
+        lambda: fit(NoPytree(), DATA, SUPP),
+        "derive the class from equinox.Module",
+    ),
+    "model: an array": (lambda: fit(jnp.ones(2), DATA, SUPP), "has no method `lclk`"),
+    "model: integers for parameters": (
+        lambda: fit(Logit(jnp.array(1)), DATA, SUPP),
+        "model0=Logit has no free floating-point array",
+        "jnp.array([1.0, 0.5])",
+    ),
+    "model: a list for parameters": (
+        lambda: fit(Logit([0.5]), DATA, SUPP),
+        "has no free floating-point array",
+    ),
+    "model: complex parameters": (
+        lambda: fit(Logit(jnp.array(1j)), DATA, SUPP),
+        "slope is complex",
+    ),
+    "model: one number is no parameter": (
+        lambda: fit(Settings(jnp.array(0.5)), DATA, SUPP, solver="none"),
+        "not estimated, being no array of floats: scale",
+        "field(static=True)",
+    ),
+    "lclk: transposed": (
+        lambda: fit(Sideways(jnp.array(0.5)), DATA, SUPP),
+        "Sideways.lclk returned shape (5, 20)",
+        "(n_obs, n_supp) = (20, 5)",
+        "Transpose it.",
+    ),
+    "lclk: summed": (
+        lambda: profile_ll(Summed(jnp.array(0.5)), DATA, SUPP),
+        "returned shape (20,)",
+        "a column for each support point",
+    ),
+    "lclk: without return": (
+        lambda: fit(Silent(jnp.array(0.5)), DATA, SUPP),
+        "Silent.lclk returned None",
+    ),
+    "lclk: two values": (
+        lambda: fit(Pair(jnp.array(0.5)), DATA, SUPP),
+        "Pair.lclk returned a tuple",
+    ),
+    "lclk: complex": (
+        lambda: fit(Unnormed(jnp.array(0.5)), DATA, SUPP),
+        "returned complex numbers",
+    ),
+    "lclk: in NumPy": (
+        lambda: fit(InNumpy(jnp.array(0.5)), DATA, SUPP),
+        "has to be written in jax.numpy",
+        "model.slope ()",
+    ),
+    "lclk: arguments swapped": (
+        lambda: fit(SwappedArguments(jnp.array(0.5)), DATA, SUPP),
+        "SwappedArguments.lclk(data, supp)",
+        "data['sign'] (20,), data['x'] (20,); supp (5,)",
+    ),
+    "call: arguments swapped": (
+        lambda: fit(MODEL, SUPP, DATA),
+        "Raised by Logit.lclk(data, supp)",
+        "data (5,)",
+    ),
+    "data: a list": (
+        lambda: fit(MODEL, but(x=list(X)), SUPP),
+        "data['x'] is a list of numbers",
+        "np.asarray",
+    ),
+    "data: a table": (
+        lambda: fit(MODEL, Frame(), SUPP),
+        "data is of type Frame; give a NumPy",
+    ),
+    "data: a number": (
+        lambda: fit(MODEL, but(wave=3), SUPP),
+        "data['wave'] is of type int",
+    ),
+    "data: text": (
+        lambda: fit(MODEL, but(x=X.astype(str)), SUPP),
+        "data['x'] has dtype <U",
+    ),
+    "data: objects": (
+        lambda: fit(MODEL, but(x=X.astype(object)), SUPP),
+        "data['x'] has dtype object",
+    ),
+    "data: masked": (
+        lambda: fit(MODEL, but(x=np.ma.masked_less(X, 0)), SUPP),
+        "data['x'] is a masked array",
+    ),
+    "data: other lengths": (
+        lambda: fit(MODEL, but(x=X[:-1]), SUPP),
+        "data has arrays of different lengths: data['sign'] (20,), data['x'] (19,)",
+    ),
+    "data: none": (lambda: fit(MODEL, {}, SUPP), "data holds no array"),
+    "data: empty": (
+        lambda: fit(MODEL, {"x": X[:0], "sign": X[:0]}, SUPP),
+        "data is empty: n_obs is 0",
+    ),
+    "data: nan": (
+        lambda: fit(MODEL, with_value(np.nan), SUPP),
+        "`lclk` is nan or infinite in 1 of 20 observations (row 3)",
+        "data['x'] holds 1 nan or infinite value, the first at [3]",
+    ),
+    "data: infinite": (
+        lambda: fit(MODEL, but(x=np.where(X < 0, -np.inf, X)), SUPP),
+        "data['x'] holds",
+    ),
+    "start: nan": (
+        lambda: fit(Logit(jnp.array(jnp.nan)), DATA, SUPP),
+        "model.slope holds 1 nan or infinite value",
+    ),
+    "start: lclk undefined": (
+        lambda: fit(Logit(jnp.array(-0.5)), DATA, SUPP),
+        "`lclk` is nan or infinite in 20 of 20 observations (rows 0, 1, 2, 3, 4, ...)",
+    ),
+    "start: derivative undefined": (
+        lambda: fit(Logit(jnp.array(0.0)), DATA, SUPP),
+        "its derivatives are not",
+    ),
+    "grid: too narrow": (
+        lambda: fit(MODEL, but(x=20.0 + X), SUPP),
+        "zero likelihood at every support point. Widen `supp`",
+        "That is so in 20 of 20 observations (rows 0, 1",
+    ),
+    "grid: a list": (
+        lambda: fit(MODEL, DATA, [-1.0, 0.0, 1.0]),
+        "supp is a list of numbers",
+    ),
+    "grid: a number": (lambda: fit(MODEL, DATA, 3.0), "supp is of type float"),
+    "grid: empty": (lambda: fit(MODEL, DATA, np.zeros(0)), "supp is empty"),
+    "grid: nan": (
+        lambda: fit(MODEL, DATA, np.array([0.0, np.nan])),
+        "supp holds nan",
+    ),
+    "grid: other lengths": (
+        lambda: fit(MODEL, DATA, {"a": np.zeros(3), "b": np.zeros(4)}),
+        "supp has arrays of different lengths: supp['a'] (3,), supp['b'] (4,)",
+    ),
+    "grid: the wrong way round": (
+        lambda: uniform_grid(6.0, -6.0, 75),
+        "low=6.0, high=-6.0 is not a range",
+    ),
+    "grid: a float for a count": (
+        lambda: uniform_grid(-6.0, 6.0, 75.0),
+        "n=75.0 points make no grid; give an integer",
+    ),
+    "weights: too few": (
+        lambda: fit(MODEL, DATA, SUPP, weights=np.ones(3)),
+        "weights has shape (3,); give one weight for each of the 20 observations",
+    ),
+    "weights: negative": (
+        lambda: fit(MODEL, DATA, SUPP, weights=np.where(X > 0, 1.0, -1.0)),
+        "weights holds -1.0 at position",
+        "nonnegative",
+    ),
+    "weights: nan": (
+        lambda: profile_ll(MODEL, DATA, SUPP, weights=np.full(N, np.nan)),
+        "weights holds nan at position 0",
+    ),
+    "weights: all zero": (
+        lambda: solve_probs(jnp.zeros((3, 2)), weights=np.zeros(3)),
+        "weights are all zero",
+    ),
+    "groups: too few": (
+        lambda: fit(MODEL, DATA, SUPP, groups=[0, 1]),
+        "groups has shape (2,)",
+    ),
+    "groups: not numbered": (
+        lambda: fit(MODEL, DATA, SUPP, groups=np.repeat([3, 7], N // 2)),
+        "groups holds [3, 7]; they must be whole numbers from 0 to 1",
+        "np.unique",
+    ),
+    "groups: text": (
+        lambda: fit(MODEL, DATA, SUPP, groups=np.repeat(["a", "b"], N // 2)),
+        "groups holds ['a', 'b']",
+    ),
+    "fixed: nothing": (
+        lambda: fit(MODEL, DATA, SUPP, fixed=lambda m: ()),
+        "fixed picks nothing",
+        "The leaves of Logit: slope.",
+    ),
+    "fixed: everything": (
+        lambda: fit(MODEL, DATA, SUPP, fixed=lambda m: m.slope),
+        "nothing to estimate",
+    ),
+    "fixed: a name": (
+        lambda: fit(MODEL, DATA, SUPP, fixed="slope"),
+        "fixed='slope': give a function of the model, such as `lambda model: model.slo",
+    ),
+    "fixed: misspelt": (
+        lambda: fit(MODEL, DATA, SUPP, fixed=lambda m: m.slop),
+        "The leaves of Logit: slope.",
+        "no attribute 'slop'",
+    ),
+    "fixed: an entry": (
+        lambda: fit(Logit(jnp.ones(2)), DATA, SUPP, fixed=lambda m: m.slope[0]),
+        "make it a leaf of its own",
+    ),
+    "solver: misspelt": (
+        lambda: fit(MODEL, DATA, SUPP, solver="activeset"),
+        "solver='activeset' is not an inner solver. Did you mean 'active_set'?",
+    ),
+    "correction: misspelt": (
+        lambda: fit(MODEL, DATA, SUPP, correction="onestep"),
+        "correction='onestep': choose from one_step, iterated",
+    ),
+    "starts: a float": (
+        lambda: fit(MODEL, DATA, SUPP, starts=2.5),
+        "starts=2.5: give a number",
+    ),
+    "starts: another model": (
+        lambda: fit(MODEL, DATA, SUPP, starts=[Logit(jnp.ones(2))]),
+        "starts[0] is not a model like model0",
+    ),
+    "max_steps: zero": (
+        lambda: fit(MODEL, DATA, SUPP, max_steps=0),
+        "max_steps=0: give 1 or more",
+    ),
+    "tol: zero": (lambda: fit(MODEL, DATA, SUPP, tol=0), "tol=0: give a positive"),
+    "perfect separation": (
+        lambda: fit(MODEL, SEPARATED, SUPP),
+        "A parameter runs off towards infinity",
+        "hold it fixed",
+    ),
+    "a regressor of zeros": (
+        lambda: fit(MODEL, but(x=np.zeros(N)), SUPP),
+        "The profile Hessian is singular",
+        "not identified by these data",
+    ),
+    "one observation": (
+        lambda: fit(MODEL, {name: x[:1] for name, x in SEPARATED.items()}, SUPP[2:3]),
+        "A parameter runs off towards infinity",
+    ),
+    "kind: misspelt": (
+        lambda: FITS.on_grid.confint(kind="sandwhich"),
+        "kind='sandwhich' is not a kind of interval. Choose from corrected",
+    ),
+    "kind: of an interval for an error": (
+        lambda: FITS.on_grid.standard_errors("jackknife"),
+        "those of refits are in `jackknife`",
+    ),
+    "level: in percent": (
+        lambda: FITS.on_grid.confint(95),
+        "level=95 is not a confidence level; give one between 0 and 1, such as 0.95",
+    ),
+    "level: text": (lambda: FITS.on_grid.summary("95%"), "level='95%' is not"),
+    "clusters: too few": (
+        lambda: FITS.on_grid.standard_errors(clusters=[0, 1]),
+        "clusters has shape (2,)",
+    ),
+    "clusters: one": (
+        lambda: spmlex.jackknife(FITS.on_grid, clusters=np.zeros(N)),
+        "clusters holds a single cluster",
+    ),
+    "clusters: nan": (
+        lambda: FITS.on_grid.standard_errors(clusters=np.where(X > 0, np.nan, 1.0)),
+        "clusters holds nan",
+    ),
+    "clusters: of independence": (
+        lambda: FITS.on_grid.standard_errors("observed", clusters=np.arange(N)),
+        "kind='observed' takes no clusters",
+    ),
+    "jackknife: too many groups": (
+        lambda: spmlex.jackknife(FITS.on_grid, n_groups=21),
+        "n_groups=21: give a number from 2 to the number of observations, 20",
+    ),
+    "bootstrap: weights misspelt": (
+        lambda: spmlex.bootstrap(FITS.on_grid, weights="normal"),
+        "weights='normal': choose from multinomial, exponential",
+    ),
+    "test: no such parameter": (
+        lambda: spmlex.likelihood_ratio_test(FITS.on_grid, "beta", 0.0),
+        "parameter='beta': this model has slope",
+    ),
+    "adequacy: two coordinates": (
+        lambda: spmlex.adequacy(FITS.on_grid, DATA, np.zeros(2), np.ones(2)),
+        "give low and high in the form of one support point",
+    ),
+    "primitive: a vector": (
+        lambda: spmlex.profile(jnp.zeros(3)),
+        "lclk has shape (3,); give a matrix",
+    ),
+    "primitive: a start of another length": (
+        lambda: solve_probs(jnp.zeros((3, 2)), probs0=jnp.ones(3) / 3),
+        "probs0 has shape (3,); give a mass for each of the 2 support points",
+    ),
+    "support: misspelt": (
+        lambda: fit(MODEL, DATA, SUPP, support="continuous"),
+        "support='continuous': choose from grid, free",
+    ),
+    "free support: under jit": (
+        lambda: jax.jit(lambda x: fit(MODEL, but(x=x), SUPP, support="free"))(X),
+        "support='free': the search does not run under jit or vmap; or fit on a grid",
+    ),
+    "free support: no range": (
+        lambda: fit(MODEL, DATA, np.zeros(1), support="free"),
+        "is not a range",
+    ),
+}
+
+
+def provoke(call) -> str:
+    """Return what the user reads: warnings, the error's type, message and notes."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - any error is the finding
+            lines = [f"{type(error).__name__}: {error}", *_notes(error)]
+        else:
+            lines = ["no error"]
+    return "\n".join([*(str(warning.message) for warning in caught), *lines])
+
+
+def _notes(error):
+    return getattr(error, "__notes__", [])
+
+
+if __name__ == "__main__":
+    chosen = sys.argv[1:] or MISTAKES
+    print(json.dumps({name: provoke(MISTAKES[name][0]) for name in chosen}, indent=1))

@@ -1,0 +1,79 @@
+"""Every mistake of a newcomer is answered in words that name it; what is none works."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from mistakes import DATA, FITS, MISTAKES, MODEL, SUPP, Logit
+from problems import approx
+
+from spmlex import fit
+from spmlex._degenerate import grid_resolution
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def said(request):
+    """What a user reads after each mistake."""
+    folder = request.config.cache.mkdir("jax")
+    done = subprocess.run(
+        [sys.executable, HERE / "mistakes.py"],
+        env=os.environ
+        | {
+            "PYTHONPATH": str(HERE.parents[1]),
+            "JAX_COMPILATION_CACHE_DIR": str(folder),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_answered_in_words(said, name):
+    _, *expected = MISTAKES[name]
+    for words in expected:
+        assert words in said[name]
+
+
+def test_there_are_many_and_each_is_an_error():
+    assert len(MISTAKES) >= 70
+
+
+def test_the_order_of_the_grid_does_not_matter():
+    order = np.array([3, 0, 4, 1, 2])
+    shuffled = fit(MODEL, DATA, SUPP[order])
+    assert shuffled.theta == approx(FITS.on_grid.theta, 1e-12)
+    assert shuffled.probs == approx(FITS.on_grid.probs[order], 1e-12)
+    narrow = fit(MODEL, DATA, 0.1 * SUPP[order] - 2.0)
+    assert float(narrow.probs[2]) > 0.9
+    assert "ends of the range" in narrow.summary(kind="sandwich")
+
+
+def test_float32_is_cast_up_and_whole_numbers_are_data():
+    low = {name: x.astype(np.float32) for name, x in DATA.items()}
+    start = Logit(jnp.array(0.5, jnp.float32))
+    estimate = fit(start, low, SUPP.astype(np.float32))
+    assert estimate.theta.dtype == jnp.float64
+    assert estimate.theta == approx(FITS.on_grid.theta, 1e-6)
+    whole = DATA | {"sign": DATA["sign"].astype(int)}
+    assert fit(MODEL, whole, SUPP).theta == approx(FITS.on_grid.theta, 1e-9)
+
+
+def test_one_point_is_no_degenerate_maximum():
+    one = jnp.ones(1)
+    width = grid_resolution(MODEL.lclk(DATA, one))
+    single = eqx.tree_at(
+        lambda f: (f.probs, f.supp, f.resolution), FITS.on_grid, (one, one, width)
+    )
+    assert not single.flagged
+    assert "grid of 1 points, 1 with mass" in single.summary(kind="sandwich")
+    assert "Warning" not in single.summary(kind="sandwich")

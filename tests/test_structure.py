@@ -1,0 +1,159 @@
+"""Which module may import which, and that nothing lies about unused."""
+
+import ast
+import re
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import spmlex
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("spmlex", "experiments", "analysis")
+
+# Beside the standard library; experiments may import what it depends on.
+OUTSIDE = {
+    "spmlex": {"equinox", "jax", "jaxtyping", "mixsqpx", "numpy", "scipy", "spmlex"},
+    "analysis": {
+        *("analysis", "jaxtyping", "jinja2", "matplotlib", "numpy", "pandas", "scipy"),
+        *("xarray", "yaml"),
+    },
+}
+
+# The likelihoods of rival estimators are climbed by the optimiser of spmlex.
+OPTIMISER = {"_evaluation", "_inference", "_newton", "_trust_region"}
+
+
+def name_module(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {
+    name_module(path): ast.parse(path.read_text())
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+
+def list_imports(tree):
+    """Yield (module, name) of each import, also inside functions; not for types only.
+
+    A name that is None stands for the module itself.
+    """
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.module or "", alias.name) for alias in node.names)
+        yield from list_imports(node)
+
+
+def own_imports(module):
+    """Return the modules of this repository that one imports."""
+    found = set()
+    for target, name in list_imports(MODULES[module]):
+        inner = f"{target}.{name}"
+        found.add(inner if inner in MODULES else target)
+    return (found & MODULES.keys()) - {module}
+
+
+def test_no_module_imports_itself_by_a_detour():
+    graph = {module: own_imports(module) for module in MODULES}
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError
+    assert set(order) == MODULES.keys()
+    assert order.index("spmlex._types") < order.index("spmlex")
+
+
+@pytest.mark.parametrize("package", OUTSIDE)
+def test_a_package_imports_only_what_it_may(package):
+    for module in MODULES:
+        if module.partition(".")[0] == package:
+            tops = {
+                target.partition(".")[0] for target, _ in list_imports(MODULES[module])
+            }
+            assert tops - sys.stdlib_module_names <= OUTSIDE[package], module
+
+
+def test_only_the_report_of_a_study_knows_the_analysis():
+    knowing = {
+        module
+        for module in MODULES
+        if module.startswith("experiments")
+        and any(target.startswith("analysis") for target in own_imports(module))
+    }
+    assert knowing == {"experiments.report"}
+
+
+def test_private_names_stay_in_their_module():
+    for module in MODULES:
+        for target, name in list_imports(MODULES[module]):
+            if target.partition(".")[0] not in PACKAGES:
+                continue
+            is_module = f"{target}.{name}" in MODULES
+            assert is_module or name is None or not re.match("_[a-z]", name), module
+            inside = target.removeprefix("spmlex.")
+            if target.startswith("spmlex._") and not module.startswith("spmlex"):
+                assert module.startswith("experiments.estimators."), module
+                assert inside in OPTIMISER, (module, target)
+
+
+def test_every_module_says_what_lives_there():
+    for module, tree in MODULES.items():
+        text = ast.get_docstring(tree) or ""
+        first = text.partition("\n\n")[0].replace("\n", " ").rstrip()
+        assert len(first) > 20, module
+        assert first.endswith((".", "?", ":", "`.")), (module, first)
+
+
+def list_definitions(tree):
+    """Yield the names that a module defines, and the methods of its classes."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            yield from (t.id for t in node.targets if isinstance(t, ast.Name))
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            registered = any(
+                ast.unparse(d).endswith("jvp") for d in node.decorator_list
+            )
+            if not registered:
+                yield node.name
+            if isinstance(node, ast.ClassDef):
+                yield from (m.name for m in node.body if isinstance(m, ast.FunctionDef))
+
+
+def list_uses(tree):
+    """Yield the words that code refers to by name, attribute, keyword or text."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from re.findall(r"\w+", node.value) if len(node.value) < 80 else ()
+
+
+def test_nothing_is_there_for_the_tests_alone():
+    used = {word for tree in MODULES.values() for word in list_uses(tree)}
+    for path in (ROOT / "conf").rglob("*.yaml"):
+        used |= set(re.findall(r"\w+", path.read_text()))
+    # What users of the library call, its classes' methods and attributes included.
+    public = set(spmlex.__all__)
+    for name in spmlex.__all__:
+        public |= set(dir(getattr(spmlex, name)))
+    unused = [
+        f"{module}.{name}"
+        for module, tree in MODULES.items()
+        for name in list_definitions(tree)
+        if name not in used | public and not re.fullmatch("__.*__", name)
+    ]
+    assert unused == []
+
+
+def test_public_names_are_listed_once_and_exist():
+    assert len(set(spmlex.__all__)) == len(spmlex.__all__)
+    for name in spmlex.__all__:
+        assert getattr(spmlex, name).__doc__ or name.isupper(), name
