@@ -110,9 +110,11 @@ def maximise(
         there = differentiate(likelihood, params)
         return there._replace(hessian=there.hessian + ridge)
 
-    state = climb(evaluate, params0, jnp.zeros(1), _TOL, max_steps)
+    theta, of_f = jnp.split(params0, [likelihood.n_theta])
+    points, _ = likelihood.nodes_at(of_f)
+    n_obs = jax.eval_shape(likelihood.lclk_at, theta, points).shape[0]
+    state = climb(evaluate, n_obs, params0, jnp.zeros(1), _TOL, max_steps)
     here = state.here
-    n_obs = here.scores.shape[0]
     return Maximum(
         state.theta,
         -n_obs * here.value,
