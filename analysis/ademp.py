@@ -33,7 +33,7 @@ def describe_study(summary: xr.DataTree) -> dict[str, str]:
         "Data-generating mechanisms": _mechanisms(nodes, config),
         "Estimands": _estimands(nodes),
         "Methods": _methods(nodes, config),
-        "Performance measures": _performance(summary, nodes),
+        "Performance measures": _performance(summary, nodes, config),
     }
 
 
@@ -50,6 +50,37 @@ def label_option(config: dict[str, Any], group: str, name: str) -> str:
     options = config.get(group) or {}
     option = options.get(name) if isinstance(options, dict) else None
     return str((option or {}).get("label") or name)
+
+
+def describe_replications(config: dict[str, Any]) -> str:
+    """Say how the number of replications was chosen, as far as it is known.
+
+    What a number of replications gives is known without them: sqrt(p(1 - p)/n) for a
+    coverage p, RMSE/sqrt(2 n) for the RMSE of normal estimates.
+    """
+    target = config.get("target") or {}
+    aims = []
+    if target.get("coverage_mcse"):
+        aims.append(f"of the coverage to at most {target['coverage_mcse']:g}")
+    if target.get("rmse_rel_mcse"):
+        aims.append(f"of the RMSE to at most {target['rmse_rel_mcse']:.2%} of it")
+    if aims:
+        most = target.get("max_replications")
+        limit = f", or there were {most} replications" if most else ""
+        return (
+            "A design point went on until it brought the Monte Carlo standard error "
+            f"{enumerate_words(aims)}, for the parameter that is worst{limit}."
+        )
+    n = config.get("n_replications")
+    if not n:
+        return ""
+    level = float(config.get("level", 0.95))
+    error = (level * (1 - level) / n) ** 0.5
+    return (
+        f"The configuration sets {n} replications. They give a coverage of {level:g} a "
+        f"Monte Carlo standard error of {error:.2g}, and the RMSE of normal estimates "
+        f"one of {(2 * n) ** -0.5:.1%} of itself."
+    )
 
 
 def enumerate_words(words: Iterable[object]) -> str:
@@ -89,24 +120,22 @@ def _mechanisms(nodes: dict[str, xr.Dataset], config: dict[str, Any]) -> str:
 
 
 def _estimands(nodes: dict[str, xr.Dataset]) -> str:
-    parts = []
+    processes: dict[str, list[str]] = {}
     for name, node in nodes.items():
         if "truth" not in node or node["truth"].dims != ("parameter",):
             continue
         values = zip(_values(node, "parameter"), node["truth"].values, strict=True)
         listed = enumerate_words(f"{x} ({value:g})" for x, value in values)
-        if listed not in (text for _, text in parts):
-            parts.append((name, listed))
-    if len(parts) == 1:
-        text = f"The parameters and their true values are {parts[0][1]}."
-    else:
-        text = " ".join(
-            f"In {name} the parameters and their true values are {listed}."
-            for name, listed in parts
-        )
+        processes.setdefault(listed, []).append(str(node.attrs.get("label", name)))
+    text = []
+    for listed, names in processes.items():
+        start = f"In {enumerate_words(names)} the" if len(processes) > 1 else "The"
+        text.append(f"{start} parameters and their true values are {listed}.")
     if any("wasserstein" in node for node in nodes.values()):
-        text += " The mixing distribution is an estimand too."
-    return text.strip()
+        text.append("The mixing distribution is an estimand too.")
+    if any("margin_wasserstein" in node for node in nodes.values()):
+        text.append("The margins of the mixing distribution are estimands too.")
+    return " ".join(text)
 
 
 def _methods(nodes: dict[str, xr.Dataset], config: dict[str, Any]) -> str:
@@ -117,19 +146,21 @@ def _methods(nodes: dict[str, xr.Dataset], config: dict[str, Any]) -> str:
     text = []
     estimators = [label_option(config, "estimator", x) for x in found("estimator")]
     if estimators:
-        text.append(f"The estimators are {enumerate_words(estimators)}.")
+        text.append(_list("estimator", estimators) + ".")
     grids = [label_option(config, "grid", x) for x in found("grid")]
     points = found("n_supp")
     if grids:
         on = f" with {enumerate_words(points)} points" if points else ""
-        text.append(f"The support grids are {enumerate_words(grids)}{on}.")
+        text.append(f"{_list('support grid', grids)}{on}.")
     kinds = found("kind")
     if kinds:
         text.append(f"Intervals are of the kinds {enumerate_words(kinds)}.")
     return " ".join(text)
 
 
-def _performance(summary: xr.DataTree, nodes: dict[str, xr.Dataset]) -> str:
+def _performance(
+    summary: xr.DataTree, nodes: dict[str, xr.Dataset], config: dict[str, Any]
+) -> str:
     names = [x for x in PAPER if any(x in node for node in nodes.values())]
     words = [labels.describe(x)["long_name"] for x in names]
     counts = np.concatenate([x["attempted"].values.ravel() for x in nodes.values()])
@@ -139,14 +170,25 @@ def _performance(summary: xr.DataTree, nodes: dict[str, xr.Dataset]) -> str:
         low, high = counts.min(), counts.max()
         span = f"{low}" if low == high else f"{low} to {high}"
         text += f" Every design point has {span} replications."
+    text += f" {describe_replications(config)}".rstrip()
     rule = RULES[summary.attrs.get("exclusion_rule", "per_estimator")]
     return f"{text} Failures are counted; {rule}."
 
 
-def _describe(option: dict[str, Any]) -> str:
+def _describe(option: Any) -> str:
+    """Write an object of the configuration: `Normal (loc 0.0, scale 1.0)`."""
+    if isinstance(option, list) and any(isinstance(x, dict) for x in option):
+        return " and ".join(map(_describe, option))
+    if not isinstance(option, dict):
+        return str(option)
     name = str(option.get("_target_", "")).rpartition(".")[2]
-    rest = [f"{x} {y}" for x, y in option.items() if not x.startswith("_")]
+    rest = [f"{x} {_describe(y)}" for x, y in option.items() if not x.startswith("_")]
     return f"{name} ({', '.join(rest)})" if rest else name
+
+
+def _list(noun: str, words: list[str]) -> str:
+    verb = "s are" if len(words) > 1 else " is"
+    return f"The {noun}{verb} {enumerate_words(words)}"
 
 
 def _count(words: list[str], noun: str) -> str:

@@ -3,7 +3,7 @@
 Every function draws one panel on the axes it is given and returns them: one parameter,
 estimator and grid, i.e. the dimensions that are left are the sample size and that of
 the lines (`by`). Monte Carlo errors are those stored in the summary, drawn as intervals
-at 95 percent. `drawing.draw_panels` puts panels together, inside `drawing.style()`.
+at 95 percent. `panels.draw_panels` puts panels together, inside `drawing.style()`.
 """
 
 import numpy as np
@@ -14,6 +14,7 @@ from analysis import drawing, labels
 from analysis.formatting import format_error, format_value
 
 Z = 1.96  # Monte Carlo intervals are at 95 percent
+_TEXT_LINE = 0.09  # of the height of a panel
 
 
 def plot_rmse(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
@@ -40,6 +41,7 @@ def plot_rmse(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
         _write_rates(process, ax, "rate", by)
     drawing.plain_log_axis(ax)
     drawing.sample_size_axis(ax, sizes)
+    _leave_room(ax)
     ax.set_ylabel(labels.label_measure("rmse"))
     return ax
 
@@ -117,8 +119,8 @@ def plot_wasserstein(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Ax
         )
     drawing.sample_size_axis(ax, sizes)
     ax.set_ylabel("Wasserstein-1 distance")
-    ax.margins(y=0.3)  # room for the slopes
     _write_rates(process, ax, "wasserstein_rate", by)
+    _leave_room(ax)
     return ax
 
 
@@ -133,6 +135,7 @@ def _write_rates(process: xr.Dataset, ax: Axes, name: str, by: str) -> None:
         if not np.isfinite(value):
             continue
         text = f"{format_value(value, error)} {format_error(error)}"
+        text = text.replace("-", "\N{MINUS SIGN}", 1)  # as on the axes
         ax.annotate(
             f"slope {text}" if len(lines) == 1 else text,
             (1, 1),
@@ -145,6 +148,21 @@ def _write_rates(process: xr.Dataset, ax: Axes, name: str, by: str) -> None:
             va="top",
             zorder=4,
         )
+
+
+def _leave_room(ax: Axes) -> None:
+    """Raise the upper limit so that no error bar on the right reaches the texts."""
+    ends = np.array(
+        [x[1] for _, _, (bars,) in ax.containers for x in bars.get_segments()]
+    ).reshape(-1, 2)
+    scale = ax.yaxis.get_transform()
+    low, high = scale.transform(np.array(ax.get_ylim()))
+    middle = np.sqrt(np.prod(ax.get_xlim()))  # of a log axis
+    reached = scale.transform(ends[ends[:, 0] > middle, 1]).max(initial=low)
+    free = 1 - _TEXT_LINE * len(ax.texts)
+    if reached > low + free * (high - low):
+        top = low + (reached - low) / free
+        ax.set_ylim(top=scale.inverted().transform(np.array([top])).item())
 
 
 def _draw_line(

@@ -44,6 +44,6 @@ def plot_cdf(process: xr.Dataset, ax: Axes) -> Axes:
     )
     ax.set_ylim(-0.02, 1.02)
     ax.set_yticks(np.linspace(0, 1, 5))
-    ax.set_xlabel("Latent variable, $v$")
-    ax.set_ylabel("Distribution function, $F$")
+    ax.set_xlabel("Latent variable")
+    ax.set_ylabel("Distribution function")
     return ax

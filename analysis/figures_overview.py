@@ -87,7 +87,7 @@ def plot_heatmap(process: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> Axe
         )
     ax.set_xticks(np.arange(value.shape[1]) + 0.5, _texts(chosen, "sample_size"))
     ax.set_yticks(np.arange(value.shape[0]) + 0.5, _texts(chosen, "n_supp"))
-    ax.set_xlabel(f"{label_dim('sample_size')}, $n$")
+    ax.set_xlabel(label_dim("sample_size"))
     ax.set_ylabel(label_dim("n_supp"))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -153,7 +153,7 @@ def plot_nested_loop(design: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> 
         colour = f"C{i % 7}"
         ax.stairs(value, edges, baseline=None, color=colour, label=label or None, lw=1)
         middle = edges[:-1] + (i + 1) / (count + 1)  # side by side within a step
-        bars = {"fmt": "none", "ecolor": colour, "elinewidth": 0.7, "capsize": 0}
+        bars = {"fmt": "none", "ecolor": colour, "elinewidth": 0.7}
         ax.errorbar(middle, value, yerr=error, **bars)
     _draw_factors(ax, points, factors, edges)
     ax.set_xlim(0, len(points))
@@ -178,7 +178,9 @@ def _draw_factors(
         step = _STRIP * 0.7 / max(len(levels) - 1, 1)
         height = top - _STRIP * 0.7 + step * points[factor].map(levels.index).to_numpy()
         ax.stairs(height, edges, baseline=None, color="0.35", lw=0.8, transform=across)
-        words = shorten(f"{label_dim(factor)}: {', '.join(map(str, levels))}", 110)
+        between = "; " if any("," in str(x) for x in levels) else ", "
+        words = f"{label_dim(factor)}: {between.join(map(str, levels))}"
+        words = shorten(words, 110)
         style = {"fontsize": 6, "va": "bottom", "transform": across, "color": "0.25"}
         ax.text(0.0, top + 0.008, words, **style)
 

@@ -1,7 +1,7 @@
 """Turn numbers with Monte Carlo errors into text whose digits follow the error."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ INDEX = (
     *("sample_size", "n_supp", "kind"),
 )
 _PLAIN_DECIMALS = 3  # where there is no error to follow
+_NOTHING = 1e-10  # an error this small beside its value is a rounding error
 
 
 def decimals(error: float, *, significant: int = 2) -> int:
@@ -30,39 +31,83 @@ def decimals(error: float, *, significant: int = 2) -> int:
 
 def format_value(value: float, error: float, *, significant: int = 2) -> str:
     """Write a value as far as its Monte Carlo error goes: `-0.0021`."""
-    if not math.isfinite(value):
-        return MISSING
-    text = f"{value:.{decimals(error, significant=significant)}f}"
-    return text.removeprefix("-") if float(text) == 0 else text
+    return _fixed(value, decimals(error, significant=significant))
 
 
 def format_error(error: float, *, significant: int = 2) -> str:
     """Write a Monte Carlo error in brackets: `(0.0052)`."""
-    if not math.isfinite(error):
-        return f"({MISSING})"
-    return f"({error:.{decimals(error, significant=significant)}f})"
+    return f"({_fixed(error, decimals(error, significant=significant))})"
+
+
+def round_column(
+    table: pd.DataFrame, name: str, *, significant: int = 2
+) -> tuple[list[str], list[str]]:
+    """Round a measure and its errors: texts of the values, and of the errors.
+
+    Within a parameter all have the same decimals: those that show the median error with
+    `significant` digits (a proportion's with one less where the first digit is 5 or
+    more, 0.950 (0.007)), and more where an error would be rounded to nothing.
+    """
+    errors = shown_errors(table, name)
+    errors = np.where(errors < _NOTHING * abs(table[name]), 0.0, errors)
+    groups = list(table["parameter"]) if "parameter" in table else [""] * len(table)
+    found: dict[str, list[float]] = {}
+    for group, error in zip(groups, errors, strict=True):
+        if error > 0:
+            found.setdefault(group, []).append(error)
+    typical = {group: float(np.median(some)) for group, some in found.items()}
+    proportion = f"{name}_lower" in table
+    values, brackets = [], []
+    for group, value, error in zip(groups, table[name], errors, strict=True):
+        middle = typical.get(group, math.nan) * (1 + proportion)  # 0.005 counts as 0.01
+        places = decimals(middle, significant=significant)
+        if error > 0:
+            places = max(places, decimals(error, significant=1))
+        values.append(_fixed(value, places))
+        brackets.append(f"({_fixed(error, places)})")
+    return values, brackets
+
+
+def split_panels(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Split a table by its column `measure`, if it has one; no column is empty.
+
+    Returns:
+        Tables by the name of their measure; by no name if there is one table.
+    """
+    if "measure" not in table:
+        return {"": table}
+    return {
+        labels.label_measure(str(name)): part.dropna(axis=1, how="all").reset_index()
+        for name, part in table.groupby("measure", sort=False)
+    }
+
+
+def format_panels(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Apply `format_table` to every panel."""
+    return {name: format_table(part) for name, part in split_panels(table).items()}
 
 
 def format_table(table: pd.DataFrame, *, significant: int = 2) -> pd.DataFrame:
     """Write the table of `tables.performance_table` in words and rounded numbers.
 
-    Columns that identify a row are left out where they have one value only. A measure
-    and its error share a column, `-0.0021 (0.0052)`, a best entry has a star.
+    Columns that identify a row are left out where they have one value only, and the
+    counts where every replication attempted was used. A measure and its error share a
+    column, `-0.0021 (0.0052)`, a best entry has a star.
     """
     text = pd.DataFrame(index=table.index)
     for name in INDEX:
         if varies(table, name) or (name == "parameter" and name in table.columns):
             text[labels.label_dim(name)] = [str(x) for x in table[name]]
     for name in measures_in(table):
-        rows = zip(
-            table[name], shown_errors(table, name), best(table, name), strict=True
-        )
-        text[labels.label_measure(name)] = [
-            f"{format_value(value, error, significant=significant)} "
-            f"{format_error(error, significant=significant)}{'*' if marked else ''}"
-            for value, error, marked in rows
+        values, errors = round_column(table, name, significant=significant)
+        text[labels.label_column(name)] = [
+            f"{value} {error}{'*' if marked else ''}"
+            for value, error, marked in zip(
+                values, errors, best(table, name), strict=True
+            )
         ]
-    text["Used/attempted"] = used_over_attempted(table)
+    if not all_used(table):
+        text["Used/attempted"] = used_over_attempted(table)
     return text
 
 
@@ -82,10 +127,17 @@ def best(table: pd.DataFrame, name: str) -> np.ndarray:
     return np.any([np.zeros(len(table), bool), *marks], axis=0)
 
 
+def all_used(table: pd.DataFrame) -> bool:
+    """Tell whether every row uses all that was attempted, the same number."""
+    counts = used_over_attempted(table)
+    return len(set(counts)) == 1 and len(set(counts[0].split("/"))) == 1
+
+
 def used_over_attempted(table: pd.DataFrame) -> list[str]:
     """Write the counts of every row, `198/200`; used are those with both limits."""
     used = table["used_interval" if "used_interval" in table else "used"]
-    return [f"{a}/{b}" for a, b in zip(used, table["attempted"], strict=True)]
+    pairs = zip(used, table["attempted"], strict=True)
+    return [f"{int(a)}/{int(b)}" for a, b in pairs]
 
 
 def shown_errors(table: pd.DataFrame, name: str) -> np.ndarray:
@@ -111,8 +163,19 @@ def align_decimals(texts: Sequence[str]) -> list[str]:
     return [f"{before:>{left}}{dot + after:<{right}}" for before, dot, after in parts]
 
 
-def to_markdown(text: pd.DataFrame, *, notes: Sequence[str] = ()) -> str:
-    """Write a formatted table in Markdown, its notes below."""
+def panels_to_markdown(
+    panels: Mapping[str, pd.DataFrame], *, notes: Sequence[str] = ()
+) -> str:
+    """Write what `format_panels` returns in Markdown, the notes below."""
+    parts = [
+        f"{name}:\n\n{to_markdown(text)}" if name else to_markdown(text)
+        for name, text in panels.items()
+    ]
+    return "\n".join([*parts, *([" ".join(notes) + "\n"] if notes else [])])
+
+
+def to_markdown(text: pd.DataFrame) -> str:
+    """Write a formatted table in Markdown."""
     columns = [str(name) for name in text]
     rows = [[str(x) for x in row] for row in text.itertuples(index=False)]
     number = [all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
@@ -135,9 +198,14 @@ def to_markdown(text: pd.DataFrame, *, notes: Sequence[str] = ()) -> str:
         for width, right in zip(widths, number, strict=True)
     ]
     lines = [line(columns), line(rule), *(line(row) for row in rows)]
-    if notes:
-        lines += ["", " ".join(notes)]
     return "\n".join(lines) + "\n"
+
+
+def _fixed(value: float, places: int) -> str:
+    if not math.isfinite(value):
+        return MISSING
+    text = f"{value:.{places}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def _is_number(text: str) -> bool:

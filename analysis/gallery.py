@@ -5,21 +5,29 @@ out. Figures of the replications themselves are drawn at one design point for ea
 estimator: the largest sample, on the grid with most points.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import drawing, figures, figures_mixing
+from analysis import figures, figures_mixing
 from analysis import figures_intervals as intervals
 from analysis import figures_overview as overview
 from analysis import figures_replications as fr
 from analysis.kinds import at_default_kind
-from analysis.labels import label_dim, label_measure
+from analysis.labels import label_measure
+from analysis.panels import draw_panels
+from analysis.points import (
+    choose_largest,
+    choose_reference,
+    in_words,
+    is_known,
+    list_parts,
+    stem_of,
+)
 
 _SLOPES = " {at}; in the corner the slopes of the lines (Monte Carlo standard errors)."
 ALONE = ""  # no dimension to have panels over
@@ -47,30 +55,26 @@ def list_process(process: xr.Dataset, replications: xr.Dataset) -> Iterator[Pict
         replications: The same group after `summarise.used_replications`.
     """
     if "sample_size" in process.dims:
-        # Lines are numbers of points, or estimators where there is one number only.
-        many = process.sizes.get("n_supp", 1) > 1
-        by = "n_supp" if many or process.sizes.get("estimator", 1) == 1 else "estimator"
-        over = [x for x in ("estimator", "grid") if x != by]
-        for suffix, where in _parts(process, over):
-            yield from _against_size(process.sel(where), suffix, _words(where), by)
-        for suffix, where in _parts(process):
-            yield from _of_one_estimator(process.sel(where), suffix, _words(where))
+        yield from _against_size(process)
+        for figure in (_heat_map, _cdf):
+            for suffix, where in list_parts(process, ("estimator", "grid")):
+                yield from figure(process.sel(where), suffix, in_words(where))
     if "coverage" in process and process.sizes.get("kind", 1) > 1:
-        for suffix, where in _parts(process, ("grid",)):
+        for suffix, where in list_parts(process, ("grid",)):
             yield from _kinds(process.sel(where), suffix)
-    point = _reference(process)
+    point = choose_reference(process)
     if point is None:
         return
     yield from _overview(process, point)
     at_point = replications.sel(point)
-    fixed = _words(point)
-    for suffix, where in _parts(process.sel(point), ("estimator",)):
-        words = ", ".join(x for x in (_words(where), fixed) if x)
+    fixed = in_words(point)
+    for suffix, where in list_parts(process.sel(point), ("estimator",)):
+        words = ", ".join(x for x in (in_words(where), fixed) if x)
         yield from _replications(at_point.sel(where), suffix, words)
     varying = "replication" in replications["truth"].dims
     if process.sizes.get("estimator", 1) > 1 and not varying:
         names = [str(x) for x in process["estimator"].values]
-        stems = [_stem(process, "estimator", x) for x in names]
+        stems = [stem_of(process, "estimator", x) for x in names]
         known = at_point["estimate"].notnull()
         paired = known & known.isel(estimator=0, drop=True)
         paired = paired.any([x for x in paired.dims if x != "estimator"])
@@ -123,7 +127,7 @@ def list_study(summary: xr.DataTree) -> Iterator[Picture]:
 
 def _kinds(process: xr.Dataset, suffix: str) -> Iterator[Picture]:
     """List the figures that compare intervals, at the largest number of points."""
-    at = process.sel(_largest(process, "n_supp"))
+    at = process.sel(choose_largest(process, "n_supp"))
     rows = int(
         (at["used_interval"] > 0)
         .any([x for x in at["used_interval"].dims if x not in ("estimator", "kind")])
@@ -144,60 +148,68 @@ def _kinds(process: xr.Dataset, suffix: str) -> Iterator[Picture]:
     )
 
 
-def _against_size(
-    process: xr.Dataset, suffix: str, words: str, by: str
-) -> Iterator[Picture]:
-    """List the figures with the sample size across and a line for each of `by`."""
-    at = f" ({words})" if words else ""
-    for name, plot, caption, share_y in (
-        ("rmse", figures.plot_rmse, f"RMSE{_SLOPES}", False),
-        ("bias", figures.plot_bias, "Bias {at}.", False),
-        ("coverage", figures.plot_coverage, "Coverage of intervals {at}.", True),
-    ):
-        if _known(process, name):
-            yield Picture(
-                f"{name}{suffix}",
-                caption.format(at=f"against the sample size{at}"),
-                _panels(partial(plot, by=by), process, share_y=share_y, legend=by),
-            )
-    for name, plot, caption in (
-        (
-            "wasserstein",
-            figures.plot_wasserstein,
-            f"Distance of the fitted from the true F{_SLOPES}",
-        ),
-        ("seconds", figures.plot_seconds, "Time of one replication {at}."),
-    ):
-        if _known(process, name):
-            yield Picture(
-                f"{name}{suffix}",
-                caption.format(at=f"against the sample size{at}"),
-                _panels(partial(plot, by=by), process, over=ALONE, legend=by),
-            )
+AGAINST_SIZE: tuple[tuple[str, Plot, str, dict[str, object]], ...] = (
+    ("rmse", figures.plot_rmse, f"RMSE{_SLOPES}", {}),
+    ("bias", figures.plot_bias, "Bias {at}.", {}),
+    ("coverage", figures.plot_coverage, "Coverage {at}.", {"share_y": True}),
+    (
+        "wasserstein",
+        figures.plot_wasserstein,
+        f"Distance of the fitted from the true F{_SLOPES}",
+        {"over": ALONE},
+    ),
+    ("seconds", figures.plot_seconds, "Time of one replication {at}.", {"over": ALONE}),
+)
 
 
-def _of_one_estimator(
-    process: xr.Dataset, suffix: str, words: str
-) -> Iterator[Picture]:
-    """List the figures of one estimator and grid at every sample size."""
-    at = f" ({words})" if words else ""
-    both = (
-        process.sizes.get("sample_size", 1) > 1 and process.sizes.get("n_supp", 1) > 1
-    )
-    if both:
+def _against_size(process: xr.Dataset) -> Iterator[Picture]:
+    """List the figures with the sample size across.
+
+    Lines are estimators, at the largest number of points, and beside that numbers of
+    points for each estimator that depends on them, as far as there are several.
+    """
+    several = {x: process.sizes.get(x, 1) > 1 for x in ("estimator", "n_supp")}
+    lines = [x for x, many in several.items() if many] or ["n_supp"]
+    for name, plot, caption, options in AGAINST_SIZE:
+        if not is_known(process, name):
+            continue
+        for by in lines:
+            at = choose_largest(process, "n_supp") if by == "estimator" else {}
+            over = [x for x in ("estimator", "grid") if x != by]
+            for suffix, where in list_parts(process.sel(at), over):
+                chosen = process.sel({**at, **where})
+                if not is_known(chosen, name):
+                    continue
+                if by == "n_supp" and several[by] and not _grid_matters(chosen):
+                    continue
+                shown = where if not several["n_supp"] else {**where, **at}
+                words = f"against the sample size{_in_brackets(in_words(shown))}"
+                yield Picture(
+                    f"{name}{suffix}",
+                    caption.format(at=words),
+                    _panels(partial(plot, by=by), chosen, legend=by, **options),
+                )
+
+
+def _heat_map(process: xr.Dataset, suffix: str, words: str) -> Iterator[Picture]:
+    """List the RMSE of one estimator and grid by sample size and number of points."""
+    if process.sizes.get("sample_size", 1) > 1 and _grid_matters(process):
         yield Picture(
             f"heatmap-rmse{suffix}",
-            f"RMSE by sample size and number of grid points{at}.",
+            f"RMSE by sample size and number of grid points{_in_brackets(words)}.",
             _panels(overview.plot_heatmap, process, legend=None),
         )
-    if _known(process, "fitted_cdf"):
-        largest = _largest(process, "n_supp")
+
+
+def _cdf(process: xr.Dataset, suffix: str, words: str) -> Iterator[Picture]:
+    """List the fitted F of one estimator and grid, at most points, by sample size."""
+    if is_known(process, "fitted_cdf"):
         yield Picture(
             f"cdf{suffix}",
-            f"Fitted and true F by sample size{at}.",
+            f"Fitted and true F by sample size{_in_brackets(words)}.",
             _panels(
                 figures_mixing.plot_cdf,
-                process.sel(largest),
+                process.sel(choose_largest(process, "n_supp")),
                 over="sample_size",
                 legend=None,
                 share_y=True,
@@ -213,11 +225,11 @@ def _overview(process: xr.Dataset, point: dict[str, object]) -> Iterator[Picture
     if cells < 2:
         return
     for measure in ("bias", "coverage"):
-        if _known(at, measure):
+        if is_known(at, measure):
             yield Picture(
                 f"lolly-{measure}",
                 f"{label_measure(measure)} of every estimator and grid "
-                f"({_words(size)}).",
+                f"({in_words(size)}).",
                 _panels(
                     partial(overview.plot_lolly, measure=measure),
                     at,
@@ -231,7 +243,6 @@ def _overview(process: xr.Dataset, point: dict[str, object]) -> Iterator[Picture
 
 def _replications(process: xr.Dataset, suffix: str, words: str) -> Iterator[Picture]:
     """List the figures of the replications of one estimator at one design point."""
-    at = f" ({words})" if words else ""
     plots: list[tuple[str, Plot, str, tuple[str, ...]]] = [
         ("density", fr.plot_density, "Sampling distributions", ("estimate",)),
         ("qq", fr.plot_qq, "Normal quantiles of the estimates", ("estimate",)),
@@ -247,65 +258,26 @@ def _replications(process: xr.Dataset, suffix: str, words: str) -> Iterator[Pict
     for name, plot, caption, needed in plots:
         if varying and name != "qq":
             continue
-        if all(_known(process, x) for x in needed):
+        if all(is_known(process, x) for x in needed):
             yield Picture(
                 f"{name}{suffix}",
-                f"{caption}{at}.",
+                f"{caption}{_in_brackets(words)}.",
                 _panels(plot, process, legend=None, share_x=name == "qq"),
                 detail=True,
             )
 
 
 def _panels(plot: Plot, process: xr.Dataset, **options) -> Callable[[], Figure]:
-    return partial(drawing.draw_panels, process, plot, **options)
+    return partial(draw_panels, process, plot, **options)
 
 
-def _known(process: xr.Dataset, name: str) -> bool:
-    return name in process and bool(process[name].notnull().any())
+def _grid_matters(process: xr.Dataset) -> bool:
+    """Tell whether estimates change with the number of grid points, as most do."""
+    if "n_supp" not in process.dims:
+        return False
+    spread = process["rmse"].max("n_supp") - process["rmse"].min("n_supp")
+    return bool((spread > 0).any())
 
 
-def _parts(
-    process: xr.Dataset, over: Sequence[str] = ("estimator", "grid")
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """Iterate over the combinations that were run, each with an end for file names."""
-    varying = [x for x in over if process.sizes.get(x, 1) > 1]
-    attempted = process["attempted"]
-    run = attempted.sum([d for d in attempted.dims if d not in varying]) > 0
-    for index in np.ndindex(*run.transpose(*varying).shape):
-        cell = run.transpose(*varying)[index]
-        if bool(cell):
-            where = {x: str(cell[x].item()) for x in varying}
-            yield "".join(f"-{_stem(process, *x)}" for x in where.items()), where
-
-
-def _stem(process: xr.Dataset, dim: str, label: str) -> str:
-    """Name an entry in a file name as the study's configuration does."""
-    if f"{dim}_name" not in process.coords:
-        return label
-    return str(process[f"{dim}_name"].sel({dim: label}).item())
-
-
-def _reference(process: xr.Dataset) -> dict[str, object] | None:
-    """Choose a design point: the largest sample, most points, first grid, if run."""
-    attempted = process["attempted"]
-    point = {}
-    for dim in ("sample_size", "n_supp", "grid"):
-        if dim not in attempted.dims:
-            continue
-        others = [d for d in attempted.dims if d != dim]
-        run = np.flatnonzero((attempted > 0).any(others))
-        if run.size == 0:
-            return None
-        index = int(run[0] if dim == "grid" else run[-1])
-        attempted = attempted.isel({dim: index})
-        point[dim] = attempted[dim].item()
-    return point
-
-
-def _largest(process: xr.Dataset, dim: str) -> dict[str, object]:
-    point = _reference(process) or {}
-    return {x: y for x, y in point.items() if x == dim}
-
-
-def _words(where: dict) -> str:
-    return ", ".join(f"{label_dim(x).lower()} {value}" for x, value in where.items())
+def _in_brackets(words: str) -> str:
+    return f" ({words})" if words else ""

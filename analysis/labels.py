@@ -57,6 +57,12 @@ LATENT_UNIT = "unit of the latent variable"
 MEASURES |= {
     "num_atoms": Measure("number of support points with mass", "Atoms"),
     "edge_mass": Measure("mass on the ends of the support grid", "Edge mass"),
+    "grid_ripple": Measure(
+        "ripple of the log-likelihood with the grid's spacing", "Ripple", "nat"
+    ),
+    "adequacy": Measure(
+        "most that another F could gain at this theta", "To gain", "nat per observation"
+    ),
     "latent_mean_bias": Measure("bias of the mean of F", "Bias, mean F", LATENT_UNIT),
     "latent_variance_bias": Measure(
         "bias of the variance of F", "Bias, var. F", f"{LATENT_UNIT}, squared"
@@ -124,6 +130,7 @@ COUNTS = {
     "flagged": "replications used with a degenerate maximum suspected",
     "used_standard_error": "replications used with a standard error",
     "used_interval": "replications used with both limits",
+    "used_interval_unflagged": "replications used with both limits and no flag",
 }
 
 DIMS = {
@@ -145,10 +152,10 @@ KINDS = {
     "sandwich": "sandwich",
     "jackknife": "jackknife",
     "likelihood_ratio": "likelihood ratio",
-    "corrected": "corrected centre",
-    "corrected_jackknife": "corrected centre, jackknife",
-    "bootstrap_multinomial": "bootstrap, multinomial",
-    "bootstrap_exponential": "bootstrap, exponential",
+    "corrected": "corrected",
+    "corrected_jackknife": "corrected jackknife",
+    "bootstrap_multinomial": "multinomial bootstrap",
+    "bootstrap_exponential": "exponential bootstrap",
 }
 
 SYMBOLS = {"sample_size": "n", "n_supp": "n_supp"}
@@ -158,6 +165,11 @@ def label_measure(name: str) -> str:
     """Name a measure for the head of a column or an axis."""
     entry = MEASURES.get(name)
     return entry.short if entry else name.replace("_", " ")
+
+
+def label_column(name: str) -> str:
+    """Name a column of numbers: a measure, or a parameter, as it is stored."""
+    return label_measure(name) if name in MEASURES else name
 
 
 def label_dim(name: str) -> str:

@@ -5,6 +5,7 @@ The text needs `\usepackage{booktabs}` and compiles as it is in a minimal articl
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 
 from analysis import formatting as fm
@@ -14,9 +15,10 @@ TEXT_WIDTH = 345.0  # points, an article at 10 pt
 MAX_ROWS = 42  # lines that fit on such a page beside caption and notes
 
 _HEADING = 1.5  # lines a heading takes, with the space above it
-_DIGIT = 4.3  # points, \footnotesize
-_SMALL_DIGIT = 3.9  # points, \scriptsize
-_GAP = 8.0  # points, twice \tabcolsep as set below
+_DIGIT, _SMALL_DIGIT = 4.25, 3.99  # points, \footnotesize and \scriptsize
+_LETTER = 0.95  # of a digit, as the widths of other characters
+_WIDTHS = dict.fromkeys(".,:;'!|il", 0.56) | dict.fromkeys("()[] ", 0.72) | {"-": 1.56}
+_GAP = 6.0  # points, twice \tabcolsep as set below
 _HEADS = {
     "kind": "Interval",
     "coordinate": "Margin",
@@ -48,10 +50,11 @@ def to_latex(
 ) -> str:
     r"""Write the numbers of `tables.performance_table` as LaTeX tables.
 
-    One table if it fits a page of an article; else measures that do not fit the width
-    go to a second table with the same rows, and rows that do not fit the page to a next
-    table, cut between parameters. Columns that identify a row are left out where they
-    have one value only; each parameter (estimator, grid) has its own heading line.
+    One table if it fits a page of an article; else columns that do not fit the width
+    go to a second table with the same rows, as many to each, and rows that do not fit
+    the page to a next table, cut between headings. Columns that identify a row are left
+    out where they have one value only; each parameter (estimator, grid) has its own
+    heading line. Where a column `measure` tells measures apart, each has its tables.
 
     Args:
         table: Numbers, errors and counts; a best entry is set in bold.
@@ -64,21 +67,33 @@ def to_latex(
     """
     if table.empty:
         raise ValueError("the table has no rows; no replication was attempted yet.")
+    texts: list[str] = []
+    for panel, part in fm.split_panels(table).items():
+        title = f"{caption}, {panel[:1].lower()}{panel[1:]}" if panel else caption
+        bodies = _bodies(part, brackets=brackets, significant=significant)
+        for i, body in enumerate(bodies):
+            key = f"{label}-{len(texts) + 1}" if texts else label
+            head = escape(title) + (" (continued)" if i else "")
+            texts.append(_FRAME % (head, key, body, escape(" ".join(notes))))
+    return "\n".join(texts)
+
+
+def _bodies(table: pd.DataFrame, *, brackets: bool, significant: int) -> list[str]:
+    """Write the environments, without floats, that hold a table."""
     cells = {
         name: _cells(table, name, brackets=brackets, significant=significant)
         for name in fm.measures_in(table)
     }
-    parts = [
-        _environment(table, rows, names, cells)
-        for names in _fitting(table, cells)
-        for rows in _pages(table)
+    fixed = {x: [escape(str(y)) for y in table[x]] for x in _rows_by(table)}
+    used = [] if fm.all_used(table) else fm.used_over_attempted(table)
+    headings = _headings(table)
+    width = sum(_width(texts, _head(x)) for x, texts in fixed.items())
+    width += _width(used, "Used") if used else 0.0
+    return [
+        _environment(rows, headings, fixed, {x: cells[x] for x in names}, used)
+        for names in _fitting(cells, TEXT_WIDTH - width)
+        for rows in _pages(headings)
     ]
-    texts = []
-    for i, body in enumerate(parts):
-        title = f"{escape(caption)} (continued)" if i else escape(caption)
-        key = f"{label}-{i + 1}" if i else label
-        texts.append(_FRAME % (title, key, body, escape(" ".join(notes))))
-    return "\n".join(texts)
 
 
 _FRAME = r"""\begin{table}[tbp]
@@ -86,7 +101,7 @@ _FRAME = r"""\begin{table}[tbp]
 \caption{%s}
 \label{%s}
 \footnotesize
-\setlength{\tabcolsep}{4pt}
+\setlength{\tabcolsep}{3pt}
 %s
 \par\smallskip
 \parbox{\linewidth}{\footnotesize\textit{Notes:} %s}
@@ -102,7 +117,8 @@ def _rows_by(table: pd.DataFrame) -> list[str]:
 
 def _has_headings(table: pd.DataFrame) -> bool:
     """Tell whether parameters have several rows each, below a heading of their own."""
-    return "sample_size" in table or "parameter" not in table
+    others = [x for x in _HEADS if fm.varies(table, x)]
+    return bool(others) or "parameter" not in table
 
 
 def _head(name: str) -> str:
@@ -128,15 +144,13 @@ def _headings(table: pd.DataFrame) -> list[str]:
 def _cells(
     table: pd.DataFrame, name: str, *, brackets: bool, significant: int
 ) -> list[str]:
-    errors = fm.shown_errors(table, name)
-    pairs = list(zip(table[name], errors, strict=True))
-    values = [fm.format_value(x, e, significant=significant) for x, e in pairs]
+    values, errors = fm.round_column(table, name, significant=significant)
     cells = _aligned(values)
     marks = zip(cells, fm.best(table, name), strict=True)
     cells = [rf"\textbf{{{x}}}" if marked else x for x, marked in marks]
     if not brackets:
         return cells
-    small = _aligned([fm.format_error(e, significant=significant) for _, e in pairs])
+    small = _aligned(errors)
     return [f"{x} {{\\scriptsize {e}}}" for x, e in zip(cells, small, strict=True)]
 
 
@@ -156,35 +170,36 @@ def _width(cells: list[str], head: str) -> float:
     def points(text: str) -> float:
         for mark in ("\\phantom{", "\\textbf{", "\\scriptsize", "$", "{", "}"):
             text = text.replace(mark, "")
-        value, _, error = text.partition(" ")
-        return len(value) * _DIGIT + len(error) * _SMALL_DIGIT
+        # An error stands in smaller brackets, after the value.
+        value, bracket, error = " ".join(text.split()).partition(" (")
+        small = _digits(bracket + error) * _SMALL_DIGIT
+        return _digits(value) * _DIGIT + small
 
-    return max(len(head) * _DIGIT, *(points(x) for x in cells)) + _GAP
-
-
-def _fitting(table: pd.DataFrame, cells: dict[str, list[str]]) -> list[list[str]]:
-    """Cut the measures into runs, each of which fits the width of the text."""
-    fixed = sum(
-        _width([str(x) for x in table[name]], _head(name)) for name in _rows_by(table)
-    )
-    fixed += _width(fm.used_over_attempted(table), "Used")
-    runs: list[list[str]] = [[]]
-    width = fixed
-    for name, texts in cells.items():
-        step = _width(texts, labels.label_measure(name))
-        if runs[-1] and width + step > TEXT_WIDTH:
-            runs.append([])
-            width = fixed
-        runs[-1].append(name)
-        width += step
-    return runs
+    return max(_digits(head) * _DIGIT, *(points(x) for x in cells)) + _GAP
 
 
-def _pages(table: pd.DataFrame) -> Iterator[list[int]]:
+def _digits(text: str) -> float:
+    """Measure a text in widths of a digit."""
+    return sum(_WIDTHS.get(x, _LETTER if x.isalpha() else 1.0) for x in text)
+
+
+def _fitting(cells: dict[str, list[str]], room: float) -> list[list[str]]:
+    """Cut the columns into the fewest runs, of equal length, that fit the width."""
+    widths = {
+        name: _width(texts, labels.label_column(name)) for name, texts in cells.items()
+    }
+    names = list(cells)
+    for count in range(1, len(names) + 1):
+        runs = [list(x) for x in np.array_split(names, count)]
+        if all(sum(widths[x] for x in run) <= room for run in runs):
+            return runs
+    return [[x] for x in names]
+
+
+def _pages(headings: list[str]) -> Iterator[list[int]]:
     """Cut the rows into pages between headings, with at least one heading a page."""
     page: list[int] = []
     lines = 0.0
-    headings = _headings(table)
     for heading in dict.fromkeys(headings):
         rows = [i for i, x in enumerate(headings) if x == heading]
         height = len(rows) + _HEADING
@@ -196,18 +211,26 @@ def _pages(table: pd.DataFrame) -> Iterator[list[int]]:
     yield page
 
 
+def _column_head(name: str) -> str:
+    if name in labels.MEASURES:
+        return escape(labels.label_measure(name))
+    return labels.label_parameter_math(name)
+
+
 def _environment(
-    table: pd.DataFrame,
     rows: list[int],
-    names: list[str],
+    headings: list[str],
+    fixed: dict[str, list[str]],
     cells: dict[str, list[str]],
+    used: list[str],
 ) -> str:
-    by = _rows_by(table)
-    heads = [_head(x) for x in by]
-    heads += [escape(labels.label_measure(x)) for x in names] + ["Used"]
-    headings = _headings(table)
-    used = fm.used_over_attempted(table)
-    columns = "".join("l" if x in _TEXT else "r" for x in by) + "r" * (len(names) + 1)
+    heads = [*map(_head, fixed), *map(_column_head, cells)]
+    entries = [*fixed.values(), *cells.values()]
+    if used:
+        heads.append("Used")
+        entries.append(used)
+    columns = "".join("l" if x in _TEXT else "r" for x in fixed)
+    columns += "r" * (len(heads) - len(fixed))
     lines = [
         rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
         r"\toprule",
@@ -220,7 +243,5 @@ def _environment(
                 lines.append(
                     rf"\multicolumn{{{len(heads)}}}{{@{{}}l}}{{{headings[row]}}} \\"
                 )
-        entries = [escape(str(table[x].iloc[row])) for x in by]
-        entries += [cells[x][row] for x in names] + [used[row]]
-        lines.append(" & ".join(entries) + r" \\")
+        lines.append(" & ".join(texts[row] for texts in entries) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])

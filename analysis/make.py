@@ -1,7 +1,7 @@
 """Rebuild everything that is made from `replications.nc`: `python -m analysis.make`.
 
-Nothing is estimated, so it takes seconds, and it works on a study still running. Every
-file is written under a temporary name and then renamed: a file that exists is whole.
+Nothing is estimated, so it takes seconds, and it works on a study still running. A file
+that exists is whole, and one that an earlier call made and this one does not is gone.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import get_args
@@ -18,7 +18,8 @@ import xarray as xr
 
 from analysis import drawing
 from analysis.exchange import tidy_replications
-from analysis.formatting import format_table, to_markdown
+from analysis.files import remove_outdated, write_file, write_text
+from analysis.formatting import format_panels, panels_to_markdown
 from analysis.gallery import Picture, list_process, list_study
 from analysis.labels import name_entries, name_groups
 from analysis.latex import to_latex
@@ -54,7 +55,8 @@ def make(
     Returns:
         The files written: `summary.nc`, `tables/<process>/...`,
         `figures/<process>/...`, `figures/...` of all processes, `report.html`. A
-        process without a replication yet has neither table nor figure.
+        process without a replication yet has neither table nor figure. Files of an
+        earlier call that are not among them are removed, see `files.remove_outdated`.
 
     Raises:
         StudyError: No such folder, no replications in it, or an unreadable file.
@@ -63,22 +65,23 @@ def make(
     replications = load_replications(study_dir)
     rule = exclusion_rule or replications.attrs.get("exclusion_rule", "per_estimator")
     summary = summarise(replications, exclusion_rule=rule)
-    paths = [_write(study_dir / SUMMARY, lambda path: summary.to_netcdf(path))]
+    paths = [write_file(study_dir / SUMMARY, lambda path: summary.to_netcdf(path))]
     named = name_groups(summary)
-    listed = {}
+    listed, shown = {}, {}
     for name in started(summary):
         folder = study_dir / "tables" / _slug(name)
         label = str(summary[name].attrs.get("label", name))
-        tables = zip(list_tables(summary, name), list_tables(named, name), strict=True)
-        for stored, shown in tables:
+        shown[name] = list(list_tables(named, name))
+        tables = zip(list_tables(summary, name), shown[name], strict=True)
+        for stored, table in tables:
             csv = stored.numbers.assign(process=name).to_csv(index=False)
-            paths.append(_write_text(folder / f"{stored.name}.csv", csv))
-            paths += _write_table(shown, folder, name, label)
+            paths.append(write_text(folder / f"{stored.name}.csv", csv))
+            paths += _write_table(table, folder, name, label)
         process = replications[name].to_dataset()
         if tidy_csv:
             path = study_dir / "tables" / _slug(name) / TIDY
             text = tidy_replications(process).to_csv(index=False)
-            paths.append(_write_text(path, text))
+            paths.append(write_text(path, text))
         used = used_replications(process, exclusion_rule=rule)
         listed[name] = list_process(named[name].to_dataset(), name_entries(used))
     listed[""] = list_study(named)
@@ -92,8 +95,9 @@ def make(
     for (name, picture, _), (pdf, png) in zip(pictures, written, strict=True):
         paths += [pdf, png]
         drawn.setdefault(name, []).append(Drawn(picture.caption, png, picture.detail))
-    report = render_report(summary, drawn)
-    paths.append(_write_text(study_dir / REPORT, report))
+    report = render_report(summary, drawn, shown)
+    paths.append(write_text(study_dir / REPORT, report))
+    remove_outdated(study_dir, paths)
     return paths
 
 
@@ -104,8 +108,8 @@ def load_replications(study_dir: Path) -> xr.DataTree:
     path = study_dir / REPLICATIONS
     if not path.is_file():
         raise StudyError(
-            f"{study_dir} holds no {REPLICATIONS}; run the study first, or give the "
-            "folder of a study."
+            f"{study_dir} holds no {REPLICATIONS}; of a study that runs, `python -m "
+            f"experiments.run report {study_dir.name}` merges what is done."
         )
     try:
         with xr.open_datatree(path, engine="netcdf4") as tree:
@@ -176,35 +180,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _write(path: Path, write: Callable[[Path], object]) -> Path:
-    """Write a file under a temporary name beside its own, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
-
-
-def _write_text(path: Path, text: str) -> Path:
-    return _write(path, lambda p: p.write_text(text, encoding="utf-8"))
-
-
 def _write_table(table: Table, folder: Path, process: str, label: str) -> list[Path]:
     """Write a table of one process in Markdown and LaTeX."""
     ending = "" if table.name == "performance" else f"-{table.name}"
-    markdown = to_markdown(format_table(table.numbers), notes=table.notes)
+    shown = table.shown()
+    markdown = panels_to_markdown(format_panels(shown), notes=table.notes)
     latex = to_latex(
-        table.numbers,
+        shown,
         caption=f"{label}: {table.words} over replications",
         label=f"tab:{_slug(process)}{ending}",
         notes=table.notes,
     )
     return [
-        _write_text(folder / f"{table.name}.md", f"**{label}**\n\n{markdown}"),
-        _write_text(folder / f"{table.name}.tex", latex),
+        write_text(folder / f"{table.name}.md", f"**{label}**\n\n{markdown}"),
+        write_text(folder / f"{table.name}.tex", latex),
     ]
 
 
@@ -227,7 +216,7 @@ def _write_figure(job: tuple[Picture, Path]) -> tuple[Path, Path]:
     with drawing.style():
         figure = picture.draw()
         pdf, png = (
-            _write(
+            write_file(
                 folder / f"{_slug(picture.name)}.{ending}",
                 lambda path: drawing.save_figure(figure, path),
             )

@@ -225,4 +225,7 @@ def mean_of(values: xr.DataArray, *, name: str, dim: str = REPLICATION) -> xr.Da
 
 def with_mcse(name: str, value: xr.DataArray, error: xr.DataArray) -> xr.Dataset:
     """Place a value and its Monte Carlo standard error side by side."""
-    return xr.Dataset({name: value, f"{name}_mcse": error}).drop_attrs()
+    found = xr.Dataset({name: value, f"{name}_mcse": error})
+    for variable in found.variables.values():
+        variable.attrs = {}
+    return found.assign_attrs({})

@@ -151,7 +151,7 @@ def proportion_of(
     error = (share * (1 - share) / n.where(n > 0)) ** 0.5
     lower, upper = mo.wilson_limits(share, n, level=level)
     limits = {f"{name}_lower": lower, f"{name}_upper": upper}
-    return with_mcse(name, share, error).assign(limits).drop_attrs()
+    return with_mcse(name, share, error).assign(limits)
 
 
 def replications_needed(

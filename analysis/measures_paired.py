@@ -112,6 +112,7 @@ def convergence_rate(
     estimate: xr.DataArray,
     truth: xr.DataArray | float,
     *,
+    sizes: xr.DataArray | None = None,
     size_dim: str = "sample_size",
     dim: str = REPLICATION,
 ) -> xr.Dataset:
@@ -120,13 +121,14 @@ def convergence_rate(
     `rate_of` of the squared errors, halved.
 
     Args:
-        estimate: Estimates with a coordinate of sample sizes.
+        estimate: Estimates.
         truth: The true value.
+        sizes: The sample sizes; else the coordinate `size_dim` of the estimates.
         size_dim: Dimension of the sample sizes.
         dim: The replication dimension, the same index for the same draw.
     """
     square = (mo.as_finite(estimate) - mo.as_finite(truth)) ** 2
-    return rate_of(square, power=0.5, size_dim=size_dim, dim=dim)
+    return rate_of(square, power=0.5, sizes=sizes, size_dim=size_dim, dim=dim)
 
 
 def rate_of(
@@ -134,6 +136,7 @@ def rate_of(
     *,
     name: str = "rate",
     power: float = 1.0,
+    sizes: xr.DataArray | None = None,
     size_dim: str = "sample_size",
     dim: str = REPLICATION,
 ) -> xr.Dataset:
@@ -148,9 +151,10 @@ def rate_of(
     out; with fewer than two the rate is missing.
 
     Args:
-        loss: Squared errors, distances, ... with a coordinate of sample sizes.
+        loss: Squared errors, distances, ...
         name: Name of the value in the dataset.
         power: 1/2 for a root mean square.
+        sizes: The sample sizes; else the coordinate `size_dim` of the loss.
         size_dim: Dimension of the sample sizes.
         dim: The replication dimension, the same index for the same draw.
     """
@@ -162,7 +166,7 @@ def rate_of(
     known = (n > 1) & (spread > 0)
     enough = known.sum(size_dim) > 1
     weight = (1 / spread.where(known)).fillna(0.0)
-    log_n = xr.ufuncs.log(loss[size_dim].astype(float))
+    log_n = xr.ufuncs.log((loss[size_dim] if sizes is None else sizes).astype(float))
     distance = log_n - (weight * log_n).sum(size_dim) / weight.sum(size_dim).where(
         enough
     )

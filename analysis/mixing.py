@@ -10,7 +10,8 @@ point just below it too.
 
 With D the fitted less the true cdf: Wasserstein-1 is the integral of |D|, the squared
 distance that of D², both by the midpoint rule between grid points (exact where both
-jump at grid points only); the sup distance is the largest |D| at a grid point.
+jump at grid points only); the sup distance is the largest |D| at a grid point. All are
+computed step by step of the fitted cdf, not point by point of the grid.
 
 Where the latent variable has several coordinates `supp` has a dimension for them, and
 so does the truth, for each margin alone: then the margins are measured.
@@ -20,9 +21,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from analysis import _steps as steps
 from analysis import measures as me
+from analysis._steps import Grid
 from analysis.measures import REPLICATION
 from analysis.measures_paired import rate_of
 
@@ -32,18 +35,20 @@ BAND_POINTS = 201  # at most, evenly chosen from the grid
 
 RATES = {"wasserstein": 1.0, "cdf_sup": 1.0, "cdf_squared": 0.5}  # power of the loss
 
-Rows = Float[np.ndarray, "rows point"]
-Grid = Float[np.ndarray, " grid"]
-
 
 def mixing_measures(
-    process: xr.Dataset, used: xr.DataArray, *, dim: str = REPLICATION
+    process: xr.Dataset,
+    used: xr.DataArray,
+    *,
+    sizes: xr.DataArray | None = None,
+    dim: str = REPLICATION,
 ) -> Iterator[xr.Dataset]:
     """Measure the fitted mixing distributions of one process against the truth.
 
     Args:
         process: One group of `replications.nc`.
         used: Which replications are used, boolean.
+        sizes: The sample sizes, for rates; else the coordinate `sample_size`.
         dim: The replication dimension.
 
     Yields:
@@ -59,6 +64,9 @@ def mixing_measures(
     if "num_atoms" in process:
         atoms = process["num_atoms"].where(used & (process["num_atoms"] >= 0))
         yield me.mean_of(atoms, name="num_atoms", dim=dim)
+    for name in ("grid_ripple", "adequacy"):
+        if name in process and bool(process[name].notnull().any()):
+            yield me.mean_of(process[name].where(used), name=name, dim=dim)
     if "probs" not in process or "supp" not in process:
         return
     probs, supp = process["probs"].where(used), process["supp"].where(used)
@@ -68,7 +76,9 @@ def mixing_measures(
         for name, error in ((str(x), y) for x, y in errors):
             yield me.mean_of(error, name=name, dim=dim)
             if name in RATES and error.sizes.get("sample_size", 1) > 1:
-                yield rate_of(error, name=f"{name}_rate", power=RATES[name], dim=dim)
+                yield rate_of(
+                    error, name=f"{name}_rate", power=RATES[name], sizes=sizes, dim=dim
+                )
         if "true_cdf" in process and "true_cdf_at" in process:
             yield _band(probs, supp, process["true_cdf_at"].values, dim)
         return
@@ -133,7 +143,7 @@ def distances(
         raise ValueError("true_cdf_at must be a list of two or more increasing values.")
 
     def kernel(probs: np.ndarray, supp: np.ndarray) -> np.ndarray:
-        return _by_rows(_distances, probs, supp, at, truth)
+        return steps.apply_by_rows(steps.measure_distances, probs, supp, at, truth)
 
     found = xr.apply_ufunc(
         kernel,
@@ -150,7 +160,7 @@ def fitted_cdf(probs: xr.DataArray, supp: xr.DataArray, at: Grid) -> xr.DataArra
     """Evaluate the fitted cdfs at increasing latent values, along `band_point`."""
 
     def kernel(probs: np.ndarray, supp: np.ndarray) -> np.ndarray:
-        return _by_rows(_cdf, probs, supp, at)
+        return steps.apply_by_rows(steps.evaluate, probs, supp, at)
 
     return xr.apply_ufunc(
         kernel,
@@ -199,51 +209,6 @@ def _nan_quantiles(values: Float[np.ndarray, "*cells n"]) -> np.ndarray:
     index = np.clip(np.ceil(np.array(BAND) * n).astype(int) - 1, 0, None)
     found = np.take_along_axis(ordered, np.broadcast_to(index, (*n.shape[:-1], 2)), -1)
     return np.where(n > 0, found, np.nan)
-
-
-def _by_rows(kernel, probs: np.ndarray, supp: np.ndarray, *grids: Grid) -> np.ndarray:
-    """Apply a kernel to chunks of distributions, one a row, to bound the memory."""
-    shape = probs.shape[:-1]
-    probs, supp = np.broadcast_arrays(probs, supp)
-    probs = probs.reshape(-1, probs.shape[-1])
-    supp = supp.reshape(-1, supp.shape[-1])
-    step = max(1, 2_000_000 // grids[0].size)
-    chunks = [
-        kernel(probs[i : i + step], supp[i : i + step], *grids)
-        for i in range(0, max(1, len(probs)), step)
-    ]
-    found = np.concatenate(chunks)
-    return found.reshape(*shape, found.shape[-1])
-
-
-def _cdf(probs: Rows, supp: Rows, at: Grid) -> Float[np.ndarray, "rows grid"]:
-    """Add up the mass at or below every grid value; missing without any mass."""
-    cells = at.size + 1  # the last one holds what lies above the grid
-    known = np.isfinite(probs) & np.isfinite(supp)
-    first = np.searchsorted(at, np.where(known, supp, np.inf), side="left")
-    rows: Int[np.ndarray, "rows 1"] = np.arange(len(probs))[:, None]
-    mass = np.bincount(
-        (first + rows * cells).ravel(),
-        weights=np.where(known, probs, 0.0).ravel(),
-        minlength=len(probs) * cells,
-    )
-    cdf = np.cumsum(mass.reshape(len(probs), cells)[:, :-1], axis=1)
-    return np.where(known.any(1, keepdims=True), cdf, np.nan)
-
-
-def _distances(
-    probs: Rows, supp: Rows, at: Grid, truth: Grid
-) -> Float[np.ndarray, "rows 3"]:
-    outside = supp[(supp < at[0]) | (supp > at[-1])]
-    if outside.size:
-        at, truth = (
-            np.union1d(at, outside),
-            np.interp(np.union1d(at, outside), at, truth),
-        )
-    width = np.diff(at)
-    middle = _cdf(probs, supp, at[:-1] + width / 2) - (truth[:-1] + truth[1:]) / 2
-    largest = abs(_cdf(probs, supp, at) - truth).max(axis=1)
-    return np.stack([abs(middle) @ width, largest, middle**2 @ width], axis=1)
 
 
 def _quantiles(

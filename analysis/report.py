@@ -16,15 +16,15 @@ import pandas as pd
 import xarray as xr
 
 from analysis import ademp, labels
-from analysis.formatting import format_table, format_value
+from analysis.formatting import format_panels, format_value
 from analysis.kinds import at_default_kind
 from analysis.measures_intervals import replications_needed
 from analysis.tables import PAPER
-from analysis.tables_detail import list_tables
+from analysis.tables_detail import Table
 
 TEMPLATE = "report.html.j2"
 PRECISION = 0.005  # of a coverage: half a percentage point
-FULL_WIDTH = 1950  # pixels, the width of the page at the resolution of the style sheet
+FULL_WIDTH = 1300  # pixels, the width of the page at the resolution of the style sheet
 PROVENANCE = {
     "spmlex_version": "spmlex",
     "git_commit": "commit",
@@ -44,13 +44,18 @@ class Drawn(NamedTuple):
     detail: bool = False
 
 
-def render_report(summary: xr.DataTree, pictures: Mapping[str, Sequence[Drawn]]) -> str:
+def render_report(
+    summary: xr.DataTree,
+    pictures: Mapping[str, Sequence[Drawn]],
+    tables: Mapping[str, Sequence[Table]],
+) -> str:
     """Write the report of a study as HTML.
 
     Args:
         summary: What `summarise` returns.
         pictures: Figures by process; under the empty name those of the whole study.
             They are embedded.
+        tables: Tables by process, see `tables_detail.list_tables`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -61,8 +66,8 @@ def render_report(summary: xr.DataTree, pictures: Mapping[str, Sequence[Drawn]])
     )
     named = labels.name_groups(summary)
     processes = [
-        _describe_process(named, name, pictures.get(name, ()))
-        for name in summary.children
+        _describe_process(node, name, pictures.get(name, ()), tables.get(name, ()))
+        for name, node in named.children.items()
     ]
     return environment.get_template(TEMPLATE).render(
         study=str(summary.attrs.get("study", "study")),
@@ -73,6 +78,7 @@ def render_report(summary: xr.DataTree, pictures: Mapping[str, Sequence[Drawn]])
         estimators=_describe_estimators(summary),
         processes=processes,
         pictures=[_embed(x) for x in pictures.get("", ())],
+        chosen=ademp.describe_replications(ademp.read_config(summary)),
         precision=_describe_precision(named),
         needed=replications_needed(PRECISION, proportion=0.95),
         target=PRECISION,
@@ -127,23 +133,54 @@ def _describe_estimators(summary: xr.DataTree) -> list[tuple[str, str, str]]:
 
 
 def _describe_process(
-    summary: xr.DataTree, name: str, pictures: Sequence[Drawn]
+    node: xr.DataTree, name: str, pictures: Sequence[Drawn], tables: Sequence[Table]
 ) -> dict[str, Any]:
-    process = summary[name].to_dataset()
-    tables = [
-        (table.words, format_table(table.numbers), table.notes)
-        for table in (list_tables(summary, name) if process["attempted"].any() else ())
-    ]
+    process = node.to_dataset()
     failures, sentences = _describe_failures(process)
     return {
         "name": name,
         "label": str(process.attrs.get("label", name)),
-        "tables": tables,
-        "failures": failures,
+        "tables": [
+            (table.words, _group_panels(format_panels(table.shown())), table.notes)
+            for table in tables
+        ],
+        "failures": group_rows(failures),
         "sentences": sentences,
         "pictures": [_embed(x) for x in pictures if not x.detail],
         "details": [_embed(x) for x in pictures if x.detail],
     }
+
+
+class Rows(NamedTuple):
+    """A table for the page: its columns, and its rows below headings."""
+
+    columns: list[str]
+    groups: list[tuple[str, list[list[str]]]]
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return sum(len(rows) for _, rows in self.groups)
+
+
+def group_rows(text: pd.DataFrame) -> Rows:
+    """Put rows below headings: a narrow screen then has room for the numbers.
+
+    A heading takes the columns of words that come first, as long as most headings have
+    several rows.
+    """
+    keys = [x for x in ("Estimator", "Grid", "Parameter") if x in text]
+    while keys and len(text[keys].drop_duplicates()) > len(text) / 2:
+        keys.pop()
+    columns = [str(x) for x in text if x not in keys]
+    groups: dict[str, list[list[str]]] = {}
+    for row in text.astype(str).to_dict("records"):
+        heading = ", ".join(row[x] for x in keys)
+        groups.setdefault(heading, []).append([row[x] for x in columns])
+    return Rows(columns, list(groups.items()))
+
+
+def _group_panels(panels: Mapping[str, pd.DataFrame]) -> dict[str, Rows]:
+    return {name: group_rows(text) for name, text in panels.items()}
 
 
 def _describe_failures(process: xr.Dataset) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -214,7 +251,7 @@ def _describe_precision(summary: xr.DataTree) -> list[dict[str, str]]:
                 "measure": labels.label_measure(measure),
                 "error": f"{largest:.2g}",
                 "value": format_value(cell[measure].item(), largest),
-                "where": ", ".join([name, *parts]),
+                "where": ", ".join([cell.attrs.get("label", name), *parts]),
                 "used": str(int(cell["used"])),
             }
         )

@@ -79,11 +79,17 @@ def summarise_process(
     process = with_default_kind(process.load())
     coords = process.coords
     # Without labels there is nothing to align, which takes more time than the sums.
-    process = process.drop_vars([x for x in coords if x != "sample_size"])
+    process = process.drop_vars(list(coords))
+    sizes = (
+        xr.DataArray(coords["sample_size"].variable)
+        if "sample_size" in coords
+        else None
+    )
     attempted, succeeded = _outcomes(process)
     used = _used(attempted, succeeded, exclusion_rule)
     parts = [_counts(process, attempted, succeeded, used)]
-    parts += _estimate_measures(process["estimate"].where(used), process["truth"])
+    estimate = process["estimate"].where(used)
+    parts += _estimate_measures(estimate, process["truth"], sizes)
     if "standard_error" in process:
         parts += _standard_error_measures(process, used)
     if "lower" in process and "upper" in process:
@@ -93,7 +99,7 @@ def summarise_process(
     if "seconds" in process:
         time = process["seconds"].where(attempted)  # a failure costs time too
         parts.append(me.mean_of(time, name="seconds"))
-    parts += mixing_measures(process, used)
+    parts += mixing_measures(process, used, sizes=sizes)
     parts.append(process[[x for x in COPIED if x in process]])
     parts += _comparisons(at_kind(process, coords), succeeded)
     summary = xr.merge(parts, compat="no_conflicts", join="exact")
@@ -171,6 +177,9 @@ def _counts(
     if "lower" in process and "upper" in process:
         known = used & process["lower"].notnull() & process["upper"].notnull()
         counts["used_interval"] = known.sum("replication")
+        if "flagged" in process:
+            kept = known & (process["flagged"] != 1)
+            counts["used_interval_unflagged"] = kept.sum("replication")
     return counts
 
 
@@ -183,7 +192,7 @@ def _count_by_code(code: xr.DataArray) -> xr.DataArray:
 
 
 def _estimate_measures(
-    estimate: xr.DataArray, truth: xr.DataArray
+    estimate: xr.DataArray, truth: xr.DataArray, sizes: xr.DataArray | None
 ) -> Iterator[xr.Dataset]:
     for measure in (
         me.bias,
@@ -196,7 +205,7 @@ def _estimate_measures(
         yield measure(estimate, truth)
     yield me.empirical_se(estimate)
     if estimate.sizes.get("sample_size", 1) > 1:
-        yield mp.convergence_rate(estimate, truth)
+        yield mp.convergence_rate(estimate, truth, sizes=sizes)
 
 
 def _standard_error_measures(

@@ -20,6 +20,7 @@ PAPER = ("bias", "rmse", "coverage", "empirical_se", "mean_model_se")
 MIXING = (
     *("wasserstein", "cdf_sup", "cdf_squared"),
     *("latent_mean_bias", "latent_variance_bias", "num_atoms", "edge_mass"),
+    *("grid_ripple", "adequacy"),
 )
 MARGINS = (
     *("margin_wasserstein", "margin_cdf_sup", "margin_cdf_squared"),
@@ -136,7 +137,7 @@ def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[st
         sentences.append(
             f"A degenerate maximum is suspected in {flagged} of the fits used"
             + (
-                "; columns named unflagged leave them out."
+                "; what is named unflagged leaves them out."
                 if "coverage_unflagged" in table.columns
                 else ", which are used like any other."
             )
@@ -155,9 +156,9 @@ def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[st
         sentences.append(f"Nominal coverage {level:g}.")
     if "used_interval" in table.columns:
         sentences.append(
-            "Used are the replications with both limits; a missing limit counts "
-            "neither as covering nor as missing the truth. Widths are means of finite "
-            "widths."
+            "Used are the replications with both limits, the fewest over the "
+            "parameters; a missing limit counts neither as covering nor as missing the "
+            "truth. Widths are means of finite widths."
         )
     elif "default_kind" in process.coords and _depends_on_kind(process, table):
         sentences.append(f"Intervals shown: {_describe_kinds(process)}.")
@@ -232,15 +233,9 @@ def _console_lines(table: pd.DataFrame, *, significant: int) -> list[str]:
         else:
             columns.append([x.rjust(length) for x in (header, *cells)])
     for name in fm.measures_in(table):
-        errors = fm.shown_errors(table, name)
-        pairs = list(zip(table[name], errors, strict=True))
-        values = fm.align_decimals(
-            [fm.format_value(x, e, significant=significant) for x, e in pairs]
-        )
-        brackets = fm.align_decimals(
-            [fm.format_error(e, significant=significant) for _, e in pairs]
-        )
-        cells = [f"{x} {e}" for x, e in zip(values, brackets, strict=True)]
+        pairs = fm.round_column(table, name, significant=significant)
+        values, errors = map(fm.align_decimals, pairs)
+        cells = [f"{x} {e}" for x, e in zip(values, errors, strict=True)]
         header = f"{labels.label_measure(name)} (MCSE)"
         length = max(len(x) for x in (header, *cells))
         columns.append([header.rjust(length), *(x.rjust(length) for x in cells)])

@@ -12,9 +12,11 @@ import pandas as pd
 import xarray as xr
 
 from analysis import labels
-from analysis.summarise import COMPARED
+from analysis.formatting import measures_in
+from analysis.summarise import CELL, COMPARED
 from analysis.tables import (
     COUNTS,
+    ENDINGS,
     MARGINS,
     MIXING,
     ORDER,
@@ -34,12 +36,21 @@ F_RATES = {
 
 
 class Table(NamedTuple):
-    """A table: the stem of its file name, what it shows, its numbers, its notes."""
+    """A table: the stem of its file name, what it shows, its numbers, its notes.
+
+    The numbers are tidy, for CSV; `layout` is how they are laid out to be read, if not
+    as they are.
+    """
 
     name: str
     words: str
     numbers: pd.DataFrame
     notes: list[str]
+    layout: pd.DataFrame | None = None
+
+    def shown(self) -> pd.DataFrame:
+        """Return the numbers as they are laid out."""
+        return self.numbers if self.layout is None else self.layout
 
 
 def list_tables(summary: xr.DataTree, name: str) -> Iterator[Table]:
@@ -56,8 +67,10 @@ def list_tables(summary: xr.DataTree, name: str) -> Iterator[Table]:
     yield Table("performance", "performance", table, notes)
     if "coverage" in process and process.sizes.get("kind", 1) > 1:
         table = interval_table(process)
-        notes = table_notes(summary, name, table)
-        yield Table("intervals", "intervals of every kind", table, notes)
+        if not table.empty:
+            notes = table_notes(summary, name, table)
+            layout = widen_intervals(table)
+            yield Table("intervals", "intervals of every kind", table, notes, layout)
     for dim in compared:
         table, against = comparison_table(process, dim)
         if table.empty:
@@ -112,9 +125,49 @@ def interval_table(process: xr.Dataset) -> pd.DataFrame:
     measures = INTERVALS
     if int(process.get("flagged", xr.DataArray(0)).sum()) > 0:
         measures += UNFLAGGED
-    counts = (*COUNTS, "used_interval")
+    counts = (*COUNTS, "used_interval", "used_interval_unflagged")
     table = select_rows(process, measures, counts, dims=(*ORDER, "kind"))
     return table.loc[np.asarray(table["used_interval"]) > 0].reset_index(drop=True)
+
+
+def widen_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay intervals out with a column for every parameter and a panel a measure.
+
+    Args:
+        table: What `interval_table` returns.
+
+    Returns:
+        A row per measure, estimator, grid, sample size, number of points and kind. Each
+        parameter is a column with its `_mcse`, as a measure is elsewhere. The share of
+        flagged fits, if it is known, is a column in the rows that follow. Counts are
+        the fewest over the parameters.
+    """
+    keys = [x for x in (*CELL, "kind") if x in table]
+    counts = [x for x in COUNTS if x in table]
+    panels = []
+    for measure in (x for x in measures_in(table) if x != "flagged_share"):
+        used = "used_interval"
+        if measure.endswith("_unflagged") and "used_interval_unflagged" in table:
+            used = "used_interval_unflagged"
+        rows = _fewest(table, keys, [*counts, used])
+        rows = rows.rename(columns={used: "used_interval"})
+        ends = [end for end in ENDINGS if f"{measure}{end}" in table]
+        for parameter, part in table.groupby("parameter", sort=False):
+            names = {f"{measure}{end}": f"{parameter}{end}" for end in ends}
+            part = pd.DataFrame(part[[*keys, *names]]).rename(columns=names)
+            rows = rows.merge(part, on=keys, how="left")
+        panels.append(rows.assign(measure=measure))
+    if "flagged_share" in table:
+        cells = [x for x in keys if x != "kind"]
+        share = [f"flagged_share{end}" for end in ENDINGS]
+        rows = _fewest(table, cells, [*counts, *share])
+        panels.append(rows.assign(measure="flagged_share"))
+    return pd.concat(panels, ignore_index=True)
+
+
+def _fewest(table: pd.DataFrame, keys: list[str], columns: list[str]) -> pd.DataFrame:
+    groups = table.groupby(keys, sort=False, as_index=False)
+    return pd.DataFrame(groups[columns].min())
 
 
 def comparison_table(process: xr.Dataset, dim: str) -> tuple[pd.DataFrame, str]:

@@ -41,7 +41,7 @@ class Content:
             "seed": self.seed,
             "streams": self.streams,
             "dgp": [cell.dgp, self.dgp[cell.dgp]],
-            "grid": self.grid[cell.grid],
+            "grid": None if cell.grid is None else self.grid[cell.grid],
             "estimator": self.estimator[cell.estimator],
             "sample_size": cell.sample_size,
             "n_supp": cell.n_supp,

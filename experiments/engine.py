@@ -84,16 +84,19 @@ class Engine:
     def _run(self, block: Block) -> Result:
         cell = block.cell
         process = self.design.processes[cell.dgp]
-        supp = jnp.asarray(self.design.grids[cell.grid].make(cell.n_supp))
+        supp = jax.tree.map(jnp.asarray, self.design.support(cell))
         estimator = self.design.estimators[cell.estimator]
         # Others share one program for all mixing distributions.
         mixing = process.mixing if replicate.needs_mixing(estimator) else None
+        grid = self.design.adaptive_grid(cell)
         capacity = self.capacity(cell)
         batch_size = self.design.batch_size or _default_batch_size(capacity)
 
         def estimate_all(count, data, model, supp, mixing):
             return map_first(
-                lambda data: replicate.estimate(estimator, model, data, supp, mixing),
+                lambda data: replicate.estimate(
+                    estimator, model, data, supp, mixing, grid
+                ),
                 count,
                 data,
                 batch_size,
@@ -105,7 +108,7 @@ class Engine:
             data, hashes = self.draw(cell, first, count)
             args = (jnp.asarray(count), data, process.truth, supp, mixing)
             program = compile_once(
-                estimate_all, args, "estimate", estimator, batch_size
+                estimate_all, args, "estimate", estimator, batch_size, grid
             )
             start = time.perf_counter()
             arrays = jax.block_until_ready(program(*args))

@@ -1,17 +1,29 @@
-"""Support grids of a study: objects that make the grid for a number of points."""
+"""Support grids of a study: objects that make the grid for a number of points.
+
+Each has a trial grid as well, for estimators that only have to know where the latent
+variable may lie.
+"""
 
 import dataclasses
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+import scipy.special
+from jaxtyping import Array, Float
+
+import spmlex
+
+_TRIAL_POINTS = 101
+_TRIAL_POINTS_IN_BOX = 225
 
 
 @dataclasses.dataclass(frozen=True)
-class Uniform:
-    """Equally spaced points from `low` to `high`, both included."""
+class _Line:
+    """What grids on an interval share."""
 
     low: int | float
     high: int | float
-    label: str = ""
 
     def __post_init__(self):
         """Refuse a range that is empty or not finite."""
@@ -26,6 +38,83 @@ class Uniform:
         if n_supp == 1:
             return np.array([0.5 * (self.low + self.high)])
         return np.linspace(self.low, self.high, n_supp)
+
+    def trial(self) -> np.ndarray:
+        """Return points that fill the range, whatever the study's numbers of points."""
+        return self.make(_TRIAL_POINTS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Uniform(_Line):
+    """Equally spaced points from `low` to `high`, both included.
+
+    Attributes:
+        shift: All points are moved by so many steps: 0.5 puts them half-way between
+            those of the grid that is not moved.
+        label: How tables and figures call the grid.
+    """
+
+    shift: int | float = 0.0
+    label: str = ""
+
+    def make(self, n_supp: int) -> np.ndarray:
+        """Return the grid of n_supp points; one point lies in the middle."""
+        points = _Line.make(self, n_supp)
+        return points + self.shift * (self.high - self.low) / max(n_supp - 1, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Bell(_Line):
+    """Points from `low` to `high` that lie as densely as a normal distribution.
+
+    Attributes:
+        loc: Mean of the normal distribution.
+        scale: Its standard deviation.
+        label: How tables and figures call the grid.
+    """
+
+    loc: int | float
+    scale: int | float
+    label: str = ""
+
+    def make(self, n_supp: int) -> np.ndarray:
+        """Return n_supp quantiles, at even levels from that of `low` on."""
+        if not self.scale > 0:
+            raise ValueError(f"scale={self.scale}: give a positive number.")
+        ends = (np.array([self.low, self.high]) - self.loc) / self.scale
+        first, last = scipy.special.ndtr(ends)
+        levels = np.linspace(first, last, n_supp)
+        return self.loc + self.scale * scipy.special.ndtri(levels)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataRange(_Line):
+    """Equally spaced points over the range in which the data put the latent variable.
+
+    From the least to the largest point of greatest likelihood of an observation, at the
+    model's starting values, and a margin beyond. At that theta a maximum likelihood F
+    has no mass outside the range of these points (Lindsay 1983).
+
+    Attributes:
+        margin: How far the grid goes beyond these points, as a share of their range.
+        label: How tables and figures call the grid.
+    """
+
+    margin: int | float = 0.1
+    label: str = ""
+
+    def adapt(
+        self, start: Any, data: Any, supp: Float[Array, " n_supp"]
+    ) -> Float[Array, " n_supp"]:
+        """Return a grid of as many points, given the model at its starting values."""
+        at = spmlex.locate_observations(start, data, jnp.asarray(self.trial()))
+        first, last = jnp.min(at), jnp.max(at)
+        beyond = self.margin * (last - first)
+        return jnp.linspace(
+            jnp.maximum(first - beyond, self.low),
+            jnp.minimum(last + beyond, self.high),
+            supp.shape[0],
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +145,10 @@ class Points:
                 f"the grid has {len(self.points)} points, n_supp asks for {n_supp}: "
                 f"set n_supp=[{len(self.points)}]."
             )
+        return self.trial()
+
+    def trial(self) -> np.ndarray:
+        """Return the points."""
         return np.asarray(self.points, dtype=float)
 
 
@@ -99,6 +192,11 @@ class Product:
         axes = [axis.make(size) for axis, size in zip(self._axes(), sizes, strict=True)]
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(n_supp, -1)
 
+    def trial(self) -> np.ndarray:
+        """Return points that fill the box, whatever the study's numbers of points."""
+        along = round(_TRIAL_POINTS_IN_BOX ** (1 / len(self.low)))
+        return dataclasses.replace(self, sizes=None).make(along ** len(self.low))
+
     def _axes(self) -> list[Uniform]:
         return [Uniform(*ends) for ends in zip(self.low, self.high, strict=True)]
 
@@ -117,4 +215,4 @@ class Product:
         return root
 
 
-Grid = Uniform | Points | Product
+Grid = Uniform | Bell | DataRange | Points | Product

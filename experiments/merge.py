@@ -2,7 +2,9 @@
 
 Dimensions are estimator, grid, sample_size, n_supp and replication, then parameter,
 kind of standard error, or support point, and the coordinate where the latent variable
-has several. Replications that were not run have code -1.
+has several. Replications that were not run have code -1. What an estimator gives that
+does not use a grid's points was computed once and stands at all of them; the coordinate
+`grid_use` names these estimators.
 """
 
 import json
@@ -16,7 +18,7 @@ import yaml
 import spmlex
 from experiments import provenance
 from experiments.errors import StoreError
-from experiments.estimators import RAISED
+from experiments.estimators import RAISED, grid_use
 from experiments.precision import Tracker
 from experiments.store import Store
 from experiments.study import Cell, Design
@@ -47,6 +49,13 @@ VARIABLES = {
         "nat per observation and unit of the parameter",
     ),
     "log_likelihood": ((), "f8", "log-likelihood", "nat"),
+    "grid_ripple": ((), "f8", "ripple of the log-likelihood with the spacing", "nat"),
+    "adequacy": (
+        (),
+        "f8",
+        "most that another F could gain at this theta",
+        "nat per observation",
+    ),
     "seconds": ((), "f8", "time of the block over its replications", "s"),
     "num_steps": ((), "i4", "outer steps", "1"),
     "num_atoms": ((), "i4", "support points with mass", "1"),
@@ -126,6 +135,8 @@ def _merge_process(
     }
     parameters, truth = design.truth(dgp)
     kinds = list(dict.fromkeys(k for e in design.estimators.values() for k in e.kinds))
+    supports = [g.make(m) for g in design.grids.values() for m in design.n_supp]
+    supports += [x for x in map(design.support, counts) if x is not None]
     coords = {
         "estimator": list(design.estimators),
         "grid": list(design.grids),
@@ -134,7 +145,7 @@ def _merge_process(
         "replication": np.arange(max(counts.values())),
         "parameter": parameters,
         "kind": kinds,
-        "point": np.arange(max(design.n_supp)),
+        "point": np.arange(max(map(len, supports))),
     }
     dims_of = {name: dims for name, (dims, _, _, _) in VARIABLES.items()}
     mixing = design.processes[dgp].mixing
@@ -149,11 +160,13 @@ def _merge_process(
     hashes = np.zeros((sizes["sample_size"], sizes["replication"]), np.int64)
 
     for cell, n_replications in counts.items():
+        every = slice(None)  # where the estimator does not use the grid
+        n = design.sample_size.index(cell.sample_size)
         at = (
             coords["estimator"].index(cell.estimator),
-            coords["grid"].index(cell.grid),
-            design.sample_size.index(cell.sample_size),
-            design.n_supp.index(cell.n_supp),
+            every if cell.grid is None else coords["grid"].index(cell.grid),
+            n,
+            every if cell.n_supp is None else design.n_supp.index(cell.n_supp),
         )
         own = [kinds.index(kind) for kind in design.estimators[cell.estimator].kinds]
         for path in files.find(cell):
@@ -167,7 +180,7 @@ def _merge_process(
             _put(arrays, at, rows, own, {k: v[:count] for k, v in values.items()})
             arrays["seconds"][(*at, rows)] = attrs["seconds"] / len(values["code"])
             if "data_hash" in values:
-                _put_hashes(hashes[at[2], rows], values["data_hash"][:count], cell)
+                _put_hashes(hashes[n, rows], values["data_hash"][:count], cell)
 
     data: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, str]]] = {
         name: (
@@ -187,7 +200,6 @@ def _merge_process(
         hashes,
         {"long_name": "hash of the simulated data, 0 where not run", "units": "1"},
     )
-    supports = [g.make(m) for g in design.grids.values() for m in design.n_supp]
     data |= describe_mixing(mixing, supports)
     dataset = xr.Dataset(data, coords=coords)
     for name in coords:
@@ -197,6 +209,12 @@ def _merge_process(
         dataset.coords[f"{axis}_label"] = (axis, labels, {"long_name": f"{axis} label"})
     own = [estimator.default_kind for estimator in design.estimators.values()]
     dataset.coords["default_kind"] = ("estimator", own, {"long_name": "kind shown"})
+    uses = [grid_use(estimator) for estimator in design.estimators.values()]
+    dataset.coords["grid_use"] = (
+        "estimator",
+        uses,
+        {"long_name": "what the estimator uses of the grid"},
+    )
     dataset["lower"].attrs["level"] = dataset["upper"].attrs["level"] = level
     dataset["code"].attrs |= _describe_codes()
     dataset.attrs = {
@@ -208,7 +226,7 @@ def _merge_process(
 
 def _put(
     arrays: dict[str, np.ndarray],
-    at: tuple[int, ...],
+    at: tuple[int | slice, ...],
     rows: slice,
     own_kinds: list[int],
     values: dict[str, np.ndarray],
@@ -218,11 +236,12 @@ def _put(
         if name == "data_hash":
             continue
         dims = VARIABLES[name][0]
-        target = arrays[name][at][rows]  # basic indexing: a view
+        target = arrays[name][(*at, rows)]  # basic indexing: a view
         if dims == ("kind", "parameter"):
-            target[:, own_kinds] = value
-        elif dims == ("point",):  # and the coordinate
-            target[:, : value.shape[1]] = value
+            target[..., own_kinds, :] = value
+        elif dims == ("point",):
+            target = target.swapaxes(-1, 1 - value.ndim)  # before it the coordinate
+            target[..., : value.shape[1]] = value.swapaxes(-1, 1)
         else:
             target[...] = value
 

@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     total, left = 0.0, 0.0
     for cell, record in tracker.records.items():
         coverage, rmse = record.precision()
-        seconds = float(np.median(record.seconds)) if record.seconds else np.nan
+        seconds = float(np.mean(record.seconds)) if record.seconds else np.nan
         wanted = record.predict()
         table.add_row(
             *describe_cell(cell),

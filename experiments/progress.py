@@ -1,5 +1,6 @@
 """What a running study shows: a bar on a terminal, plain lines elsewhere."""
 
+import statistics
 import time
 
 from rich.console import Console
@@ -7,6 +8,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from experiments.precision import MIN_REPLICATIONS, Record, Tracker
 from experiments.study import Block, Cell, Design
+
+_NODES = 100  # about as many as estimators have that bring nodes of their own
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_UPDATES = 0.2  # of the bar: looking at every cell takes a while
@@ -23,9 +26,10 @@ class Display:
     def __init__(self, tracker: Tracker, console: Console):
         self._tracker = tracker
         self._console = console
-        self._n_blocks, self._n_done, self._done_cost = 0, 0, 0
+        self._n_blocks, self._n_done = 0, 0
+        self._spent, self._worked = 0.0, 0  # seconds, and entries of lclk, in blocks
         self._cells: set[Cell] = set()
-        self._queued: dict[Block, int] = {}
+        self._queued: set[Block] = set()
         self._start = self._last_update = time.monotonic()
         self._bar = Progress(
             BarColumn(bar_width=24),
@@ -50,14 +54,16 @@ class Display:
         target = self._tracker.design.target
         if target is not None and self._n_done:
             self.print(self.describe_cells())
-        self._queued = {block: _cost(block.cell, len(block)) for block in blocks}
+        self._queued = set(blocks)
         self._n_blocks = self._n_done + len(blocks)
         self._cells.update(block.cell for block in blocks)
 
     def add(self, block: Block) -> None:
         """Count a block and show where the study stands."""
-        self._done_cost += self._queued.pop(block)
+        self._queued.remove(block)
         self._n_done += 1
+        self._spent += self._foresee(block.cell, len(block))
+        self._worked += len(block) * _count_entries(block.cell)
         now = time.monotonic()
         if self._bar.disable:
             if now - self._last_update >= SECONDS_BETWEEN_LINES:
@@ -67,8 +73,8 @@ class Display:
             self._last_update = now
             self._bar.update(
                 self._task,
-                completed=self._done_cost,
-                total=self._done_cost + self._left_cost(),
+                completed=self._spent,
+                total=self._spent + self._left(),
                 description=self.describe(),
             )
 
@@ -80,7 +86,7 @@ class Display:
         """Say in a line how far the study is."""
         records = self._tracker.records
         elapsed = time.monotonic() - self._start
-        left = elapsed * self._left_cost() / self._done_cost if self._done_cost else 0.0
+        left = elapsed * self._left() / self._spent if self._spent else 0.0
         failed = sum(record.failed for record in records.values())
         attempted = sum(record.attempted for record in records.values())
         ended = sum(_is_ended(record) for record in records.values())
@@ -105,16 +111,29 @@ class Display:
                 )
         return "\n".join(lines)
 
-    def _left_cost(self) -> int:
-        """Return the cost of the blocks in the queue and of those foreseen."""
-        left = 0
-        for block, cost in self._queued.items():
-            left += cost if self._tracker.needs(block) else 0
+    def _left(self) -> float:
+        """Return the seconds of the blocks in the queue and of those foreseen."""
+        left = sum(
+            self._foresee(block.cell, len(block))
+            for block in self._queued
+            if self._tracker.needs(block)
+        )
         if self._tracker.design.target is not None:
             for cell in self._cells:
                 record = self._tracker.records[cell]
-                left += _cost(cell, max(0, record.predict() - record.next()))
+                left += self._foresee(cell, max(0, record.predict() - record.next()))
         return left
+
+    def _foresee(self, cell: Cell, replications: int) -> float:
+        """Return the seconds that replications of a cell take, compilation aside.
+
+        Those that its blocks took, or in proportion to the size of `lclk`.
+        """
+        known = self._tracker.records[cell].seconds
+        if known:
+            return replications * statistics.fmean(known)
+        rate = self._spent / self._worked if self._worked else 0.0
+        return replications * rate * _count_entries(cell)
 
 
 def describe_target(design: Design) -> str:
@@ -148,5 +167,5 @@ def _is_ended(record: Record) -> bool:
     return final is not None and record.attempted >= final
 
 
-def _cost(cell: Cell, replications: int) -> int:
-    return replications * cell.sample_size * cell.n_supp
+def _count_entries(cell: Cell) -> int:
+    return cell.sample_size * (cell.n_supp or _NODES)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from experiments.dgp import Data, Model, Process
 from experiments.estimators import Estimator
+from experiments.grids import DataRange
 from experiments.mixing import AbstractMixing
 
 
@@ -56,6 +57,7 @@ def estimate(
     data: Data,
     supp: Any,
     mixing: AbstractMixing | None = None,
+    grid: DataRange | None = None,
 ) -> dict[str, Array]:
     """Run one estimator on the data of one replication.
 
@@ -63,12 +65,16 @@ def estimate(
         estimator: The estimator.
         model: The process's model. Its values are erased before the estimator sees it.
         data: The data.
-        supp: The support grid.
+        supp: The support grid, or None for an estimator without one.
         mixing: The true mixing distribution; only an estimator that needs it sees it.
+        grid: Puts the support grid where the data are.
     """
+    model = erase(model)
+    if grid is not None:
+        supp = grid.adapt(model.starting_values(data), data, supp)
     if needs_mixing(estimator):
-        return estimator.estimate(erase(model), data, supp, mixing)
-    return estimator.estimate(erase(model), data, supp)
+        return estimator.estimate(model, data, supp, mixing)
+    return estimator.estimate(model, data, supp)
 
 
 def erase(model: Any) -> Any:

@@ -17,7 +17,7 @@ from experiments.study import Block, Cell, Design
 from experiments.trace import trace
 from experiments.writing import replacing
 
-AXES = ("dgp", "grid", "sample_size", "n_supp", "estimator")
+AXES = ("dgp", "estimator", "sample_size", "grid", "n_supp")
 SCALARS = ("code", "flagged", "log_likelihood", "gap", "gradient_norm", "num_steps")
 
 
@@ -68,14 +68,20 @@ def _choose_cell(design: Design, settings: dict[str, str]) -> Cell:
     """Return the one cell that the settings name."""
     cells = design.cells()
     for axis in AXES:
-        options = list(dict.fromkeys(str(getattr(cell, axis)) for cell in cells))
+        options = list(dict.fromkeys(_name_entry(cell, axis) for cell in cells))
         chosen = settings.get(axis, options[0] if len(options) == 1 else None)
         if chosen not in options:
             given = "missing" if chosen is None else f"{chosen} is not in the study"
             raise InputError(f"{axis}: {given}. Choices: {', '.join(options)}.")
-        cells = [cell for cell in cells if str(getattr(cell, axis)) == chosen]
+        cells = [cell for cell in cells if _name_entry(cell, axis) == chosen]
     (cell,) = cells
     return cell
+
+
+def _name_entry(cell: Cell, axis: str) -> str:
+    """Name a cell's place on an axis; "any" where its estimator does not use it."""
+    entry = getattr(cell, axis)
+    return "any" if entry is None else str(entry)
 
 
 def _read_number(name: str, text: str) -> int:

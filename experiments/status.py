@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     for cell, record in tracker.records.items():
         spans = record.missing(record.predict())
         missing = sum(last - first + 1 for first, last in spans)
-        seconds = np.median(record.seconds) if record.seconds else None
+        seconds = np.mean(record.seconds) if record.seconds else None
         if seconds is None:
             unknown |= missing > 0
         else:
@@ -84,8 +84,8 @@ def add_cell_columns(table: Table) -> None:
 
 def describe_cell(cell: Cell) -> tuple[str, ...]:
     """Return a cell's place in the study, for a table."""
-    sizes = (str(cell.sample_size), str(cell.n_supp))
-    return (cell.dgp, cell.grid, cell.estimator, *sizes)
+    grid, points = cell.grid or "-", str(cell.n_supp or "-")
+    return (cell.dgp, grid, cell.estimator, str(cell.sample_size), points)
 
 
 def make_console() -> Console:

@@ -15,28 +15,33 @@ from jax.flatten_util import ravel_pytree
 
 import spmlex
 from experiments.dgp import Process
-from experiments.estimators import Estimator
-from experiments.grids import Grid
+from experiments.estimators import Estimator, grid_use
+from experiments.grids import DataRange, Grid
 
 
-@dataclasses.dataclass(frozen=True, order=True)
+@dataclasses.dataclass(frozen=True)
 class Cell:
-    """One combination of the study's axes."""
+    """One combination of the study's axes.
+
+    The number of points is None for an estimator that uses the grid's range only, the
+    grid as well for one that uses no grid: its one cell stands for all of them.
+    """
 
     dgp: str
-    grid: str
+    grid: str | None
     sample_size: int
-    n_supp: int
+    n_supp: int | None
     estimator: str
 
     @property
     def name(self) -> str:
         """The cell's name in messages and in folder names."""
-        size = f"n{self.sample_size}--m{self.n_supp}"
-        return f"{self.dgp}--{self.grid}--{size}--{self.estimator}"
+        grid = "" if self.grid is None else f"--{self.grid}"
+        points = "" if self.n_supp is None else f"--m{self.n_supp}"
+        return f"{self.dgp}{grid}--n{self.sample_size}{points}--{self.estimator}"
 
 
-@dataclasses.dataclass(frozen=True, order=True)
+@dataclasses.dataclass(frozen=True)
 class Block:
     """Replications `first` to `last`, the latter included, of one cell."""
 
@@ -110,10 +115,30 @@ class Design:
             self.sample_size,
             self.n_supp,
         )
-        return [
-            Cell(dgp, grid, n, m, estimator)
+        uses = {name: grid_use(each) for name, each in self.estimators.items()}
+        cells = [
+            Cell(
+                dgp,
+                None if uses[estimator] == "nothing" else grid,
+                n,
+                m if uses[estimator] == "points" else None,
+                estimator,
+            )
             for dgp, grid, estimator, n, m in itertools.product(*axes)
         ]
+        return list(dict.fromkeys(cells))
+
+    def support(self, cell: Cell) -> np.ndarray | None:
+        """Return the support grid that a cell's estimator is given, if any."""
+        if cell.grid is None:
+            return None
+        grid = self.grids[cell.grid]
+        return grid.trial() if cell.n_supp is None else grid.make(cell.n_supp)
+
+    def adaptive_grid(self, cell: Cell) -> DataRange | None:
+        """Return the cell's grid if its points depend on the data."""
+        grid = None if cell.n_supp is None else self.grids.get(cell.grid or "")
+        return grid if isinstance(grid, DataRange) else None
 
     def shard_of(self, block: Block, count: int) -> int:
         """Return which of `count` shards a block belongs to, from 1.

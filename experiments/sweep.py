@@ -74,6 +74,6 @@ def _describe(design: Design, config: dict[str, Any]) -> str:
         f"{config['study']}: {config['question']}\n"
         f"{len(design.cells())} cells of {describe_target(design)}: "
         f"{len(design.processes)} processes x {len(design.sample_size)} sample sizes x "
-        f"{len(design.grids)} grids x {len(design.n_supp)} grid sizes x "
-        f"{len(design.estimators)} estimators."
+        f"{len(design.estimators)} estimators x {len(design.grids)} grids x "
+        f"{len(design.n_supp)} grid sizes, or 1 where an estimator uses no grid."
     )

@@ -64,7 +64,7 @@ class Bench:
         design, cell = self.engine.design, self.cell
         estimator = design.estimators[cell.estimator]
         truth = design.processes[cell.dgp].truth
-        supp = jax.numpy.asarray(design.grids[cell.grid].make(n_supp))
+        supp = jax.numpy.asarray(design.support(cell))
         stacked, _ = self.engine.draw(cell, 0, BLOCK_SIZE)
         samples = [
             jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(BLOCK_SIZE)

@@ -43,12 +43,13 @@ def trace(
     process = design.processes[cell.dgp]
     stacked, _ = engine.draw(cell, replication, 1)
     data = jax.tree.map(lambda leaf: leaf[0], stacked)
-    supp = jnp.asarray(design.grids[cell.grid].make(cell.n_supp))
+    supp = jax.tree.map(jnp.asarray, design.support(cell))
     mixing = process.mixing if replicate.needs_mixing(estimator) else None
+    grid = design.adaptive_grid(cell)
 
     def fit(max_steps, data, model, supp, mixing):
         stopped = _stop_after(estimator, max_steps)
-        return replicate.estimate(stopped, model, data, supp, mixing)
+        return replicate.estimate(stopped, model, data, supp, mixing, grid)
 
     steps = np.arange(1, num_steps + 1)
     if num_steps > MAX_ROWS:
@@ -56,7 +57,7 @@ def trace(
     rows = []
     for step in steps:
         args = (jnp.asarray(step), data, process.truth, supp, mixing)
-        arrays = compile_once(fit, args, "trace", estimator)(*args)
+        arrays = compile_once(fit, args, "trace", estimator, grid)(*args)
         rows.append({name: np.asarray(value) for name, value in arrays.items()})
         rows[-1]["step"] = int(step)
     return rows

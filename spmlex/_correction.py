@@ -116,9 +116,8 @@ def correct_iterated(
         # The first slope belongs to the start; the later ones are averaged.
         share = 1.0 / jnp.maximum(number, 1)
         slope = state.slope + share * (fresh - state.slope)
-        end = climb(
-            penalise(problem, slope, theta, weights), theta, here.probs, tol, 30
-        )
+        at = penalise(problem, slope, theta, weights)
+        end = climb(at, n_obs, theta, here.probs, tol, 30)
         untilted = end.here._replace(
             value=end.here.value - slope @ (end.theta - theta) / n_obs,
             gradient=end.here.gradient - slope / n_obs,

@@ -36,6 +36,26 @@ class Evaluation(NamedTuple):
     zero_likelihood: Bool[Array, ""]
 
 
+def nowhere(
+    n_obs: int, theta: Float[Array, " p"], probs: Float[Array, "*n_groups n_supp"]
+) -> Evaluation:
+    """Return an evaluation of infinite value: where a search is before it begins."""
+    size = theta.size
+    return Evaluation(
+        value=jnp.array(jnp.inf),
+        gradient=jnp.zeros(size),
+        hessian=jnp.zeros((size, size)),
+        scores=jnp.zeros((n_obs, size)),
+        probs=probs,
+        probs_dot=jnp.zeros((*probs.shape, size)),
+        gap=jnp.array(0.0),
+        residual=jnp.array(0.0),
+        inner_steps=jnp.array(0),
+        fell_back=jnp.array(False),
+        zero_likelihood=jnp.array(False),
+    )
+
+
 def evaluate(
     lclk_at: Columns,
     theta: Float[Array, " p"],

@@ -144,7 +144,7 @@ def _ratio(problem: OuterProblem, estimate: "Fit", index, value):
         estimate.hessian[jnp.ix_(others, others)], estimate.hessian[others, index]
     )
     rest = estimate.theta[others] - slope * (value - estimate.theta[index])
-    state = climb(at, rest, estimate.probs.T, _TOL, _MAX_STEPS)
+    state = climb(at, n_obs, rest, estimate.probs.T, _TOL, _MAX_STEPS)
     gained = estimate.log_likelihood + n_obs * state.here.value
     done = judge(state, jnp.array(jnp.inf), _TOL) == RESULTS.successful
     return 2.0 * gained, theta_of(state.theta), done

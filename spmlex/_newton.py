@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._evaluation import Evaluation
+from spmlex._evaluation import Evaluation, nowhere
 from spmlex._inner import CERTIFICATE_TOL
 from spmlex._solution import RESULTS
 from spmlex._trust_region import solve_trust_region
@@ -41,6 +41,7 @@ class State(NamedTuple):
 
 def climb(
     evaluate: Callable[..., Evaluation],
+    n_obs: int,
     theta0: Float[Array, " p"],
     probs0: Float[Array, "*n_groups n_supp"],
     tol: float,
@@ -50,18 +51,17 @@ def climb(
 
     Args:
         evaluate: Called with theta and a start for the mixing probabilities.
+        n_obs: Number of observations, so that it need not be traced for its shapes.
         theta0: Starting values.
         probs0: The first start for the mixing probabilities.
         tol: Largest entry of the scaled gradient at which the method has converged.
         max_steps: Limit on the number of evaluations.
     """
     size = theta0.size
-    shapes = jax.eval_shape(evaluate, theta0, probs0)
-    nowhere = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
     # The first pass evaluates theta0: a step of zero from a point of infinite value.
     start = State(
         theta0,
-        nowhere._replace(value=jnp.array(jnp.inf), probs=probs0),
+        nowhere(n_obs, theta0, probs0),
         jnp.zeros(size),
         jnp.array(0.0),
         jnp.array(1.0),

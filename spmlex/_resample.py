@@ -207,7 +207,7 @@ def _refit(
         step = uphill * jnp.minimum(1.0, _MAX_START / length)
         start = theta0 + estimate.weights.shape[0] * root @ step
         at = penalise(problem, slope, theta0, weights)
-        state = climb(at, start, probs0, _TOL, _MAX_STEPS)
+        state = climb(at, weights.size, start, probs0, _TOL, _MAX_STEPS)
         resolution = grid_resolution(problem.lclk(state.theta))
         return state.theta, result_code(judge(state, resolution, _TOL))
 

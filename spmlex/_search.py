@@ -48,7 +48,7 @@ def maximise_on_grid(
         def at(theta, probs0):
             return problem.evaluate(theta, probs0, weights)
 
-        state = climb(at, theta0, probs0, tol, limit)
+        state = climb(at, weights.size, theta0, probs0, tol, limit)
         return state, grid_resolution(problem.lclk(state.theta))
 
     optima = None

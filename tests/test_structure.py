@@ -17,8 +17,8 @@ PACKAGES = ("spmlex", "experiments", "analysis")
 OUTSIDE = {
     "spmlex": {"equinox", "jax", "jaxtyping", "mixsqpx", "numpy", "scipy", "spmlex"},
     "analysis": {
-        *("analysis", "jaxtyping", "jinja2", "matplotlib", "numpy", "pandas", "scipy"),
-        *("xarray", "yaml"),
+        *("analysis", "fontTools", "jaxtyping", "jinja2", "matplotlib", "numpy"),
+        *("pandas", "scipy", "xarray", "yaml"),
     },
 }
 

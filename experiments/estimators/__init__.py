@@ -1,6 +1,6 @@
 """Every estimator behind one call: model, data, grid in, a dictionary of arrays out."""
 
-from experiments.estimators.base import RAISED, Estimator
+from experiments.estimators.base import RAISED, Estimator, grid_use
 from experiments.estimators.finite_mixture import FiniteMixture
 from experiments.estimators.from_model import FromModel
 from experiments.estimators.joint_em import JointEM
@@ -17,4 +17,5 @@ __all__ = [
     "NormalRandomEffects",
     "Oracle",
     "Profile",
+    "grid_use",
 ]

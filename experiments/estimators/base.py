@@ -1,6 +1,7 @@
 """What every estimator of a study looks like: one call, arrays out."""
 
-from typing import Any, Protocol, runtime_checkable
+import dataclasses
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import jax.scipy as jsp
 from jaxtyping import Array, Float
@@ -10,10 +11,21 @@ from experiments.dgp import Data, Model
 RAISED = 100
 """Result code of replications whose estimator raised an error instead of returning."""
 
+KINDS = ("observed", "opg", "sandwich")
+"""Kinds of standard error of every estimator that has a likelihood."""
+
+GridUse = Literal["points", "range", "nothing"]
+"""What an estimator uses of the support grid: its points; only the range of the latent
+variable, to find starting values; or nothing."""
+
 
 @runtime_checkable
 class Estimator(Protocol):
-    """An estimator of a study: hashable, and pure under `jax.jit`."""
+    """An estimator of a study: hashable, and pure under `jax.jit`.
+
+    Two attributes are optional: `grid_use`, a `GridUse` ("points" where absent), and
+    `needs_mixing`, true where `estimate` has to be given the true F as well.
+    """
 
     @property
     def label(self) -> str:
@@ -36,15 +48,59 @@ class Estimator(Protocol):
         Args:
             model: The model with NaN for parameters: only its structure may be used.
             data: The data of one replication.
-            supp: Support grid, (n_supp,).
+            supp: Support grid, (n_supp,); a trial grid over its range, or None, for
+                estimators that use no more of it.
 
         Returns:
             `estimate` (parameter), `standard_error`, `lower` and `upper`
-            (kind, parameter), `probs` and `supp` (point), and the scalars `code`,
-            `flagged`, `gap`, `gradient_norm`, `log_likelihood`, `num_steps`,
-            `num_atoms`. NaN stands for a value that could not be computed.
+            (kind, parameter), and the scalars `code`, `flagged`, `gap`,
+            `gradient_norm`, `log_likelihood`, `num_steps`, `num_atoms`; where F is
+            estimated `probs` and `supp` (point), and on a grid the scalars
+            `grid_ripple` and `adequacy`. NaN stands for a value that could not be
+            computed.
         """
         ...
+
+
+def grid_use(estimator: Estimator) -> GridUse:
+    """Return what an estimator uses of the support grid."""
+    return getattr(estimator, "grid_use", "points")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LikelihoodEstimator:
+    """What estimators that search for a maximum of a likelihood share.
+
+    Attributes:
+        max_steps: Limit on the steps of the search.
+        level: Confidence level of the Wald intervals.
+        label: How tables and figures call the estimator.
+    """
+
+    grid_use: ClassVar[GridUse] = "points"
+
+    max_steps: int = 100
+    level: float = 0.95
+    label: str = ""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of standard error, in the order of the results."""
+        return KINDS
+
+    @property
+    def default_kind(self) -> str:
+        """The sandwich: right also where F is not what the estimator takes it for."""
+        return "sandwich"
+
+
+def check_counts(estimator: Any, **least: int) -> None:
+    """Refuse settings below the least number that allows a fit, given by name."""
+    for name, number in least.items():
+        if getattr(estimator, name) < number:
+            raise ValueError(
+                f"{name}={getattr(estimator, name)}: give {number} or more."
+            )
 
 
 def wald_interval(

@@ -1,7 +1,7 @@
 """Finite mixture: few support points and masses, free to move, their number by BIC."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,9 @@ from jaxtyping import Array, Float
 
 import spmlex
 from experiments.dgp import Data, Model
+from experiments.estimators.base import GridUse, LikelihoodEstimator, check_counts
+from experiments.estimators.derivatives import NodeSum
 from experiments.estimators.likelihood import (
-    KINDS,
     Maximum,
     as_rows,
     like_grid,
@@ -26,8 +27,8 @@ _CLUSTER_STEPS = 20
 _LOOK_AHEAD = 2
 
 
-@dataclasses.dataclass(frozen=True)
-class FiniteMixture:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FiniteMixture(LikelihoodEstimator):
     """Maximum likelihood with K free support points, K by Schwarz's criterion.
 
     For K = 1, 2, ... theta, points and masses are fitted jointly (Heckman and Singer
@@ -37,37 +38,24 @@ class FiniteMixture:
     with its result code; standard errors take K as known.
 
     Attributes:
-        max_points: Largest number of support points, at most that of the grid.
+        max_points: Largest number of support points, at most that of the trial grid.
         max_steps: Limit on the evaluations of the likelihood for each K.
-        level: Confidence level of the Wald intervals.
-        label: How tables and figures call the estimator.
     """
+
+    grid_use: ClassVar[GridUse] = "range"
 
     max_points: int = 10
     max_steps: int = 50
-    level: float = 0.95
-    label: str = ""
 
     def __post_init__(self):
         """Refuse numbers that allow no fit."""
-        for name in ("max_points", "max_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: give 1 or more.")
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of standard error, in the order of the results."""
-        return KINDS
-
-    @property
-    def default_kind(self) -> str:
-        """The sandwich: F need not have few points."""
-        return "sandwich"
+        check_counts(self, max_points=1, max_steps=1)
 
     def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
         """Fit one K after the other; failures are codes, never exceptions.
 
-        `supp` holds the points found, then points of the grid, which have no mass.
+        The `supp` given is a trial grid; the one returned holds the points found, then
+        points of the trial grid, which have no mass.
         """
         grid = as_rows(supp)
         dims, most = grid.shape[1], min(self.max_points, grid.shape[0])
@@ -77,12 +65,15 @@ class FiniteMixture:
         pilot, _ = smooth_masses(model0.lclk(data, supp), _PILOT_STEPS)
         order = _spread_out(grid, pilot, most)
 
-        def read(params, present):
+        def read(of_f, present):
             """Return points and log-masses; the first point's mass has no parameter."""
-            points = params[size : size + most * dims].reshape(most, dims)
-            logits = jnp.concatenate([jnp.zeros(1), params[size + most * dims :]])
+            points = of_f[: most * dims].reshape(most, dims)
+            logits = jnp.concatenate([jnp.zeros(1), of_f[most * dims :]])
             masses = jax.nn.log_softmax(jnp.where(present, logits, _ABSENT))
             return points, masses
+
+        def lclk_at(theta, points):
+            return build(theta).lclk(data, like_grid(points, supp))
 
         def fit(count):
             present = jnp.arange(most) < count
@@ -93,11 +84,8 @@ class FiniteMixture:
                 [jnp.zeros(size, bool), jnp.repeat(~present, dims), ~present[1:]]
             )
 
-            def log_terms(params):
-                points, masses = read(params, present)
-                return build(params[:size]).lclk(data, like_grid(points, supp)) + masses
-
-            return maximise(log_terms, params0, self.max_steps, held)
+            likelihood = NodeSum(lclk_at, lambda of_f: read(of_f, present), size)
+            return maximise(likelihood, params0, self.max_steps, held)
 
         def criterion(fitted, count):
             n_params = size + count * dims + count - 1
@@ -122,17 +110,13 @@ class FiniteMixture:
         start = (one, one, _nothing(jax.eval_shape(fit, one)))
         _, count, chosen = jax.lax.while_loop(is_rising, add_point, start)
         present = jnp.arange(most) < count
-        points, masses = read(chosen.params, present)
+        points, masses = read(chosen.params[size:], present)
         points = jnp.where(present[:, None], points, grid[:most])
         masses = jnp.where(present, jnp.exp(masses), 0.0)
-        return report(
-            chosen,
-            size,
-            self.level,
-            probs=jnp.zeros(grid.shape[0]).at[:most].set(masses),
-            supp=like_grid(grid.at[:most].set(points), supp),
-            num_atoms=count,
-        )
+        return report(chosen, size, self.level, num_atoms=count) | {
+            "probs": jnp.zeros(grid.shape[0]).at[:most].set(masses),
+            "supp": like_grid(grid.at[:most].set(points), supp),
+        }
 
 
 def _nothing(shapes: Maximum) -> Maximum:

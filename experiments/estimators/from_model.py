@@ -1,14 +1,14 @@
 """Estimators that a model brings along: moments, fixed effects, pooled."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
 import spmlex
 from experiments.dgp import Data, Model
-from experiments.estimators.base import wald_interval
+from experiments.estimators.base import GridUse, wald_interval
 from experiments.estimators.likelihood import split_model
 from spmlex import RESULTS
 
@@ -27,6 +27,8 @@ class FromModel:
         level: Confidence level of the Wald intervals.
         label: How tables and figures call the estimator.
     """
+
+    grid_use: ClassVar[GridUse] = "nothing"
 
     method: str
     level: float = 0.95
@@ -87,6 +89,4 @@ class FromModel:
             "log_likelihood": missing,
             "num_steps": jnp.full((), -1, jnp.int32),
             "num_atoms": jnp.full((), -1, jnp.int32),
-            "probs": jnp.full(supp.shape[0], jnp.nan),
-            "supp": supp,
         }

@@ -10,10 +10,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 import spmlex
 from experiments.dgp import Data, Model
-from experiments.estimators.base import wald_interval
-from experiments.estimators.likelihood import KINDS, split_model
+from experiments.estimators.base import (
+    KINDS,
+    LikelihoodEstimator,
+    check_counts,
+    wald_interval,
+)
+from experiments.estimators.likelihood import split_model
 from spmlex import RESULTS
-from spmlex._trust_region import solve_trust_region
 
 _SOME_MASS = 1e-6
 """EM never takes the last of a point's mass; with less it is not counted."""
@@ -31,8 +35,8 @@ class _State(NamedTuple):
     converged: Bool[Array, ""]
 
 
-@dataclasses.dataclass(frozen=True)
-class JointEM:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JointEM(LikelihoodEstimator):
     """Expectation-maximisation for theta and F on the grid (Dempster et al. 1977).
 
     The E-step takes every observation's posterior weights of the grid's points. The
@@ -51,33 +55,17 @@ class JointEM:
             size, and gains less than this in the sample's log-likelihood, in nats.
         newton_steps: Newton steps in an M-step.
         max_steps: Limit on the EM steps.
-        level: Confidence level of the Wald intervals.
-        label: How tables and figures call the estimator.
     """
 
     tol: float = 1e-4
     newton_steps: int = 1
     max_steps: int = 5000
-    level: float = 0.95
-    label: str = ""
 
     def __post_init__(self):
         """Refuse numbers that allow no fit."""
         if not self.tol > 0:
             raise ValueError(f"tol={self.tol}: give a positive number, such as 1e-4.")
-        for name in ("newton_steps", "max_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: give 1 or more.")
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of standard error, in the order of the results."""
-        return KINDS
-
-    @property
-    def default_kind(self) -> str:
-        """The sandwich: right also where F is continuous."""
-        return "sandwich"
+        check_counts(self, newton_steps=1, max_steps=1)
 
     def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
         """Run EM once; failures are codes, never exceptions."""
@@ -172,12 +160,18 @@ def _climb(
         return -jnp.sum(jnp.where(posterior > 0, posterior * lclk_at(theta), 0.0))
 
     value, gradient = jax.value_and_grad(loss)(theta)
-    hessian = jax.hessian(loss)(theta)
-    scale = jnp.sqrt(jnp.maximum(jnp.abs(jnp.diagonal(hessian)), 1e-300))
-    step, _ = solve_trust_region(
-        gradient / scale, hessian / (scale[:, None] * scale), jnp.array(1.0)
+    # One column after the other: together they would not fit the cache.
+    hessian = jax.lax.map(
+        lambda direction: jax.jvp(jax.grad(loss), (theta,), (direction,))[1],
+        jnp.eye(theta.size),
     )
-    step = step / scale
+    scale = jnp.sqrt(jnp.maximum(jnp.abs(jnp.diagonal(hessian)), 1e-300))
+    values, vectors = jnp.linalg.eigh(hessian / (scale[:, None] * scale))
+    # A negative curvature tells at least how far one may go.
+    size = jnp.maximum(jnp.abs(values), 1e-8)
+    step: Float[Array, " p"] = (
+        -(vectors @ (vectors.T @ (gradient / scale) / size)) / scale
+    )
 
     def loses(state):
         share, halvings = state

@@ -1,8 +1,7 @@
-"""Maximum likelihood of finite mixtures: what the parametric estimators share.
+"""Maximum likelihood with F described by parameters: what these estimators share.
 
-Every one of them maximises `(1/n) sum_i log sum_j exp(terms_ij(params))`, where a term
-is the log-density at a node plus the log of its mass, and params are theta followed by
-what describes F. The search and its result codes are those of `spmlex.fit`.
+Every one of them maximises a `NodeSum` over theta and the parameters of F. The search
+and its result codes are those of `spmlex.fit`.
 """
 
 from collections.abc import Callable
@@ -11,24 +10,17 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.scipy as jsp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
 import spmlex
 from experiments.dgp import Model
-from experiments.estimators.base import wald_interval
-from spmlex._evaluation import Evaluation
+from experiments.estimators.base import KINDS, wald_interval
+from experiments.estimators.derivatives import NodeSum, differentiate
 from spmlex._inference import covariance_matrix
 from spmlex._newton import climb, judge
 
-KINDS = ("observed", "opg", "sandwich")
-"""Kinds of standard error of every estimator that has a likelihood."""
-
 _TOL = 1e-7
-
-LogTerms = Callable[[Float[Array, " q"]], Float[Array, "n_obs k"]]
-"""Log-density plus log-mass at every node, as a function of the parameters."""
 
 
 class Maximum(NamedTuple):
@@ -99,7 +91,7 @@ def smooth_masses(
 
 
 def maximise(
-    log_terms: LogTerms,
+    likelihood: NodeSum,
     params0: Float[Array, " q"],
     max_steps: int,
     held: Bool[Array, " q"] | None = None,
@@ -107,20 +99,22 @@ def maximise(
     """Maximise the likelihood by Newton's method in a trust region.
 
     Args:
-        log_terms: Log-density plus log-mass at every node.
-        params0: Starting values.
+        likelihood: What to maximise.
+        params0: Starting values, theta first.
         max_steps: Limit on the evaluations.
         held: Parameters that the likelihood does not depend on; they keep their start.
     """
     ridge = 0.0 if held is None else jnp.diag(held.astype(float))
 
     def evaluate(params, _):
-        there = differentiate(log_terms, params)
+        there = differentiate(likelihood, params)
         return there._replace(hessian=there.hessian + ridge)
 
-    state = climb(evaluate, params0, jnp.zeros(1), _TOL, max_steps)
+    theta, of_f = jnp.split(params0, [likelihood.n_theta])
+    points, _ = likelihood.nodes_at(of_f)
+    n_obs = jax.eval_shape(likelihood.lclk_at, theta, points).shape[0]
+    state = climb(evaluate, n_obs, params0, jnp.zeros(1), _TOL, max_steps)
     here = state.here
-    n_obs = here.scores.shape[0]
     return Maximum(
         state.theta,
         -n_obs * here.value,
@@ -129,46 +123,6 @@ def maximise(
         here.scores,
         state.num_steps,
         spmlex.result_code(judge(state, jnp.array(jnp.inf), _TOL)),
-    )
-
-
-def differentiate(log_terms: LogTerms, params: Float[Array, " q"]) -> Evaluation:
-    """Evaluate the negative mean log-likelihood with gradient, Hessian and scores.
-
-    With posterior weights `pi_ij` of the nodes, `s_i = sum_j pi_ij dt_ij` and the
-    Hessian of the log-likelihood is `sum_ij pi_ij (d²t_ij + dt_ij dt_ij') -
-    sum_i s_i s_i'` (Louis 1982, section 3).
-    """
-    terms = log_terms(params)
-    n_obs, size = terms.shape[0], params.size
-    mixture = jsp.special.logsumexp(terms, axis=1)
-    posterior = jax.nn.softmax(terms, axis=1)
-    slopes: Float[Array, "q n_obs k"] = jax.vmap(
-        lambda v: jax.jvp(log_terms, (params,), (v,))[1]
-    )(jnp.eye(size))
-    slopes = jnp.where(posterior > 0, slopes, 0.0)
-    scores = jnp.sum(posterior * slopes, axis=2)
-    frozen = posterior / n_obs
-
-    def expected(params):
-        return jnp.sum(jnp.where(frozen > 0, frozen * log_terms(params), 0.0))
-
-    flat = slopes.reshape(size, -1)
-    outer = (frozen * slopes).reshape(size, -1) @ flat.T - scores @ scores.T / n_obs
-    hessian = -(outer + jax.hessian(expected)(params))
-    none = jnp.zeros(())
-    return Evaluation(
-        value=-jnp.mean(mixture),
-        gradient=-jnp.mean(scores, axis=1),
-        hessian=0.5 * (hessian + hessian.T),
-        scores=scores.T,
-        probs=jnp.zeros(1),
-        probs_dot=jnp.zeros((1, size)),
-        gap=none,
-        residual=none,
-        inner_steps=jnp.array(0),
-        fell_back=jnp.array(False),
-        zero_likelihood=jnp.any(jnp.isneginf(mixture)),
     )
 
 
@@ -195,12 +149,13 @@ def report(
     n_theta: int,
     level: float,
     *,
-    probs: Float[Array, " n_supp"],
-    supp: Any,
     num_atoms: Int[Array, ""] | int,
     flagged: Bool[Array, ""] | bool = False,
 ) -> dict[str, Array]:
-    """Return what an estimator of a study returns; it has no inner problem's gap."""
+    """Return what an estimator of a study returns, but for F.
+
+    There is no inner problem, so no gap.
+    """
     theta = maximum.params[:n_theta]
     errors = standard_errors(maximum, n_theta)
     lower, upper = wald_interval(theta, errors, level)
@@ -216,6 +171,4 @@ def report(
         "log_likelihood": maximum.log_likelihood,
         "num_steps": maximum.num_steps.astype(jnp.int32),
         "num_atoms": jnp.asarray(num_atoms, jnp.int32),
-        "probs": probs,
-        "supp": supp,
     }

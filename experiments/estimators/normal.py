@@ -1,7 +1,7 @@
 """Parametric random effects: F is normal, theta and F's moments by likelihood."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,9 @@ import jax.scipy as jsp
 from jaxtyping import Array, Float
 
 from experiments.dgp import Data, Model
+from experiments.estimators.base import GridUse, LikelihoodEstimator, check_counts
+from experiments.estimators.derivatives import NodeSum
 from experiments.estimators.likelihood import (
-    KINDS,
     as_rows,
     like_grid,
     maximise,
@@ -24,8 +25,8 @@ _REACH = 8.0
 _MIN_RESOLUTION = 0.6
 
 
-@dataclasses.dataclass(frozen=True)
-class NormalRandomEffects:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NormalRandomEffects(LikelihoodEstimator):
     """Maximum likelihood with `F = N(mu, S)`, jointly in theta, mu and S.
 
     The likelihood is a sum over nodes `mu + L z`, `L L' = S`, that move with mu and S;
@@ -40,40 +41,25 @@ class NormalRandomEffects:
     Attributes:
         nodes: Number of nodes in each dimension of the latent variable.
         rule: "trapezoid" or "gauss_hermite".
-        max_steps: Limit on the evaluations of the likelihood.
-        level: Confidence level of the Wald intervals.
-        label: How tables and figures call the estimator.
     """
+
+    grid_use: ClassVar[GridUse] = "range"
 
     nodes: int = 101
     rule: str = "trapezoid"
-    max_steps: int = 100
-    level: float = 0.95
-    label: str = ""
 
     def __post_init__(self):
         """Refuse an unknown rule and numbers that allow no fit."""
         if self.rule not in RULES:
             raise ValueError(f"rule={self.rule!r}: choose one of {', '.join(RULES)}.")
-        if self.nodes < 3:
-            raise ValueError(f"nodes={self.nodes}: give 3 or more.")
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps={self.max_steps}: give 1 or more.")
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of standard error, in the order of the results."""
-        return KINDS
-
-    @property
-    def default_kind(self) -> str:
-        """The sandwich: the normal F need not be the true one."""
-        return "sandwich"
+        check_counts(self, nodes=3, max_steps=1)
 
     def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
         """Fit once; failures are codes, never exceptions.
 
-        `probs` is the fitted normal distribution on the cells around the grid's points.
+        `supp` is a trial grid: the start is the mean and covariance of a rough estimate
+        of F on it. `probs` is the fitted normal distribution on the cells around its
+        points.
         """
         points = as_rows(supp)
         dims = points.shape[1]
@@ -94,25 +80,29 @@ class NormalRandomEffects:
             factor = jnp.diag(jnp.exp(normal[dims : 2 * dims]))
             return normal[:dims], factor.at[below].set(normal[2 * dims :])
 
-        def log_terms(params):
-            centre, factor = place(params[size:])
-            nodes = like_grid(centre + standard @ factor.T, supp)
-            return build(params[:size]).lclk(data, nodes) + log_mass
+        def nodes_at(normal: Float[Array, " f"]) -> tuple[Array, Array]:
+            centre, factor = place(normal)
+            return centre + standard @ factor.T, log_mass
+
+        def lclk_at(theta: Float[Array, " p"], nodes: Float[Array, "k d"]) -> Array:
+            return build(theta).lclk(data, like_grid(nodes, supp))
 
         normal0 = [mean, jnp.log(jnp.diagonal(spread)), spread[below]]
         maximum = maximise(
-            log_terms, jnp.concatenate([theta0, *normal0]), self.max_steps
+            NodeSum(lclk_at, nodes_at, size),
+            jnp.concatenate([theta0, *normal0]),
+            self.max_steps,
         )
-        centre, factor = place(maximum.params[size:])
-        return report(
+        theta, normal = maximum.params[:size], maximum.params[size:]
+        resolution = _resolve(lclk_at(theta, nodes_at(normal)[0]))
+        results = report(
             maximum,
             size,
             self.level,
-            probs=_discretise(points, centre, factor),
-            supp=supp,
             num_atoms=-1,
-            flagged=_resolve(log_terms(maximum.params) - log_mass) < _MIN_RESOLUTION,
+            flagged=resolution < _MIN_RESOLUTION,
         )
+        return results | {"probs": _discretise(points, *place(normal)), "supp": supp}
 
 
 def _discretise(

@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 import spmlex
 from experiments.dgp import Data, Model
+from experiments.estimators.base import LikelihoodEstimator, check_counts
 
 CENTRES = ("estimate", *spmlex.CORRECTIONS)
 
@@ -15,40 +16,38 @@ _BOOTSTRAP_KINDS = tuple(f"bootstrap_{kind}" for kind in spmlex.BOOTSTRAP_WEIGHT
 KINDS = (*spmlex.INTERVAL_KINDS, *_BOOTSTRAP_KINDS)
 
 
-@dataclasses.dataclass(frozen=True)
-class Profile:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Profile(LikelihoodEstimator):
     """Profile maximum likelihood from the model's own starting values.
 
     Attributes:
         solver: Solver of the inner problem, as in `spmlex.fit`.
-        max_steps: Limit on the outer steps.
-        level: Confidence level of the intervals.
         centre: "estimate", or the corrected centre "one_step" or "iterated", which is
             then what bias and RMSE are about.
         intervals: Kinds of interval, as in `spmlex.INTERVAL_KINDS`, or
             "bootstrap_multinomial" or "bootstrap_exponential": normal intervals around
             the estimate. The first is the one that tables show.
         n_draws: Draws of each bootstrap.
-        label: How tables and figures call the estimator.
+        adequacy_on: Lower end, upper end and number of points of a range on which to
+            look for what any distribution on it could still gain over the fitted one;
+            None: not at all. A scalar latent variable only.
     """
 
     solver: str = "active_set"
-    max_steps: int = 100
-    level: float = 0.95
     centre: str = "estimate"
     intervals: tuple[str, ...] | list[str] = ("sandwich", "observed", "opg")
     n_draws: int = 200
-    label: str = ""
+    adequacy_on: tuple[float | int, ...] | list[float | int] | None = None
 
     def __post_init__(self):
         """Refuse unknown choices and a number of steps that allows no fit."""
         object.__setattr__(self, "intervals", tuple(self.intervals))
+        if self.adequacy_on is not None:
+            object.__setattr__(self, "adequacy_on", tuple(self.adequacy_on))
         if self.solver not in spmlex.SOLVERS:
             raise ValueError(
                 f"solver={self.solver!r}: choose one of {', '.join(spmlex.SOLVERS)}."
             )
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps={self.max_steps}: give 1 or more.")
         if self.centre not in CENTRES:
             raise ValueError(
                 f"centre={self.centre!r}: choose one of {', '.join(CENTRES)}."
@@ -58,8 +57,7 @@ class Profile:
                 f"intervals={list(self.intervals)}: give at least one of "
                 f"{', '.join(KINDS)}."
             )
-        if self.n_draws < 2:
-            raise ValueError(f"n_draws={self.n_draws}: give 2 or more.")
+        check_counts(self, max_steps=1, n_draws=2)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -106,7 +104,23 @@ class Profile:
             "num_atoms": fit.num_atoms.astype(jnp.int32),
             "probs": fit.probs,
             "supp": supp,
+            "grid_ripple": fit.grid_ripple,
+            "adequacy": self._judge(fit, data),
         }
+
+    def _judge(self, fit: spmlex.Fit, data: Data) -> Array:
+        """Return what a distribution on a range could gain, nats per observation.
+
+        With theta held it is at most the log of the largest value of the gradient
+        function. The largest at points much closer than kernels are wide is that value
+        to several digits; `spmlex.adequacy` proves a bound at some seconds a fit.
+        """
+        if self.adequacy_on is None:
+            return jnp.full((), jnp.nan)
+        low, high, count = self.adequacy_on
+        points = jnp.linspace(low, high, int(count))
+        gained = spmlex.gradient_on(fit.model, data, fit.supp, fit.probs, points)
+        return jnp.maximum(jnp.log(jnp.max(gained)), 0.0)
 
     def _make_intervals(self, fit: spmlex.Fit) -> list[spmlex.Intervals]:
         """Return intervals of every kind; those of the centre share a jackknife."""

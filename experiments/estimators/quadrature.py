@@ -78,7 +78,8 @@ def cell_rule(
     at, weight = jnp.asarray(0.5 * (at + 1.0)), jnp.asarray(0.5 * weight)
     inside = (start[:, None] + width[:, None] * at).ravel()
     below = mixing.cdf(start)
-    mass = mixing.cdf(edges[1:]) - below
+    # Edges that nearly coincide may be in the wrong order up to rounding.
+    mass = jnp.maximum(mixing.cdf(edges[1:]) - below, 0.0)
     risen = mixing.cdf(inside).reshape(-1, _PER_CELL) - below[:, None]
     # In units of the cell's width; rounding must not move nodes out of the cell.
     share = jnp.where(mass > 0, mass, 1.0)

@@ -1,8 +1,12 @@
 """A small study with known answers, stored as the data contract says."""
 
+import functools
+
 import numpy as np
 import xarray as xr
 from scipy import stats
+
+from analysis.summarise import summarise_process
 
 PARAMETERS = ("coef[0]", "coef[1]", "log_std_e[0]")
 TRUTH = (1.5, 0.3, 0.0)
@@ -154,6 +158,12 @@ def make_replications(
         "complete": int(complete),
     }
     return tree
+
+
+@functools.cache
+def summarise_synthetic(**design) -> xr.Dataset:
+    """Summarise `make_process` once for all tests; they must not change it."""
+    return summarise_process(make_process(**design))
 
 
 def _variable(dims: tuple[str, ...], values: np.ndarray, name: str) -> xr.Variable:

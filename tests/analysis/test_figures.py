@@ -4,10 +4,11 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from synthetic_study import make_process
+from synthetic_study import make_process, summarise_synthetic
 
 from analysis import drawing, figures
 from analysis.formatting import format_error, format_value
+from analysis.panels import draw_panels
 from analysis.summarise import summarise_process
 
 PLOTS = [
@@ -23,9 +24,8 @@ def process():
     return small_summary().copy()
 
 
-@functools.cache
 def small_summary(**design):
-    return summarise_process(make_process(estimators=("profile",), **design))
+    return summarise_synthetic(estimators=("profile",), **design)
 
 
 @functools.cache
@@ -98,9 +98,19 @@ def test_rates_are_written_in_the_colours_of_the_lines(process, ax):
     figures.plot_rmse(one, ax)
     rows = zip(one["rate"].values, one["rate_mcse"].values, strict=True)
     assert [x.get_text() for x in ax.texts] == [
-        f"{format_value(x, e)} {format_error(e)}" for x, e in rows
+        f"{format_value(x, e)} {format_error(e)}".replace("-", "\N{MINUS SIGN}")
+        for x, e in rows
     ]
     assert [x.get_color() for x in ax.texts] == ["C0", "C1", "C2"]
+
+
+def test_error_bars_stay_below_the_slopes(process, ax):
+    rising = process.sel(parameter="coef[1]").squeeze()
+    rising["rmse"] = rising["rmse"].isel(sample_size=[2, 1, 0]).drop_vars("sample_size")
+    figures.plot_rmse(rising, ax)
+    low, high = np.log(ax.get_ylim())
+    top = np.log(max(ends[-1, 1] for _, ends in drawn(ax)))
+    assert (top - low) / (high - low) <= 1 - 0.09 * 3 + 1e-9
 
 
 def test_ticks_are_the_sample_sizes(process, ax):
@@ -110,7 +120,7 @@ def test_ticks_are_the_sample_sizes(process, ax):
 
 
 def test_lines_may_be_estimators(ax):
-    both = summarise_process(make_process(n_supp=(25,)))
+    both = summarise_synthetic(n_supp=(25,))
     figures.plot_rmse(both.sel(parameter="coef[0]"), ax, by="estimator")
     assert ax.get_legend_handles_labels()[1] == [drawing.SLOPE, "profile", "em"]
 
@@ -149,9 +159,9 @@ def test_cells_not_run_are_left_out(plot, ax):
 def test_panels_share_a_legend_and_leave_settings_alone(process):
     before = dict(mpl.rcParams)
     with drawing.style():
-        figure = drawing.draw_panels(process, figures.plot_rmse)
+        figure = draw_panels(process, figures.plot_rmse)
     assert len(figure.axes) == 3
-    assert figure.axes[0].get_title() == r"$\mathrm{coef}_{0}$"
+    assert figure.axes[0].get_title() == "coef[0]"
     (legend,) = figure.legends
     words = [x.get_text() for x in legend.get_texts()]
     assert words == ["25", "50", "100", drawing.SLOPE]
@@ -164,7 +174,7 @@ def test_files_are_of_their_kind_and_the_same_every_time(tmp_path):
     written = []
     for name in ("a", "b"):
         with drawing.style():
-            figure = drawing.draw_panels(process, figures.plot_coverage)
+            figure = draw_panels(process, figures.plot_coverage)
             for ending in ("pdf", "png"):
                 drawing.save_figure(figure, tmp_path / f"{name}.{ending}")
                 written.append((tmp_path / f"{name}.{ending}").read_bytes())
@@ -178,10 +188,10 @@ def test_files_are_of_their_kind_and_the_same_every_time(tmp_path):
 )
 def test_legends_of_long_names_stay_inside_the_figure(plot, over):
     names = ("profile likelihood", "corrected centre, iterated", "moments, weighted")
-    summary = summarise_process(make_process(n_supp=(25,), estimators=names))
+    summary = summarise_synthetic(n_supp=(25,), estimators=names)
     plot = functools.partial(plot, by="estimator")
     with drawing.style():
-        figure = drawing.draw_panels(summary, plot, over=over, legend="estimator")
+        figure = draw_panels(summary, plot, over=over, legend="estimator")
     box = figure.legends[0].get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.width

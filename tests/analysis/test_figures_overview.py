@@ -1,11 +1,10 @@
-import functools
 import pickle
 
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
-from synthetic_study import make_process
+from synthetic_study import make_process, summarise_synthetic
 
 from analysis import drawing, figures
 from analysis import figures_mixing as fm
@@ -14,16 +13,18 @@ from analysis.formatting import format_error, format_value
 from analysis.gallery import list_process, list_study
 from analysis.kinds import at_default_kind
 from analysis.labels import name_entries
+from analysis.panels import draw_panels
 from analysis.summarise import summarise_process, used_replications
+
+SMALL = {"sample_sizes": (500, 1000), "n_supp": (25, 50)}
 
 
 def small_process(**design):
-    return make_process(sample_sizes=(500, 1000), n_supp=(25, 50), **design)
+    return make_process(**SMALL, **design)
 
 
-@functools.cache
 def summary():
-    return summarise_process(small_process())
+    return summarise_synthetic(**SMALL)
 
 
 @pytest.fixture
@@ -190,6 +191,27 @@ def test_a_study_gets_the_figures_that_apply():
     assert {"lolly-bias", "lolly-coverage", "pairwise-profile-em"} < set(listed)
 
 
+def test_estimators_are_compared_at_most_points_and_points_by_estimator():
+    listed = list(list_process(summary(), used_replications(small_process())))
+    against = [x for x in listed if x.name.partition("-")[0] == "rmse"]
+    assert [x.name for x in against] == ["rmse", "rmse-profile", "rmse-em"]
+    assert "(grid points 50)" in against[0].caption
+    assert "(estimator em)" in against[2].caption
+    with drawing.style():
+        legends = [x.draw().legends[0].get_title().get_text() for x in against[:2]]
+    assert legends == ["Estimator", "Grid points"]
+
+
+def test_points_are_not_compared_where_they_do_not_matter():
+    process = small_process()
+    for name in ("estimate", "lower", "upper", "standard_error", "code"):
+        alike = process[name].isel(n_supp=[0, 0]).values
+        process[name].loc[{"estimator": "em"}] = alike[1]
+    listed = names(process, summarise_process(process))
+    assert "heatmap-rmse-profile" in listed
+    assert not {"rmse-em", "bias-em", "heatmap-rmse-em"} & set(listed)
+
+
 def test_figures_of_what_is_absent_are_left_out():
     process = make_process(estimators=("profile",), sample_sizes=(500,), n_supp=(25,))
     bare = process[["estimate", "truth", "code"]]
@@ -201,6 +223,6 @@ def test_figures_of_what_is_absent_are_left_out():
 def test_panels_in_excess_are_removed():
     process = summary().sel(estimator="profile")
     with drawing.style():
-        figure = drawing.draw_panels(process, figures.plot_bias, columns=2)
+        figure = draw_panels(process, figures.plot_bias, columns=2)
     assert len(figure.axes) == 3
     assert list(list_study(xr.DataTree.from_dict({"/a": process}))) == []

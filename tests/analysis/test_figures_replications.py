@@ -74,15 +74,14 @@ def test_zip_draws_every_interval_and_those_that_miss_apart(one, ax):
     cell = one.sel(kind="sandwich").squeeze()
     lower, upper = present(cell["lower"]), present(cell["upper"])
     covers = (lower <= 0.3) & (0.3 <= upper)
-    hit, miss = ax.collections
-    assert len(hit.get_segments()) == covers.sum()
-    assert len(miss.get_segments()) == (~covers).sum()
-    drawn = [x[:, 0] for lines in (hit, miss) for x in lines.get_segments()]
-    np.testing.assert_allclose(np.sort(np.array(drawn)[:, 0]), np.sort(lower))
-    heights = [x[0, 1] for x in hit.get_segments()]
-    assert max(heights, default=0) < min(
-        (x[0, 1] for x in miss.get_segments()), default=101
-    )
+    hit, miss = (np.reshape(x.get_xydata(), (-1, 3, 2)) for x in ax.lines[:2])
+    assert len(hit) == covers.sum()
+    assert len(miss) == (~covers).sum()
+    drawn = np.concatenate([hit, miss])
+    np.testing.assert_allclose(np.sort(drawn[:, 0, 0]), np.sort(lower))
+    np.testing.assert_allclose(np.sort(drawn[:, 1, 0]), np.sort(upper))
+    assert np.isnan(drawn[:, 2, 0]).all()
+    assert hit[:, 0, 1].max() < miss[:, 0, 1].min()
     assert any(list(line.get_ydata()) == [95, 95] for line in ax.lines)
 
 
@@ -113,4 +112,6 @@ def test_pairs_are_of_the_same_draw(ax):
 def test_few_replications_are_drawn(plot, count, one, ax):
     few = one.isel(replication=slice(1, 1 + count))  # the first has no sandwich
     plot(few, ax)
+    alike = {x: 0 * few[x] for x in few.data_vars if x != "truth"}
+    plot(few.assign(alike), ax)
     ax.figure.draw_without_rendering()

@@ -9,9 +9,11 @@ import xarray as xr
 from synthetic_study import make_replications
 
 from analysis import make as module
+from analysis.files import LIST, remove_outdated, write_file, write_text
 from analysis.gallery import list_process
 from analysis.make import REPORT, StudyError, load_summary, main, make
 from analysis.summarise import summarise
+from analysis.tables_detail import list_tables
 
 NAME = "linear_factor_discrete"
 SMALL = {
@@ -52,13 +54,13 @@ def test_everything_is_rebuilt_from_the_replications_alone(tmp_path):
     ]
     assert "data:image/png" in (tmp_path / "s" / "report.html").read_text()
     files = {x for x in (tmp_path / "s").rglob("*") if x.is_file()}
-    assert files == {*paths, tmp_path / "s" / "replications.nc"}
+    assert files == {*paths, *(tmp_path / "s" / x for x in ("replications.nc", LIST))}
     xr.testing.assert_equal(load_summary(tmp_path / "s"), summarise(tree))
     csv = pd.read_csv(tmp_path / "s" / "tables" / NAME / "performance.csv")
     assert np.isfinite(csv["rmse_mcse"]).all()
 
 
-def test_report_holds_the_figures_that_are_written(tmp_path, monkeypatch):
+def test_report_holds_the_figures_that_are_written(tmp_path, monkeypatch, one_table):
     study(tmp_path / "s")
 
     def first(*process):
@@ -90,7 +92,17 @@ def no_figures(monkeypatch):
     monkeypatch.setattr(module, "list_process", lambda *_: [])
 
 
-def test_incomplete_study_is_made_and_said_to_be(tmp_path, capsys, no_figures):
+@pytest.fixture
+def one_table(no_figures, monkeypatch):
+    """Leave out all tables but the first, too."""
+
+    def first(*summary):
+        return itertools.islice(list_tables(*summary), 1)
+
+    monkeypatch.setattr(module, "list_tables", first)
+
+
+def test_incomplete_study_is_made_and_said_to_be(tmp_path, capsys, one_table):
     study(tmp_path / "s", complete=False, not_run=5)
     assert main([str(tmp_path / "s")]) == 0
     out = capsys.readouterr().out
@@ -101,19 +113,19 @@ def test_incomplete_study_is_made_and_said_to_be(tmp_path, capsys, no_figures):
     assert "incomplete" in text
 
 
-def test_study_without_replications_yet_is_said_to_be(tmp_path, capsys, no_figures):
+def test_study_without_replications_yet_is_said_to_be(tmp_path, capsys, one_table):
     study(tmp_path / "s", complete=False, not_run=20)
     assert main([str(tmp_path / "s")]) == 0
     assert "no replication yet" in capsys.readouterr().out
 
 
-def test_rule_can_be_chosen(tmp_path, no_figures):
+def test_rule_can_be_chosen(tmp_path, one_table):
     study(tmp_path / "s", share_failed=0.2)
     assert main([str(tmp_path / "s"), "--exclusion-rule", "all_or_none"]) == 0
     assert load_summary(tmp_path / "s").attrs["exclusion_rule"] == "all_or_none"
 
 
-def test_the_rule_of_the_study_is_the_default(tmp_path, no_figures):
+def test_the_rule_of_the_study_is_the_default(tmp_path, one_table):
     study(tmp_path / "s", share_failed=0.2)
     tree = xr.load_datatree(tmp_path / "s" / "replications.nc")
     tree.attrs["exclusion_rule"] = "all_or_none"
@@ -141,7 +153,7 @@ def test_wrong_studies_are_refused_in_one_line(tmp_path, capsys):
     tree.to_netcdf(partial / "replications.nc")
     for folder, message in (
         (tmp_path / "none", "there is no study folder"),
-        (empty, "holds no replications.nc; run the study first"),
+        (empty, "experiments.run report empty` merges what is done"),
         (broken, "cannot read"),
         (hollow, "holds no process"),
         (partial, f"group {NAME} holds no `truth`"),
@@ -155,6 +167,35 @@ def test_wrong_studies_are_refused_in_one_line(tmp_path, capsys):
         assert message in captured.err
 
 
+def test_outdated_files_are_removed_unless_they_were_changed(tmp_path, no_figures):
+    folder = tmp_path / "s"
+    study(folder, estimators=("profile", "em"))
+    make(folder, tidy_csv=True)
+    tables = folder / "tables" / NAME
+    outdated = tables / "comparison-estimator.md"
+    changed = tables / "comparison-estimator.tex"
+    changed.write_text(changed.read_text() + "% mine")
+    (tables / "own.md").write_text("not made here")
+    study(folder)
+    paths = make(folder)
+    assert not outdated.exists()
+    assert not (tables / "replications_tidy.csv").exists()
+    left = {x for x in folder.rglob("*") if x.is_file()} - set(paths)
+    kept = {changed, tables / "own.md", folder / "replications.nc", folder / LIST}
+    assert left == kept
+
+
+def test_an_unreadable_list_removes_nothing_and_no_empty_folder_stays(tmp_path):
+    old = write_text(tmp_path / "figures" / "a" / "old.md", "text")
+    new = write_text(tmp_path / "new.md", "text")
+    remove_outdated(tmp_path, [old])
+    (tmp_path / LIST).write_text("{broken")
+    assert remove_outdated(tmp_path, [new]) == []
+    remove_outdated(tmp_path, [old, new])
+    assert remove_outdated(tmp_path, [new]) == [old]
+    assert {x.name for x in tmp_path.iterdir()} == {"new.md", LIST}
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "table.md"
     path.write_text("old")
@@ -164,6 +205,6 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        module._write(path, fail)
+        write_file(path, fail)
     assert [x.name for x in tmp_path.iterdir()] == ["table.md"]
     assert path.read_text() == "old"

@@ -61,6 +61,37 @@ def test_distance_to_a_smooth_truth_is_the_integral():
     assert found["cdf_squared"].item() == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("jumps", [False, True])
+def test_distances_are_those_summed_point_by_point(jumps):
+    rng = np.random.default_rng(3)
+    at = np.sort(rng.uniform(-2, 2, 300))
+    truth = np.round(stats.norm.cdf(at), 1) if jumps else stats.norm.cdf(at)
+    supp = rng.normal(0, 1.5, (50, 6))  # some beyond the grid of the truth
+    probs = rng.dirichlet(np.ones(6), 50) * (rng.random((50, 6)) < 0.6)
+    probs[:, 0] += 1 - probs.sum(1)
+    found = mixing.distances(rows(probs), rows(supp), at, truth)
+    for k in range(50):
+        points = np.union1d(at, supp[k, probs[k] > 0])
+        middle = (points[:-1] + points[1:]) / 2
+        inside = (at[:-1] + at[1:]) / 2
+        true_middle = (truth[:-1] + truth[1:]) / 2
+        # Within a cell of the grid the fitted cdf is that at the middle of the cell.
+        cell = np.searchsorted(at, middle) - 1
+        beyond = (cell < 0) | (cell >= len(inside))
+        cell = np.clip(cell, 0, len(inside) - 1)
+        where = np.where(beyond, middle, inside[cell])
+        true = np.where(beyond, np.interp(middle, at, truth), true_middle[cell])
+        fitted = (probs[k] * (supp[k] <= where[:, None])).sum(1)
+        gap, width = abs(fitted - true), np.diff(points)
+        largest = (probs[k] * (supp[k] <= points[:, None])).sum(1)
+        largest = abs(largest - np.interp(points, at, truth))
+        within = np.isin(points, at) | (points < at[0]) | (points > at[-1])
+        one = found.isel(replication=k)
+        assert one["wasserstein"].item() == pytest.approx(gap @ width)
+        assert one["cdf_squared"].item() == pytest.approx(gap**2 @ width)
+        assert one["cdf_sup"].item() == pytest.approx(largest[within].max())
+
+
 def test_distances_are_zero_for_the_truth_and_ignore_order_and_padding():
     probs, supp = draw_distributions(n=1)
     truth = true_steps(supp.values, probs.values)

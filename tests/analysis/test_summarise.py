@@ -1,9 +1,7 @@
-import functools
-
 import numpy as np
 import pytest
 import xarray as xr
-from synthetic_study import make_process, make_replications
+from synthetic_study import make_process, make_replications, summarise_synthetic
 
 from analysis import measures as me
 from analysis.kinds import at_default_kind
@@ -20,9 +18,8 @@ ONE = {"estimators": ("profile",), "n_supp": (50,)}  # nothing to compare
 CELL = ("estimator", "grid", "sample_size", "n_supp")
 
 
-@functools.cache
 def default_summary():
-    return summarise_process(make_process())
+    return summarise_synthetic()
 
 
 def test_summary_keeps_the_groups_and_says_its_rule():

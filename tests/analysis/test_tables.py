@@ -62,6 +62,39 @@ def test_digits_follow_the_error():
     assert fm.format_value(0.5, np.nan) == "0.500"
 
 
+def column(errors, **others):
+    size = len(errors)
+    values = {"x": [1 / 3] * size, "x_mcse": errors}
+    return pd.DataFrame({**values, "parameter": ["a"] * size, **others})
+
+
+def test_a_column_has_the_decimals_of_its_median_error():
+    values, errors = fm.round_column(column([0.012, 0.018, 0.021]), "x")
+    assert values == ["0.333"] * 3
+    assert errors == ["(0.012)", "(0.018)", "(0.021)"]
+    _, errors = fm.round_column(column([0.012, 0.018, 0.00021, np.nan]), "x")
+    assert errors == ["(0.012)", "(0.018)", "(0.0002)", "(-)"]
+    _, errors = fm.round_column(column([0.012, 0.018, 1e-17]), "x")
+    assert errors[2] == "(0.000)"  # what rounding leaves of a constant
+    values, _ = fm.round_column(column([0.012, 1.2], parameter=["a", "b"]), "x")
+    assert values == ["0.333", "0.3"]
+
+
+def test_a_proportion_needs_a_digit_less():
+    limits = {"x_lower": [0.3], "x_upper": [0.4]}
+    for error, text in ((0.0099, "0.333"), (0.0052, "0.333"), (0.0049, "0.3333")):
+        assert fm.round_column(column([error], **limits), "x")[0] == [text]
+    assert fm.round_column(column([0.0052]), "x")[0] == ["0.3333"]
+
+
+def test_counts_are_shown_only_where_a_replication_is_lost():
+    lost = column([0.1, 0.1], used=[40, 39], attempted=[40, 40])
+    assert list(fm.format_table(lost)["Used/attempted"]) == ["40/40", "39/40"]
+    none = lost.assign(used=40)
+    assert "Used/attempted" not in fm.format_table(none)
+    assert "Used" not in latex.to_latex(none, caption="C", label="tab:a")
+
+
 def test_a_proportion_of_one_is_not_printed_without_error():
     table = pd.DataFrame(
         {
@@ -120,7 +153,8 @@ def test_notes_say_that_a_study_is_incomplete():
 
 
 def test_markdown_rows_have_the_same_number_of_columns(process):
-    text = fm.to_markdown(fm.format_table(performance_table(process)), notes=["Note."])
+    panels = fm.format_panels(performance_table(process))
+    text = fm.panels_to_markdown(panels, notes=["Note."])
     lines = [x for x in text.splitlines() if x.startswith("|")]
     assert len({x.count("|") for x in lines}) == 1
     assert len({len(x) for x in lines}) == 1

@@ -11,10 +11,12 @@ from analysis.figures_intervals import plot_coverage_by_kind
 from analysis.latex import to_latex
 from analysis.summarise import summarise, summarise_process
 from analysis.tables_detail import (
+    INTERVALS,
     comparison_table,
     interval_table,
     list_tables,
     rate_table,
+    widen_intervals,
 )
 
 NAME = "linear_factor_discrete"
@@ -83,6 +85,31 @@ def test_intervals_are_of_the_kinds_an_estimator_has():
     assert "coverage_unflagged" not in interval_table(summarise_process(calm))
 
 
+def test_intervals_are_laid_out_with_a_column_for_every_parameter():
+    table = interval_table(summarise_process(own_kinds()))
+    panels = fm.split_panels(widen_intervals(table))
+    names = ["Coverage", "Width", "Coverage, unflagged", "Width, unflagged", "Flagged"]
+    assert list(panels) == names
+    where = ["estimator", "sample_size", "kind"]
+    tidy = table.set_index([*where, "parameter"])
+    for name, panel in zip(INTERVALS, panels.values(), strict=False):
+        assert len(panel) == len(table) / 3
+        for row in panel.to_dict("records"):
+            for parameter in ("coef[0]", "coef[1]", "log_std_e[0]"):
+                cell = tidy.loc[(*(row[x] for x in where), parameter)]
+                assert row[parameter] == cell[name]
+                assert row[f"{parameter}_mcse"] == cell[f"{name}_mcse"]
+            assert row["used_interval"] == cell["used_interval"]
+    unflagged = panels["Coverage, unflagged"]["used_interval"]
+    assert np.all(unflagged < panels["Coverage"]["used_interval"])
+    flagged = panels["Flagged"]
+    assert list(flagged["sample_size"]) == [500, 1000, 500, 1000]
+    assert "kind" not in flagged
+    heads = list(fm.format_panels(widen_intervals(table))["Coverage"])
+    assert heads[:3] == ["Estimator", "Sample size", "Interval"]
+    assert heads[3:6] == ["coef[0]", "coef[1]", "log_std_e[0]"]
+
+
 def test_rates_are_of_every_parameter_and_of_f(process):
     table = rate_table(process)
     assert len(table) == 2 * 2 * (3 + 3)
@@ -103,15 +130,19 @@ def test_every_table_is_written_in_markdown_and_latex():
         *("performance", "intervals", "comparison-estimator", "comparison-n_supp"),
         *("rates", "mixing"),
     ]
-    for _, words, numbers, notes in listed:
-        text = fm.to_markdown(fm.format_table(numbers), notes=notes)
+    for table in listed:
+        panels = fm.format_panels(table.shown())
+        text = fm.panels_to_markdown(panels, notes=table.notes)
         lines = [x for x in text.splitlines() if x.startswith("|")]
-        assert len(lines) == 2 + len(numbers)
-        latex = to_latex(numbers, caption=words, label="tab:a", notes=notes)
+        assert len(lines) == 2 * len(panels) + len(table.shown())
+        assert text.endswith(f"{table.notes[-1]}\n")
+        latex = to_latex(
+            table.shown(), caption=table.words, label="tab:a", notes=table.notes
+        )
         assert latex.count("{") == latex.count("}")
     notes = {x.name: " ".join(x.notes) for x in listed}
     assert "Every estimator against profile, paired" in notes["comparison-estimator"]
-    assert "columns named unflagged leave them out" in notes["intervals"]
+    assert "what is named unflagged leaves them out" in notes["intervals"]
     assert "used like any other" in notes["performance"]
 
 

@@ -63,6 +63,12 @@ class Moments:
         }
 
 
+class Ranged(Moments):
+    """Moments that are told the range of the grid only."""
+
+    grid_use = "range"
+
+
 def _dawdle(_: Any) -> np.ndarray:
     """Take a while, and note the process in the file that DAWDLED names."""
     with open(os.environ["DAWDLED"], "a") as file:

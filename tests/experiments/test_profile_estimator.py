@@ -23,7 +23,9 @@ def draw():
 
 def test_every_interval_is_that_of_the_fit():
     model, data = draw()
-    estimator = Profile(centre="one_step", intervals=KINDS, n_draws=5)
+    estimator = Profile(
+        centre="one_step", intervals=KINDS, n_draws=5, adequacy_on=[-8.0, 8.0, 801]
+    )
     found = jax.jit(lambda data: estimator.estimate(model, data, SUPP))(data)
     start = model.starting_values(data)
     fit = spmlex.fit(start, data, SUPP, starts=(), correction="one_step")
@@ -37,6 +39,12 @@ def test_every_interval_is_that_of_the_fit():
     middle = 0.5 * (found["lower"][3] + found["upper"][3])
     np.testing.assert_allclose(middle, fit.theta, atol=1e-6)
     assert found["code"] == 0
+    # What is left to gain, from the gradient function written down once more.
+    points = jnp.linspace(-8.0, 8.0, 801)
+    mixture = np.exp(fit.model.lclk(data, SUPP)) @ fit.probs
+    gained = np.mean(np.exp(fit.model.lclk(data, points)) / mixture[:, None], axis=0)
+    np.testing.assert_allclose(found["adequacy"], np.log(gained.max()), atol=1e-6)
+    assert found["adequacy"] > 1e-5
 
 
 @pytest.mark.parametrize(

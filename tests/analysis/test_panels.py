@@ -1,0 +1,95 @@
+"""Panels have one size, and what is written around them has its place."""
+
+import functools
+
+import numpy as np
+import pytest
+from matplotlib import font_manager
+from matplotlib.font_manager import FontProperties
+from matplotlib.transforms import Bbox
+from synthetic_study import summarise_synthetic
+
+from analysis import drawing, figures, fonts
+from analysis import figures_overview as overview
+from analysis.panels import draw_panels
+
+NAMES = ("Profile likelihood", "Corrected centre, iterated")
+DESIGN = {"sample_sizes": (500, 1000), "n_supp": (25, 50), "estimators": NAMES}
+
+
+@functools.cache
+def process():
+    return summarise_synthetic(**DESIGN)
+
+
+def draw(kind):
+    one = process().sel(estimator=NAMES[0])
+    plots = {
+        "legend below": (one, figures.plot_bias, {}),
+        "legend in a free place": (one, figures.plot_rmse, {"columns": 2}),
+        "panels too low for it": (
+            one,
+            figures.plot_rmse,
+            {"columns": 2, "height": 1.0},
+        ),
+        "long names": (
+            process().sel(sample_size=500),
+            overview.plot_lolly,
+            {"share_y": True, "legend": None},
+        ),
+        "one panel": (one, figures.plot_seconds, {"over": ""}),
+    }
+    chosen, plot, options = plots[kind]
+    with drawing.style():
+        figure = draw_panels(chosen, plot, **options)
+        figure.draw_without_rendering()
+        boxes = [ax.get_tightbbox() for ax in figure.axes]
+    assert None not in boxes
+    return figure, [x for x in boxes if x is not None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "free"),
+    [
+        ("legend below", False),
+        ("legend in a free place", True),
+        ("panels too low for it", False),
+        ("long names", False),
+        ("one panel", False),
+    ],
+)
+def test_nothing_overlaps_or_leaves_the_figure(kind, free):
+    figure, panels = draw(kind)
+    legends = [x.get_window_extent() for x in figure.legends]
+    boxes = [*panels, *legends]
+    for i, box in enumerate(boxes):
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+        assert box.y0 >= 0
+        assert box.y1 <= figure.bbox.height
+        assert not any(Bbox.intersection(box, other) for other in boxes[:i])
+    sizes = [ax.get_position().size for ax in figure.axes]
+    np.testing.assert_allclose(sizes, [sizes[0]] * len(sizes))
+    lowest = min(x.y0 for x in panels)
+    assert all((x.y0 > lowest) == free for x in legends)
+
+
+def test_the_copy_of_the_font_is_the_original_with_fewer_glyphs():
+    families = fonts.register_font()
+    assert families == [fonts.COPY, fonts.ORIGINAL]
+    for weight in ("normal", "bold"):
+        copy, original = (
+            font_manager.findfont(
+                FontProperties(family=x, weight=weight), fallback_to_default=False
+            )
+            for x in families
+        )
+        assert copy != original
+        light, full = font_manager.get_font(copy), font_manager.get_font(original)
+        assert light.num_glyphs < full.num_glyphs / 5
+        for letter in "Az09_[]()é\N{GREEK SMALL LETTER LAMDA}\N{MINUS SIGN}":
+            assert light.get_char_index(ord(letter)) > 0
+        for font in (light, full):
+            font.set_size(8, 100)
+            font.set_text("AVAT 0.95 (0.01)")
+        assert light.get_width_height() == full.get_width_height()
