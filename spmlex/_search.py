@@ -20,6 +20,9 @@ from spmlex._types import Scalar, Weights
 REACH = 2.0
 """Standard deviation of random starts around an end, in observed standard errors."""
 
+_ROUNDING = 1e-9
+"""Starts no further apart, relative to their size, are one computed in two ways."""
+
 
 @eqx.filter_jit  # so that a call outside `jit` compiles once a shape, not each time
 def maximise_on_grid(
@@ -103,7 +106,9 @@ def _search_all(
     A start that was there before is not searched again: it gets a copy of the end.
     """
     n_given, size = thetas.shape
-    same = jnp.all(thetas[:, None] == thetas, axis=2) | jnp.eye(n_given, dtype=bool)
+    apart = jnp.abs(thetas[:, None] - thetas)
+    same = jnp.all(apart <= _ROUNDING * (1.0 + jnp.abs(thetas)), axis=2)
+    same = same | jnp.eye(n_given, dtype=bool)
     source = jnp.concatenate(
         [jnp.argmax(same, axis=1), jnp.arange(n_given, n_given + n_random)]
     )
