@@ -113,11 +113,8 @@ class Display:
 
     def _left(self) -> float:
         """Return the seconds of the blocks in the queue and of those foreseen."""
-        left = sum(
-            self._foresee(block.cell, len(block))
-            for block in self._queued
-            if self._tracker.needs(block)
-        )
+        needed = filter(self._tracker.needs, self._queued)
+        left = sum((self._foresee(b.cell, len(b)) for b in needed), start=0.0)
         if self._tracker.design.target is not None:
             for cell in self._cells:
                 record = self._tracker.records[cell]
