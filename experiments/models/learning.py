@@ -6,18 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from experiments.fields import as_float
-from experiments.models.starts import climb_by_scoring
-
-_N_NODES = 7
-"""Gauss-Hermite nodes for each observation, in the starting values."""
-
-_MAX_STEPS = 30
-"""Limit on the steps of scoring in the starting values."""
+from experiments.models.learning_start import start_from_normal
 
 
 class LinearForms(NamedTuple):
@@ -176,7 +168,7 @@ class Learning(eqx.Module):
         Returns:
             Log-densities in nats, every constant included.
         """
-        forms = self._linear_forms(data)
+        forms = self.linear_forms(data)
         refused = 1 - data["choices"]
         linear = forms.linear + (refused * forms.slope).sum(axis=1)
         constant = forms.constant + 2 * (refused * forms.index).sum(axis=1)
@@ -189,13 +181,9 @@ class Learning(eqx.Module):
         return first + later - 0.5 * coefficients @ powers
 
     def starting_values(self, data: dict[str, Array]) -> "Learning":
-        r"""Estimate the parameters as if k were normal.
+        """Estimate the parameters as if k were normal, see `start_from_normal`.
 
-        The maximum likelihood estimate with `k ~ N(mu, tau^2)`, by
-        steps of scoring from the means and covariances of the outcomes. The outcomes'
-        part of (5) is a normal density in k, so that it integrates in closed form and
-        the choices by Gauss-Hermite nodes around each observation's own posterior
-        mean. Consistent where F is normal. Always finite.
+        Consistent where F is normal. Always finite.
 
         Args:
             data: `choices` and `outcomes`, (n_obs, n_periods).
@@ -203,37 +191,7 @@ class Learning(eqx.Module):
         Returns:
             A model of the same kind, at the estimates.
         """
-        choices, outcomes = data["choices"], data["outcomes"]
-        # In units of the outcomes' standard deviation, so that steps mean the same.
-        centre = outcomes.mean()
-        tiny = jnp.finfo(outcomes.dtype).tiny ** 0.5
-        unit = jnp.sqrt(((outcomes - centre) ** 2).mean()) + tiny
-        scaled = {"choices": choices, "outcomes": (outcomes - centre) / unit}
-        start, location = self._from_moments(scaled)
-        theta0, unravel = ravel_pytree((start, location, jnp.log(0.7)))
-
-        def log_density(theta):
-            model, location, log_scale = unravel(theta)
-            return model._log_density_normal(scaled, location, jnp.exp(log_scale))
-
-        theta = climb_by_scoring(log_density, theta0, _MAX_STEPS)
-        model, _, _ = unravel(jnp.clip(theta, -20.0, 20.0))
-        # Back to the units of the data: k is measured in those of the outcomes, and
-        # its location is that of period 1's outcome in alternative 1.
-        constant, known, taught = model.choice
-        loading_0 = model.loading_0
-        return Learning(
-            intercept_0=unit * model.intercept_0 + (1 - loading_0) * centre,
-            intercept_1=unit * model.intercept_1 + (1 - model.loading_1) * centre,
-            loading_0=loading_0,
-            loading_1=model.loading_1,
-            ability_0=model.ability_0,
-            log_std_u=model.log_std_u + jnp.log(unit),
-            log_std_e=model.log_std_e + jnp.log(unit),
-            choice=jnp.stack(
-                [constant - known * centre / unit, known / unit, taught / unit]
-            ),
-        )
+        return start_from_normal(self, data)
 
     def _equations(self) -> Float[Array, "4 2 n_periods"]:
         """Return intercepts, both loadings and noise variances by alternative."""
@@ -250,8 +208,12 @@ class Learning(eqx.Module):
             [jnp.stack([jnp.broadcast_to(x, shape) for x in row]) for row in rows]
         )
 
-    def _linear_forms(self, data: dict[str, Array]) -> LinearForms:
-        """Run the filter (4) with beliefs and errors as linear functions of k."""
+    def linear_forms(self, data: dict[str, Array]) -> LinearForms:
+        """Run the filter (4) with beliefs and errors as linear functions of k.
+
+        Args:
+            data: `choices` and `outcomes`, (n_obs, n_periods).
+        """
         choices, outcomes = data["choices"], data["outcomes"]
         n_obs, n_periods = outcomes.shape
         # The mean of beliefs is `mean + slope k`.
@@ -283,50 +245,3 @@ class Learning(eqx.Module):
             jnp.stack(indices, axis=1),
             jnp.stack(slopes, axis=1),
         )
-
-    def _log_density_normal(
-        self,
-        data: dict[str, Array],
-        location: Float[Array, ""],
-        scale: Float[Array, ""],
-    ) -> Float[Array, " n_obs"]:
-        """Integrate (5) over a normal distribution of k."""
-        forms = self._linear_forms(data)
-        precision = forms.quadratic + scale**-2
-        mean = (location * scale**-2 - forms.linear) / precision
-        outcomes = -0.5 * (
-            forms.constant
-            + (location / scale) ** 2
-            - precision * mean**2
-            + jnp.log(precision * scale**2)
-        )
-        nodes, masses = np.polynomial.hermite_e.hermegauss(_N_NODES)
-        points = mean[:, None] + nodes / jnp.sqrt(precision)[:, None]
-        index = forms.index[:, :, None] + forms.slope[:, :, None] * points[:, None, :]
-        sign = 2.0 * data["choices"] - 1.0
-        choices = jax.nn.log_sigmoid(sign[:, :, None] * index).sum(axis=1)
-        log_masses = np.log(masses / masses.sum())
-        return outcomes + jax.nn.logsumexp(choices + log_masses, axis=1)
-
-    def _from_moments(
-        self, data: dict[str, Array]
-    ) -> tuple["Learning", Float[Array, ""]]:
-        """Return rough values for outcomes with unit variance, and the mean of k."""
-        choices, outcomes = data["choices"], data["outcomes"]
-        n_periods = self.intercept_0.shape[0]
-        # Means by alternative and period, shrunk towards zero where few chose it.
-        chosen = jnp.stack([choices == 0, choices == 1]).astype(float)
-        means = (chosen * outcomes).sum(axis=1) / (1.0 + chosen.sum(axis=1))
-        location = means[1, 0]
-        half = jnp.log(0.5)
-        start = Learning(
-            intercept_0=means[0] - location,
-            intercept_1=means[1, 1:] - location,
-            loading_0=jnp.ones_like(self.loading_0),
-            loading_1=jnp.ones(n_periods - 1),
-            ability_0=jnp.ones(()),
-            log_std_u=half,
-            log_std_e=jnp.stack([half, half]),
-            choice=jnp.zeros(3),
-        )
-        return start, location
