@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
+from model_helpers import check_derivatives
 
 import spmlex
 from experiments import mixing
@@ -20,9 +21,33 @@ NORMAL = mixing.Normal(loc=6, scale=1.5)
 EXTREME = jnp.array([-1000.0, -10.0, 0.0, 5.0, 12.0, 1000.0])
 
 
+SAME = mixing.Normal(loc=5, scale=1e-9)
+"""All costs are equal, up to nothing; drawn by the program that draws normal ones."""
+
+
 @eqx.filter_jit
 def draw(model, n, key=0, distribution: mixing.AbstractMixing = NORMAL):
     return Process(model, distribution).simulate(jax.random.key(key), n)
+
+
+@eqx.filter_jit
+def evaluate(model, data, supp):
+    return model.lclk(data, supp)
+
+
+@eqx.filter_jit
+def solve(model, v):
+    values = model.values(v)
+    return values, apply_bellman(model.discount, model._problem(v), values) - values
+
+
+@eqx.filter_jit
+def start_from(model, data):
+    return ravel_pytree(erase(model).starting_values(data))[0]
+
+
+def draw_few():
+    return jax.tree.map(lambda leaf: leaf[:8], draw(SMALL, 2000))
 
 
 def move_probs(model):
@@ -50,17 +75,18 @@ def iterate_values(model, v):
 
 
 def test_likelihood_is_that_of_iterated_values():
-    data = draw(SMALL, 8)
+    data = draw_few()
     supp = np.array([0.0, 3.0, 6.0, 11.0])
     driven = np.asarray(data["increments"]) @ np.log(move_probs(SMALL))
     decisions = np.asarray(data["decisions"]).reshape(8, 2, -1)
     expected = [(decisions * iterate_values(SMALL, v)).sum(axis=(1, 2)) for v in supp]
-    lclk = SMALL.lclk(data, jnp.asarray(supp))
+    lclk = evaluate(SMALL, data, jnp.asarray(supp))
     np.testing.assert_allclose(lclk, np.stack(expected, 1) + driven[:, None], rtol=1e-9)
 
 
 def test_replacement_becomes_rarer_as_it_costs_more_and_likelier_with_mileage():
-    log_probs = TRUTH._log_choice_probs(jnp.array([3.0, 6.0, 9.0]))
+    costs = jnp.array([3.0, 6.0, 9.0])
+    log_probs = jax.jit(lambda v: TRUTH._log_choice_probs(v))(costs)
     replaces = np.exp(log_probs[TRUTH.n_states :])
     assert (np.diff(replaces, axis=0) > 0).all()
     assert (np.diff(replaces, axis=1) < 0).all()
@@ -72,40 +98,26 @@ def test_fixed_point_is_exact_at_extreme_costs(discount):
     model = Replacement(
         cost=0.05, log_odds=[0.5, -0.9], n_states=60, n_periods=60, discount=discount
     )
-    values = model.values(EXTREME)
-    problem = model._problem(EXTREME)
-    residual = apply_bellman(discount, problem, values) - values
+    _, residual = solve(model, EXTREME)
     assert np.abs(residual).max() < 1e-10
 
 
 def test_fixed_point_does_not_depend_on_its_company():
-    together = TRUTH.values(EXTREME)
-    alone = jnp.concatenate([TRUTH.values(v[None]) for v in EXTREME], axis=1)
+    together, _ = solve(TRUTH, EXTREME)
+    alone = jnp.concatenate([solve(TRUTH, v[None])[0] for v in EXTREME], axis=1)
     np.testing.assert_allclose(together, alone, rtol=1e-12)
 
 
 def test_derivatives_are_those_of_finite_differences():
     model = Replacement(0.4, [0.5, -0.9, -2.0], 9, 30, 0.99)
-    data, supp = draw(SMALL, 8), jnp.array([2.0, 5.0, 9.0])
+    data, supp = draw_few(), jnp.array([2.0, 5.0, 9.0])
     theta, unravel = ravel_pytree((model, supp))
 
     def total(theta):
         model, supp = unravel(theta)
         return jnp.sin(0.1 * model.lclk(data, supp)).sum()
 
-    once = jax.jit(jax.value_and_grad(total))
-    steps = 1e-5 * np.eye(theta.size)
-    ahead = [once(theta + h) for h in steps]
-    behind = [once(theta - h) for h in steps]
-    slopes, bends = (
-        (np.array([x[i] for x in ahead]) - [x[i] for x in behind]) / 2e-5
-        for i in range(2)
-    )
-    np.testing.assert_allclose(once(theta)[1], slopes, rtol=1e-6, atol=1e-6)
-    hessian = jax.jit(jax.hessian(total))(theta)
-    np.testing.assert_allclose(hessian, bends, rtol=1e-6, atol=1e-5)
-    forwards = jax.jit(jax.jacfwd(total))(theta)
-    np.testing.assert_allclose(forwards, slopes, rtol=1e-6, atol=1e-6)
+    check_derivatives(total, theta)
 
 
 def test_first_draws_do_not_depend_on_sample_size():
@@ -116,7 +128,7 @@ def test_first_draws_do_not_depend_on_sample_size():
 
 def test_draws_follow_the_choice_and_increment_probabilities():
     n = 2000
-    data = draw(SMALL, n, distribution=mixing.Discrete(supp=[5.0], weights=[1.0]))
+    data = draw(SMALL, n, distribution=SAME)
     decisions = np.asarray(data["decisions"])
     np.testing.assert_array_equal(decisions.sum(axis=1), SMALL.n_periods)
     kept, replaced = decisions.sum(axis=0).reshape(2, -1)
@@ -131,16 +143,14 @@ def test_draws_follow_the_choice_and_increment_probabilities():
 
 
 def test_starting_values_find_the_truth_where_all_costs_are_equal():
-    atom = mixing.Discrete(supp=[5.0], weights=[1.0])
-    data = draw(SMALL, 2000, distribution=atom)
-    start = jax.jit(lambda data: erase(SMALL).starting_values(data))(data)
-    np.testing.assert_allclose(start.cost, SMALL.cost, rtol=0.1)
-    np.testing.assert_allclose(start.log_odds, SMALL.log_odds, atol=0.1)
+    cost, *log_odds = start_from(SMALL, draw(SMALL, 2000, distribution=SAME))
+    np.testing.assert_allclose(cost, SMALL.cost, rtol=0.1)
+    np.testing.assert_allclose(log_odds, SMALL.log_odds, atol=0.1)
 
 
 @pytest.mark.parametrize("case", ["never", "always", "nothing", "still"])
 def test_starting_values_are_finite_whatever_the_data(case):
-    decisions, increments = np.zeros((5, 18)), np.zeros((5, 4))
+    decisions, increments = np.zeros((2000, 18)), np.zeros((2000, 4))
     if case == "never":
         decisions[:, 8], increments[:, 3] = 30.0, 30.0
     if case == "always":
@@ -148,8 +158,7 @@ def test_starting_values_are_finite_whatever_the_data(case):
     if case == "still":
         decisions[:, 0], increments[:, 0] = 30.0, 30.0
     data = {"decisions": jnp.asarray(decisions), "increments": jnp.asarray(increments)}
-    start = erase(SMALL).starting_values(data)
-    assert np.isfinite(ravel_pytree(start)[0]).all()
+    assert np.isfinite(start_from(SMALL, data)).all()
 
 
 @pytest.mark.slow
