@@ -12,6 +12,9 @@ MIN_RESOLUTION = 0.6
 MAX_GRID_SHARE = 0.6
 """A larger share of the grid with mass is the other mark of a degenerate maximum."""
 
+MAX_RIPPLE = 0.5
+"""Nats: a log-likelihood that ripples by more has maxima a standard error apart."""
+
 _NARROW = 1.5
 _CROWDED = 0.4
 """Kernels and share of the grid that are a mark only together."""

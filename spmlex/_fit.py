@@ -13,6 +13,7 @@ from jaxtyping import Array, Int
 
 from spmlex._continuum import box_of
 from spmlex._correction import CORRECTIONS
+from spmlex._degenerate import MAX_RIPPLE
 from spmlex._explain import explain_failure
 from spmlex._free_support import search_free_support
 from spmlex._inner import InnerSolver, get_solver
@@ -34,9 +35,6 @@ from spmlex._summary import describe_degeneracy
 from spmlex._types import Data, Model, Support, Weights
 
 SUPPORTS = ("grid", "free")
-
-_MAX_RIPPLE = 0.5
-"""Nats: a log-likelihood that ripples by more has maxima a standard error apart."""
 
 
 def fit(
@@ -156,6 +154,14 @@ def fit(
             moved = search_free_support(problem, thetas, *args)
             if bool(moved.result == RESULTS.successful):
                 estimate = moved
+            elif throw:
+                warnings.warn(
+                    "the grid is too coarse for these kernels, and the search with "
+                    f"free support failed: {RESULTS[moved.result]} This is the fit on "
+                    "the grid; use a finer one.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
     if throw:
         estimate = raise_if_failed(
             estimate, estimate.result, lambda: explain_failure(estimate, data)
@@ -183,7 +189,7 @@ def _is_fooled(estimate: Fit) -> bool:
     assert problem is not None
     is_line = all(leaf.ndim == 1 for leaf in jax.tree.leaves(problem.supp))
     ripple = float(estimate.grid_ripple)
-    return is_line and ripple > _MAX_RIPPLE and not _unbounded_parameters(problem)
+    return is_line and ripple > MAX_RIPPLE and not _unbounded_parameters(problem)
 
 
 def _unbounded_parameters(problem: OuterProblem) -> list[str]:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy import stats
 
+from spmlex._degenerate import MAX_RIPPLE
 from spmlex._parameters import parameter_names
 from spmlex._solution import RESULT_CODES, RESULTS
 
@@ -144,6 +145,12 @@ def _warnings(fit) -> list[str]:
         found.append(RESULTS[fit.result])
     if bool(fit.flagged):
         found.append(describe_degeneracy(fit))
+    elif float(fit.grid_ripple) > MAX_RIPPLE:
+        found.append(
+            "the grid is coarse for these kernels: by its spacing alone the "
+            f"log-likelihood can rise and fall by {float(fit.grid_ripple):.1f} nats, "
+            "and noise scales are estimated too small. Use more points."
+        )
     edge = 0.0
     if fit.support == "free":
         edge = float(fit.certificate.edge_mass)

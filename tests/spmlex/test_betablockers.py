@@ -1,5 +1,8 @@
 """Logistic mixtures with free support: a 22-centre trial, and a rugged grid."""
 
+import dataclasses
+import sys
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -139,6 +142,21 @@ def test_fit_is_not_fooled_by_a_grid_with_many_local_maxima():
         stuck = fit(start, data, grid, support="grid")
     assert stuck.support == "grid"
     assert float(stuck.grid_ripple) > 0.5
+
+
+def test_a_search_that_fails_is_not_kept_in_silence(monkeypatch):
+    def fail(*args):
+        found = module.maximise_on_grid(*args[:2], 0, args[3], None, 1e-7, 1)
+        return dataclasses.replace(found, result=RESULTS.stalled)
+
+    module = sys.modules["spmlex._fit"]
+    monkeypatch.setattr(module, "search_free_support", fail)
+    with pytest.warns(RuntimeWarning) as caught:
+        kept = fit(models(-0.3)[0], rugged(), jnp.linspace(-4.0, 2.0, 101))
+    assert kept.support == "grid"
+    assert kept.result == RESULTS.successful
+    told = "free support failed: No step improves"
+    assert any(told in str(each.message) for each in caught)
 
 
 def test_a_fine_grid_is_kept(estimate):

@@ -1,5 +1,7 @@
 """Fitting theta: the published example, an independent optimiser, result codes."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -169,6 +171,15 @@ def test_summary_warns_of_mass_at_the_edge(small):
     _, model, data, _ = small
     narrow = fit(model, data, jnp.linspace(-3.0, 3.0, 30), throw=False)
     assert "ends of the range" in narrow.summary()
+
+
+def test_summary_warns_of_a_coarse_grid(small):
+    estimate, model, data, _ = small
+    assert "coarse" not in dataclasses.replace(
+        estimate, resolution=jnp.array(3.0)
+    ).summary(kind="observed")
+    coarse = dataclasses.replace(estimate, resolution=jnp.array(0.9))
+    assert "can rise and fall by 4.8 nats" in coarse.summary(kind="observed")
 
 
 def test_zero_likelihood_is_named():
