@@ -118,11 +118,25 @@ def find_best(process: xr.Dataset, dim: str) -> xr.DataArray:
     return best.transpose(*process["rmse"].dims).drop_attrs()
 
 
+def _keep_computed(process: xr.Dataset, cells: pd.DataFrame) -> pd.DataFrame:
+    """Keep one design point where an estimator without a grid was computed once."""
+    if "grid_use" not in process.coords or "estimator" not in cells.columns:
+        return cells
+    names = [str(name) for name in process["estimator"].values]
+    use = np.asarray(pd.Series(process["grid_use"].values, names)[cells["estimator"]])
+    keys = cells[[x for x in CELL if x in cells.columns]].astype(object)
+    for dim, shared in (("grid", use == "nothing"), ("n_supp", use != "points")):
+        if dim in keys.columns:
+            keys.loc[shared, dim] = None
+    return cells.loc[~keys.duplicated()]
+
+
 def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[str]:
     """Say in sentences what a reader must know about the numbers of a table."""
     process = summary[name].to_dataset()
     rule = summary.attrs["exclusion_rule"]
     cells = table.drop_duplicates([x for x in CELL if x in table.columns])
+    cells = _keep_computed(process, cells)
     counts = {x: np.asarray(cells[x]) for x in COUNTS if x in cells.columns}
     failed, attempted = counts["failed"].sum(), counts["attempted"].sum()
     share = f"{failed / attempted:.2%}" if attempted else "none"

@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from synthetic_study import make_process, make_replications
 
 from analysis import formatting as fm
@@ -144,6 +145,18 @@ def test_notes_state_counts_rule_and_largest_error(summary, process):
     assert f"RMSE {float(process['rmse_mcse'].max()):.2g}" in notes
     assert "Nominal coverage 0.95. Intervals shown: sandwich." in notes
     assert "incomplete" not in notes
+
+
+def test_notes_count_a_fit_without_a_grid_once(summary, process):
+    first = process.sel(estimator=process["estimator"][0])
+    alone = first.sel(n_supp=process["n_supp"][0])["attempted"].sum()
+    shared = process.assign_coords(grid_use=("estimator", ["nothing", "points"]))
+    tree = xr.DataTree.from_dict({f"/{NAME}": shared})
+    tree.attrs = summary.attrs
+    notes = " ".join(table_notes(tree, NAME, performance_table(shared)))
+    other = process.sel(estimator=process["estimator"][1])["attempted"].sum()
+    assert f"of {int(alone + other)} fits failed" in notes
+    assert int(alone) < int(first["attempted"].sum())
 
 
 def test_notes_say_that_a_study_is_incomplete():
