@@ -102,11 +102,7 @@ def read_weights(weights: Any, n_obs: int) -> Weights:
         ValueError: Not one nonnegative number for each observation, or all zero.
     """
     weights = weights if isinstance(weights, Tracer) else np.asarray(weights)
-    if weights.shape != (n_obs,):
-        raise ValueError(
-            f"weights has shape {weights.shape}; give one weight for each of the "
-            f"{n_obs} observations."
-        )
+    _check_length("weights", weights, n_obs)
     if isinstance(weights, Tracer):
         return weights
     wrong = ~(np.isfinite(weights) & (weights >= 0))
@@ -129,11 +125,7 @@ def read_groups(
         ValueError: Wrong shape, empty groups, or a traced array without `n_groups`.
     """
     groups = groups if isinstance(groups, Tracer) else np.asarray(groups)
-    if groups.shape != (n_obs,):
-        raise ValueError(
-            f"groups has shape {groups.shape}; it must give one group for each of the "
-            f"{n_obs} observations."
-        )
+    _check_length("groups", groups, n_obs)
     if isinstance(groups, Tracer):
         if n_groups is None:
             raise ValueError(
@@ -161,11 +153,7 @@ def number_clusters(
         ValueError: Wrong shape, a single cluster, or missing values.
     """
     clusters = clusters if isinstance(clusters, Tracer) else np.asarray(clusters)
-    if clusters.shape != (n_obs,):
-        raise ValueError(
-            f"clusters has shape {clusters.shape}; it must give one cluster for each "
-            f"of the {n_obs} observations."
-        )
+    _check_length("clusters", clusters, n_obs)
     if isinstance(clusters, Tracer):
         numbers: Int[Array, " n_obs"]
         _, numbers = jnp.unique(
@@ -196,6 +184,15 @@ def describe_non_finite(name: str, tree: Any) -> list[str]:
                 f"value{'s' if wrong.sum() > 1 else ''}{where}."
             )
     return sentences
+
+
+def _check_length(name: str, values: Any, n_obs: int) -> None:
+    """Refuse what does not have one entry for each observation."""
+    if values.shape != (n_obs,):
+        raise ValueError(
+            f"{name} has shape {values.shape}; it must give one "
+            f"{name.removesuffix('s')} for each of the {n_obs} observations."
+        )
 
 
 def _check_rows(name: str, tree: Any, axis: str) -> None:

@@ -8,12 +8,23 @@ process of its own, without the checks of shapes that the tests install, as user
 import json
 import sys
 import warnings
-from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from mistaken_models import (
+    InNumpy,
+    Logit,
+    NoLikelihood,
+    NoPytree,
+    Pair,
+    Settings,
+    Sideways,
+    Silent,
+    Summed,
+    SwappedArguments,
+    Unnormed,
+)
 
 import spmlex
 from spmlex import fit, profile_ll, solve_probs, uniform_grid
@@ -24,72 +35,6 @@ X = RNG.normal(size=N)
 DATA = {"x": X, "sign": np.sign(X + 2.0 * RNG.normal(size=N))}
 SEPARATED = {"x": X, "sign": np.sign(X)}
 SUPP = np.linspace(-3.0, 3.0, 5)
-
-
-class Logit(eqx.Module):
-    """One binary outcome an observation, a slope, a random intercept.
-
-    With traps: a slope below zero has no likelihood and zero no derivative, and an x
-    far from a support point is impossible there.
-    """
-
-    slope: Any
-
-    def lclk(self, data, supp):
-        x = data["x"][:, None]
-        lclk = jax.nn.log_sigmoid(data["sign"][:, None] * (self.slope * x + supp))
-        lclk = lclk + 0.0 * jnp.sqrt(self.slope)
-        return jnp.where(jnp.abs(x - supp) > 6.0, -jnp.inf, lclk)
-
-
-class Settings(Logit):
-    scale: Any = 2
-
-
-class NoLikelihood(eqx.Module):
-    slope: Any
-
-
-class NoPytree:
-    slope = jnp.array(0.5)
-    lclk = Logit.lclk
-
-
-class Sideways(Logit):
-    def lclk(self, data, supp):
-        return super().lclk(data, supp).T
-
-
-class Summed(Logit):
-    def lclk(self, data, supp):
-        return super().lclk(data, supp).sum(axis=1)
-
-
-class Silent(Logit):
-    def lclk(self, data, supp):
-        super().lclk(data, supp)
-
-
-class Pair(Logit):
-    def lclk(self, data, supp):
-        return super().lclk(data, supp), supp
-
-
-class InNumpy(Logit):
-    def lclk(self, data, supp):
-        return np.log(np.asarray(self.slope * data["x"])[:, None] + supp)
-
-
-class SwappedArguments(Logit):
-    def lclk(self, supp, data):
-        return super().lclk(data, supp)
-
-
-class Unnormed(Logit):
-    """Complex numbers."""
-
-    def lclk(self, data, supp):
-        return super().lclk(data, supp) + 0j
 
 
 class Frame:
@@ -277,7 +222,7 @@ MISTAKES = {
     ),
     "weights: too few": (
         lambda: fit(MODEL, DATA, SUPP, weights=np.ones(3)),
-        "weights has shape (3,); give one weight for each of the 20 observations",
+        "weights has shape (3,); it must give one weight for each of the 20 obs",
     ),
     "weights: negative": (
         lambda: fit(MODEL, DATA, SUPP, weights=np.where(X > 0, 1.0, -1.0)),
