@@ -222,7 +222,8 @@ MISTAKES = {
     ),
     "weights: too few": (
         lambda: fit(MODEL, DATA, SUPP, weights=np.ones(3)),
-        "weights has shape (3,); it must give one weight for each of the 20 obs",
+        "weights has shape (3,); it must give one weight for each of the 20 "
+        "observations.",
     ),
     "weights: negative": (
         lambda: fit(MODEL, DATA, SUPP, weights=np.where(X > 0, 1.0, -1.0)),
