@@ -46,10 +46,18 @@ def sd(values: xr.DataArray, dim: str) -> xr.DataArray:
     return variance(values, dim) ** 0.5
 
 
+def mean_and_error(values: xr.DataArray, dim: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the mean and its Monte Carlo standard error, sd / sqrt(n)."""
+    n = count(values, dim)
+    known = n.where(n > 0)
+    centre = values.sum(dim) / known
+    squares = ((values - centre) ** 2).sum(dim)
+    return centre, (squares / ((n - 1).where(n > 1) * known)) ** 0.5
+
+
 def error_of_mean(values: xr.DataArray, dim: str) -> xr.DataArray:
     """Return sd / sqrt(n), the Monte Carlo standard error of a mean."""
-    n = count(values, dim)
-    return sd(values, dim) / n.where(n > 0) ** 0.5
+    return mean_and_error(values, dim)[1]
 
 
 def median(values: xr.DataArray, dim: str) -> xr.DataArray:

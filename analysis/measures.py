@@ -34,7 +34,7 @@ def bias(
     estimate: xr.DataArray, truth: xr.DataArray | float, *, dim: str = REPLICATION
 ) -> xr.Dataset:
     """Return `bias`: mean e, error sd(e)/sqrt n (Morris et al. 2019, table 6)."""
-    return mean_of(mo.as_finite(estimate) - mo.as_finite(truth), name="bias", dim=dim)
+    return mean_of(estimate - truth, name="bias", dim=dim)
 
 
 def relative_bias(
@@ -42,7 +42,7 @@ def relative_bias(
 ) -> xr.Dataset:
     """Return `relative_bias`: mean e/truth, a proportion; missing where truth is 0."""
     truth = mo.as_finite(truth)
-    error = (mo.as_finite(estimate) - truth) / truth.where(truth != 0)
+    error = (estimate - truth) / truth.where(truth != 0)
     return mean_of(error, name="relative_bias", dim=dim)
 
 
@@ -84,8 +84,7 @@ def mse(
     estimate: xr.DataArray, truth: xr.DataArray | float, *, dim: str = REPLICATION
 ) -> xr.Dataset:
     """Return `mse`: mean e² (divisor n), error sd(e²)/sqrt n."""
-    error = mo.as_finite(estimate) - mo.as_finite(truth)
-    return mean_of(error**2, name="mse", dim=dim)
+    return mean_of((estimate - truth) ** 2, name="mse", dim=dim)
 
 
 def rmse(
@@ -121,8 +120,7 @@ def mae(
 
     For a mean this error and the jackknife's are the same number.
     """
-    error = mo.as_finite(estimate) - mo.as_finite(truth)
-    return mean_of(abs(error), name="mae", dim=dim)
+    return mean_of(abs(estimate - truth), name="mae", dim=dim)
 
 
 def median_absolute_error(
@@ -143,17 +141,16 @@ def mean_model_se(
     The root of the mean variance, not the mean standard error, is what S estimates when
     the model's variance is right (Morris et al. 2019, table 6).
     """
-    v = mo.as_finite(standard_error) ** 2
-    root = mo.mean(v, dim) ** 0.5
-    error = mo.error_of_mean(v, dim) / (2 * root.where(root > 0))
-    return with_mcse("mean_model_se", root, error)
+    mean, error = mo.mean_and_error(mo.as_finite(standard_error) ** 2, dim)
+    root = mean**0.5
+    return with_mcse("mean_model_se", root, error / (2 * root.where(root > 0)))
 
 
 def average_standard_error(
     standard_error: xr.DataArray, *, dim: str = REPLICATION
 ) -> xr.Dataset:
     """Return `average_standard_error`: mean of the standard errors, sd/sqrt n."""
-    return mean_of(mo.as_finite(standard_error), name="average_standard_error", dim=dim)
+    return mean_of(standard_error, name="average_standard_error", dim=dim)
 
 
 def relative_model_se_error(
@@ -219,8 +216,7 @@ def functional(
 
 def mean_of(values: xr.DataArray, *, name: str, dim: str = REPLICATION) -> xr.Dataset:
     """Return the mean of any per-replication number, error sd/sqrt n."""
-    values = mo.as_finite(values)
-    return with_mcse(name, mo.mean(values, dim), mo.error_of_mean(values, dim))
+    return with_mcse(name, *mo.mean_and_error(mo.as_finite(values), dim))
 
 
 def with_mcse(name: str, value: xr.DataArray, error: xr.DataArray) -> xr.Dataset:

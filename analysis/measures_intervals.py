@@ -145,10 +145,11 @@ def proportion_of(
         level: Level of Wilson's interval.
         dim: The replication dimension.
     """
-    indicator = mo.as_finite(indicator.astype(float))
+    indicator = indicator.astype(float)
     n = mo.count(indicator, dim)
-    share = mo.mean(indicator, dim)
-    error = (share * (1 - share) / n.where(n > 0)) ** 0.5
+    known = n.where(n > 0)
+    share = indicator.sum(dim) / known
+    error = (share * (1 - share) / known) ** 0.5
     lower, upper = mo.wilson_limits(share, n, level=level)
     limits = {f"{name}_lower": lower, f"{name}_upper": upper}
     return with_mcse(name, share, error).assign(limits)
