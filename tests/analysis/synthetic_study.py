@@ -144,7 +144,21 @@ def make_replications(
 ) -> xr.DataTree:
     """Simulate `replications` with one process."""
     tree = xr.DataTree.from_dict({f"/{process}": make_process(**design)})
-    tree.attrs = {
+    tree.attrs = _describe(complete)
+    return tree
+
+
+def summarise_study(
+    process: str = "linear_factor_discrete", *, complete: bool = True, **design
+) -> xr.DataTree:
+    """Summarise what `make_replications` simulates, the process once for all tests."""
+    tree = xr.DataTree.from_dict({f"/{process}": summarise_synthetic(**design)})
+    tree.attrs = {**_describe(complete), "exclusion_rule": "per_estimator"}
+    return tree
+
+
+def _describe(complete: bool) -> dict[str, str | int]:
+    return {
         "study": "synthetic",
         "title": "Does the analysis read what the study wrote?",
         "spmlex_version": "0.1.0",
@@ -157,7 +171,6 @@ def make_replications(
         "config": CONFIG,
         "complete": int(complete),
     }
-    return tree
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 import xarray as xr
-from synthetic_study import make_replications
+from synthetic_study import make_replications, summarise_study
 
 from analysis.ademp import describe_replications, describe_study, enumerate_words
 from analysis.labels import name_groups
@@ -58,7 +58,7 @@ def read(html):
 
 @pytest.fixture(scope="module")
 def summary():
-    return summarise(make_replications(**SMALL))
+    return summarise_study(**SMALL)
 
 
 def test_report_is_one_balanced_file_that_loads_nothing(summary, tmp_path):
@@ -134,10 +134,10 @@ def test_rows_stand_below_headings_that_several_share():
 
 
 def test_report_of_a_study_that_runs_or_waits_says_so():
-    running = make_replications(complete=False, not_run=5, **SMALL)
-    assert "still running" in read(render(summarise(running), {}))[1]
-    waiting = make_replications(complete=False, not_run=40, **SMALL)
-    text = read(render(summarise(waiting), {}))[1]
+    running = summarise_study(complete=False, not_run=5, **SMALL)
+    assert "still running" in read(render(running, {}))[1]
+    waiting = summarise_study(complete=False, not_run=40, **SMALL)
+    text = read(render(waiting, {}))[1]
     assert "No replication yet." in text
     assert "No Monte Carlo error is known yet." in text
 
@@ -160,7 +160,7 @@ def test_paragraphs_are_in_the_order_of_ademp(summary):
 
 
 def test_processes_with_the_same_truth_share_a_sentence():
-    process = summarise(make_replications(**SMALL))[NAME].to_dataset()
+    process = summarise_study(**SMALL)[NAME].to_dataset()
     same = process.assign_attrs(label="Normal F")
     other = process.assign(truth=process["truth"] + 1).assign_attrs(label="Other")
     margins = other.rename(wasserstein="margin_wasserstein")

@@ -44,8 +44,7 @@ def test_every_measure_has_its_error_beside_it_and_a_unit():
 
 
 def test_measures_are_those_of_the_successes():
-    process = make_process()
-    summary = summarise_process(process)
+    process, summary = make_process(), default_summary()
     cell = {"estimator": "em", "sample_size": 500, "n_supp": 25, "grid": "uniform"}
     one = process.sel(cell)
     good = one["estimate"][one["code"].values == 0]
@@ -198,7 +197,7 @@ def test_flagged_fits_are_used_counted_and_left_out_beside():
 
 
 def test_study_without_a_single_replication_is_summarised_as_missing():
-    summary = summarise_process(make_process(not_run=40, **ONE))
+    summary = summarise_synthetic(not_run=40, **ONE)
     assert (summary["attempted"] == 0).all()
     assert summary["rmse"].isnull().all()
     assert summary["rate"].isnull().all()

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from synthetic_study import make_process, make_replications
+from synthetic_study import make_process, summarise_study
 
 from analysis import formatting as fm
 from analysis import latex
-from analysis.summarise import summarise, summarise_process
+from analysis.summarise import summarise_process
 from analysis.tables import (
     MIXING,
     find_best,
@@ -23,7 +23,7 @@ NAME = "linear_factor_discrete"
 
 @pytest.fixture(scope="module")
 def summary():
-    return summarise(make_replications())
+    return summarise_study()
 
 
 @pytest.fixture(scope="module")
@@ -125,13 +125,13 @@ def test_console_table_fits_the_terminal_and_shows_every_number(summary):
 
 
 def test_console_table_narrows_digits_before_it_grows_too_wide():
-    tree = make_replications(**{**ONE, "sample_sizes": (500_000, 50_000_000)})
-    text = render_console_table(summarise(tree))
+    study = summarise_study(sample_sizes=(500_000, 50_000_000), n_supp=(50,))
+    text = render_console_table(study)
     assert max(map(len, text.splitlines())) <= 100
 
 
 def test_console_table_of_a_study_not_started():
-    text = render_console_table(summarise(make_replications(not_run=40, **ONE)))
+    text = render_console_table(summarise_study(not_run=40, n_supp=(50,)))
     assert "no replication yet" in text
 
 
@@ -160,7 +160,7 @@ def test_notes_count_a_fit_without_a_grid_once(summary, process):
 
 
 def test_notes_say_that_a_study_is_incomplete():
-    summary = summarise(make_replications(complete=False, not_run=10, **ONE))
+    summary = summarise_study(complete=False, not_run=10, n_supp=(50,))
     table = performance_table(summary[NAME].to_dataset())
     assert "incomplete" in table_notes(summary, NAME, table)[-1]
 

@@ -1,10 +1,8 @@
-import functools
-
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
-from synthetic_study import make_process, make_replications
+from synthetic_study import make_process, summarise_study, summarise_synthetic
 
 from analysis import formatting as fm
 from analysis.figures_intervals import plot_coverage_by_kind
@@ -22,9 +20,8 @@ from analysis.tables_detail import (
 NAME = "linear_factor_discrete"
 
 
-@functools.cache
 def summary():
-    return summarise(make_replications(sample_sizes=(500, 1000), n_supp=(25, 50)))
+    return summarise_study(sample_sizes=(500, 1000), n_supp=(25, 50))
 
 
 @pytest.fixture
@@ -120,7 +117,7 @@ def test_rates_are_of_every_parameter_and_of_f(process):
     assert found["coef[1]"] == cell["rate"].sel(parameter="coef[1]").item()
     assert found["F: Wasserstein-1"] == cell["wasserstein_rate"].item()
     assert chosen["used"].iloc[0] == cell["used"].sum().item()
-    alone = summarise_process(make_process(sample_sizes=(500,), n_supp=(25,)))
+    alone = summarise_synthetic(sample_sizes=(500,), n_supp=(25,))
     assert rate_table(alone).empty
 
 
