@@ -50,12 +50,13 @@ class ActiveSet(eqx.Module):
     Attributes:
         atol: Gap and support residual at which the solver stops, nats per observation.
         max_steps: Iterations on each size of working set.
-        working_sizes: Columns in the working set; the next is tried where one fails.
+        working_sizes: Columns in the working set: the first, and where that fails one
+            of the others.
     """
 
     atol: float = eqx.field(default=1e-10, static=True)
     max_steps: int = eqx.field(default=30, static=True)
-    working_sizes: tuple[int, ...] = eqx.field(default=(23, 95), static=True)
+    working_sizes: tuple[int, ...] = eqx.field(default=(23, 47, 95), static=True)
 
     def __call__(
         self, scaled: LogCondLik, weights: Weights, probs0: Probs | None
@@ -103,11 +104,11 @@ class ActiveSet(eqx.Module):
     def _sizes(self, n_supp: int) -> list[int]:
         """Return the sizes of working set worth compiling for `n_supp` points.
 
-        One less than half as large as all the columns gains little on the
-        interior-point method, which then comes next.
+        The first, and the largest that is at most half of all the columns; more than
+        half gains little on the interior-point method, which comes next.
         """
         first, *larger = self.working_sizes
-        return [min(first, n_supp), *(k for k in larger if 3 * k <= 2 * n_supp)]
+        return [min(first, n_supp), *[k for k in larger if 2 * k <= n_supp][-1:]]
 
     def _iterate(self, scaled, weights, state, size):
         last = state.num_steps + self.max_steps
@@ -208,7 +209,10 @@ def _step(
     cost = jnp.append(jnp.ones(size), outside_mass)
     descent = jnp.append(gradient[working], jnp.sum(outside * gradient)) - cost
     hessian = relative @ relative.T
-    target, _ = solve_nonnegative_qp(hessian, hessian @ now + descent, now)
+    # A support that fills all places is mostly not in the solution: start from nothing.
+    fits = jnp.sum(inside > 0) < size
+    start = jnp.where(fits, now, 0.0)
+    target, _ = solve_nonnegative_qp(hessian, hessian @ now + descent, start)
 
     direction = target - now
     change = unweight * (direction @ relative)
