@@ -15,8 +15,11 @@ from spmlex._likelihood import scale_rows
 from spmlex._profile import face_system, solve_face
 from spmlex._types import LogCondLik, Probs, Weights
 
-_FACE_CHUNK = 24
+_FACE_CHUNK = 12
 """Support points with mass that are differentiated together."""
+
+_FACE_SIZE = 24
+"""Most support points with mass for which equation (5) is solved on them alone."""
 
 
 class ProfileDerivatives(NamedTuple):
@@ -73,25 +76,28 @@ def profile_derivatives(
         columns = jax.lax.dynamic_slice(order, (first,), (chunk,))
         fresh = first + jnp.arange(chunk) >= start
         held = jnp.where(fresh, probs[columns], 0.0)
-        # (p, n_obs, chunk): one forward pass a parameter.
-        slopes: Float[Array, "p n_obs chunk"] = jax.vmap(
-            lambda v: jax.jvp(lambda t: lclk_at(t, columns), (theta,), (v,))[1]
-        )(jnp.eye(size))
         relative = scaled[:, columns] / density[:, None]
-        slopes = jnp.where(relative > 0, slopes, 0.0)
         posterior = relative * held
         frozen = weights[:, None] * posterior
 
-        def expected_lclk(theta):
-            terms = frozen * lclk_at(theta, columns)
-            return jnp.sum(jnp.where(frozen > 0, terms, 0.0))
+        def differentiate(theta):
+            """Return `lclk` and the gradient of its expectation, weights frozen."""
+            values, pull_back = jax.vjp(lambda t: lclk_at(t, columns), theta)
+            return values, pull_back(frozen)[0]
+
+        # (p, n_obs, chunk): one forward pass a parameter.
+        slopes: Float[Array, "p n_obs chunk"]
+        slopes, bends = jax.vmap(lambda v: jax.jvp(differentiate, (theta,), (v,))[1])(
+            jnp.eye(size)
+        )
+        slopes = jnp.where(relative > 0, slopes, 0.0)
 
         flat = slopes.reshape(size, -1)
         return (
             start + chunk,
             expected + jnp.sum(posterior * slopes, axis=2),
             outer + (frozen * slopes).reshape(size, -1) @ flat.T,
-            curvature + jax.hessian(expected_lclk)(theta),
+            curvature + bends,
             crossed.at[:, columns].set(
                 jnp.sum((weights[:, None] * relative) * slopes, axis=1)
             ),
@@ -112,8 +118,11 @@ def profile_derivatives(
         solved = jax.vmap(lambda r: solve_face(system, r, held))(right[:, columns])
         return jnp.zeros((size, n_supp)).at[:, columns].set(solved)
 
+    size_of_face = min(_FACE_SIZE, n_supp)
     probs_dot = jax.lax.cond(
-        num_atoms <= chunk, lambda: solve_on(order[:chunk]), lambda: solve_on(order)
+        num_atoms <= size_of_face,
+        lambda: solve_on(order[:size_of_face]),
+        lambda: solve_on(order),
     )
     scores = expected + (probs_dot @ scaled.T) / density
     # With d posterior = posterior (slope - score) + relative d probs.

@@ -118,7 +118,7 @@ def _accept_or_shrink(
     radius = jnp.where(first, 1.0, radius)
 
     theta = jnp.where(accepted, theta, state.theta)
-    now = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), there, here)
+    now = jax.lax.cond(accepted, lambda: there, lambda: here)
     # The unit of every parameter is the root of its largest curvature so far.
     curvature = jnp.sqrt(jnp.abs(jnp.diagonal(now.hessian)))
     scale = jnp.maximum(state.scale, curvature)

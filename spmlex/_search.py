@@ -1,6 +1,7 @@
 """Maximise on a grid from every start, and choose among the local optima."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,7 +14,7 @@ from spmlex._design import covariance_root, normal_design
 from spmlex._newton import State, climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._result import Fit, Optima
-from spmlex._solution import result_code
+from spmlex._solution import RESULTS, result_code
 from spmlex._starts import choose_start, number_optima
 from spmlex._types import Scalar, Weights
 
@@ -22,6 +23,14 @@ REACH = 2.0
 
 _ROUNDING = 1e-9
 """Starts no further apart, relative to their size, are one computed in two ways."""
+
+
+class _End(NamedTuple):
+    """Where a search ended; with a leading axis for starts where there are several."""
+
+    state: State
+    resolution: Scalar
+    result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
 
 
 @eqx.filter_jit  # so that a call outside `jit` compiles once a shape, not each time
@@ -47,22 +56,26 @@ def maximise_on_grid(
     """
     probs0 = problem.uniform_probs()
 
-    def search(theta0, limit) -> tuple[State, Scalar]:
+    def search(theta0, limit) -> _End:
         def at(theta, probs0):
             return problem.evaluate(theta, probs0, weights)
 
         state = climb(at, weights.size, theta0, probs0, tol, limit)
-        return state, grid_resolution(problem.lclk(state.theta))
+        resolution = jax.lax.cond(
+            jnp.asarray(limit > 0),
+            lambda: grid_resolution(problem.lclk(state.theta)),
+            lambda: jnp.array(jnp.inf),
+        )
+        return _End(state, resolution, judge(state, resolution, tol))
 
     optima = None
     if thetas.shape[0] + n_random == 1:
-        state, resolution = search(thetas[0], max_steps)
+        end = search(thetas[0], max_steps)
     else:
-        states, resolutions = _search_all(search, thetas, n_random, max_steps)
-        optima = _report(states, resolutions, weights.shape[0], tol)
-        state, resolution = jax.tree.map(
-            lambda leaf: leaf[optima.chosen], (states, resolutions)
-        )
+        ends, source = _search_all(search, thetas, n_random, max_steps)
+        optima = _report(ends, source, weights.shape[0])
+        end = jax.tree.map(lambda leaf: leaf[optima.chosen], ends)
+    state, resolution, result = end
     here = state.here
     corrected = None
     if correction == "one_step":
@@ -88,7 +101,7 @@ def maximise_on_grid(
         fallbacks=state.fallbacks,
         num_atoms=jnp.sum(here.probs > 0),
         resolution=resolution,
-        result=judge(state, resolution, tol),
+        result=result,
         free=problem.free,
         optima=optima,
         correction=corrected,
@@ -96,67 +109,66 @@ def maximise_on_grid(
 
 
 def _search_all(
-    search: Callable[..., tuple[State, Scalar]],
+    search: Callable[..., _End],
     thetas: Float[Array, "n_given p"],
     n_random: int,
     max_steps: int | Int[Array, ""],
-) -> tuple[State, Float[Array, " n_starts"]]:
+) -> tuple[_End, Int[Array, " n_starts"]]:
     """Search from every start given, then from random ones around the last end.
 
-    A start that was there before is not searched again: it gets a copy of the end.
+    A start that was there before is not searched again.
+
+    Returns:
+        The ends, and for each start the number of that whose end it has.
     """
     n_given, size = thetas.shape
     apart = jnp.abs(thetas[:, None] - thetas)
     same = jnp.all(apart <= _ROUNDING * (1.0 + jnp.abs(thetas)), axis=2)
-    same = same | jnp.eye(n_given, dtype=bool)
-    source = jnp.concatenate(
-        [jnp.argmax(same, axis=1), jnp.arange(n_given, n_given + n_random)]
-    )
-    around = jnp.zeros((n_given + n_random, size))
+    source = jnp.argmax(same | jnp.eye(n_given, dtype=bool), axis=1)
+    source = jnp.concatenate([source, jnp.arange(n_given, n_given + n_random)])
+    limits = jnp.where(source == jnp.arange(source.size), max_steps, 0)
+    around = jnp.zeros((source.size, size))
     if n_random:
         design = normal_design(size, n_random)[:n_random]
         around = around.at[n_given:].set(REACH * design)
 
     def step(carry, item):
-        number, theta0, offset = item
+        theta0, offset, limit, is_given = item
         end, root = carry
-        theta0 = jnp.where(number < n_given, theta0, end + root @ offset)
-        limit = jnp.where(source[number] == number, max_steps, 0)
-        state, resolution = search(theta0, limit)
-        spread = covariance_root(state.here.hessian, state.here.scores.shape[0])
-        fresh = (number < n_given) & (limit > 0)
-        carry = (
-            jnp.where(fresh, state.theta, end),
-            jnp.where(fresh, spread, root),
-        )
-        return carry, (state, resolution)
+        if n_random:
+            theta0 = jnp.where(is_given, theta0, end + root @ offset)
+        found = search(theta0, limit)
+        if n_random:
+            here = found.state.here
+            spread = covariance_root(here.hessian, here.scores.shape[0])
+            fresh = is_given & (limit > 0)
+            end = jnp.where(fresh, found.state.theta, end)
+            root = jnp.where(fresh, spread, root)
+        return (end, root), found
 
     padded = jnp.concatenate([thetas, jnp.zeros((n_random, size))])
-    items = (jnp.arange(n_given + n_random), padded, around)
+    items = (padded, around, limits, jnp.arange(source.size) < n_given)
     first = (thetas[0], jnp.zeros((size, size)))
     _, found = jax.lax.scan(step, first, items)
-    return jax.tree.map(lambda leaf: leaf[source], found)
+    return found, source
 
 
-def _report(
-    states: State, resolution: Float[Array, " n_starts"], n_obs: int, tol: float
-) -> Optima:
+def _report(ends: _End, source: Int[Array, " n_starts"], n_obs: int) -> Optima:
     """Describe the end of every search and choose among them."""
-    heights = -states.here.value * n_obs
-    atoms = jnp.sum(states.here.probs > 0, axis=tuple(range(1, states.here.probs.ndim)))
+    state = ends.state
+    heights = -state.here.value * n_obs
+    atoms = jnp.sum(state.here.probs > 0, axis=tuple(range(1, state.here.probs.ndim)))
     flagged = jax.vmap(is_degenerate)(
-        jnp.swapaxes(states.here.probs, 1, -1), resolution
+        jnp.swapaxes(state.here.probs, 1, -1), ends.resolution
     )
-    code = jax.vmap(lambda state, width: result_code(judge(state, width, tol)))(
-        states, resolution
-    )
+    code = result_code(ends.result)
     return Optima(
-        theta=states.theta,
-        log_likelihood=heights,
-        num_atoms=atoms,
-        flagged=flagged,
-        code=code,
-        num_steps=states.num_steps,
-        optimum=number_optima(states.theta, states.scale, code),
+        theta=state.theta[source],
+        log_likelihood=heights[source],
+        num_atoms=atoms[source],
+        flagged=flagged[source],
+        code=code[source],
+        num_steps=state.num_steps[source],
+        optimum=number_optima(state.theta, state.scale, code)[source],
         chosen=choose_start(heights, atoms, flagged, code),
     )

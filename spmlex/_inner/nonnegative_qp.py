@@ -47,12 +47,10 @@ def solve_nonnegative_qp(
     def pivot(
         tableau: Float[Array, "k k+1"], k: Int[Array, ""]
     ) -> Float[Array, "k k+1"]:
-        row = tableau[k] / tableau[k, k]
-        column = tableau[:, k]
-        here, inverse = index == k, 1.0 / tableau[k, k]
-        swept = tableau - column[:, None] * row
-        swept = swept.at[:, k].set(jnp.where(here, inverse, -column * inverse))
-        return swept.at[k].set(row.at[k].set(inverse))
+        in_column = jnp.arange(size + 1) == k
+        row = jnp.where(in_column, 1.0, tableau[k]) / tableau[k, k]
+        swept = jnp.where(in_column, 0.0, tableau) - tableau[:, k][:, None] * row
+        return jnp.where((index == k)[:, None], row, swept)
 
     def enter(state: _State) -> _State:
         """Let one of the starting variables, those barred so far, into the set."""
