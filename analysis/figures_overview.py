@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from analysis import drawing
 from analysis.formatting import format_error, format_value
@@ -50,6 +51,8 @@ def plot_lolly(process: xr.Dataset, ax: Axes, *, measure: str = "bias") -> Axes:
     ends = [*(value - 1.1 * error), *(value + 1.1 * error), reference]
     low, high = np.nanmin(ends), np.nanmax(ends)
     ax.set_xlim(low - 0.04 * (high - low), high + 0.04 * (high - low) + 1e-12)
+    # Panels are narrow, labels such as -0.075 wide.
+    ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
     ax.set_yticks(y, [_row_label(row, varying) for _, row in table.iterrows()])
     ax.set_ylim(-0.7, len(table) - 0.3)
     ax.set_xlabel(label_measure(measure))

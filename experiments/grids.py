@@ -93,7 +93,9 @@ class DataRange(_Line):
 
     From the least to the largest point of greatest likelihood of an observation, at the
     model's starting values, and a margin beyond. At that theta a maximum likelihood F
-    has no mass outside the range of these points (Lindsay 1983).
+    has no mass outside the range of these points (Lindsay 1983). `low` and `high` are
+    limits: where the data lie beyond, the grid ends there, and the mass on its ends
+    (`edge_mass`) says so. Keep them wide.
 
     Attributes:
         margin: How far the grid goes beyond these points, as a share of their range.

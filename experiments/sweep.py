@@ -70,10 +70,22 @@ def run_missing(session: Session) -> bool:
 
 
 def _describe(design: Design, config: dict[str, Any]) -> str:
+    axes = {
+        "process": design.processes,
+        "sample size": design.sample_size,
+        "estimator": design.estimators,
+        "grid": design.grids,
+        "grid size": design.n_supp,
+    }
+    sizes = [_count(len(values), name) for name, values in axes.items()]
     return (
         f"{config['study']}: {config['question']}\n"
-        f"{len(design.cells())} cells of {describe_target(design)}: "
-        f"{len(design.processes)} processes x {len(design.sample_size)} sample sizes x "
-        f"{len(design.estimators)} estimators x {len(design.grids)} grids x "
-        f"{len(design.n_supp)} grid sizes, or 1 where an estimator uses no grid."
+        f"{_count(len(design.cells()), 'cell')} of {describe_target(design)}: "
+        f"{' x '.join(sizes)}; one grid size where an estimator uses no grid."
     )
+
+
+def _count(number: int, name: str) -> str:
+    if number == 1:
+        return f"1 {name}"
+    return f"{number} {name}{'es' if name.endswith('s') else 's'}"

@@ -5,7 +5,10 @@ import os
 # Most of the tests' time is compilation. Without optimisation programs compile in a
 # fifth of the time; they run slower, which matters to the slow tests alone, and give
 # the same numbers up to rounding. Before anything is compiled; what is set stays.
-QUICK_FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+QUICK_FLAGS = (
+    "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+    " --xla_disable_hlo_passes=tree_reduction_rewriter"
+)
 
 
 def pytest_configure(config):
