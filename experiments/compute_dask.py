@@ -218,7 +218,10 @@ class DaskWorkers:
         return n_threads + n_threads // 4 + 1
 
     def _cancel_waiting(self, running: dict[Any, Any]) -> None:
-        """Take back the tasks that no worker has begun."""
+        """Take back the tasks that no worker has begun.
+
+        One that begins in that moment is taken back too: it has to be run again.
+        """
         stacks = self._client.call_stack(list(running)) if running else {}
         begun = {key for stack in stacks.values() for key in stack}
         waiting = [future for future in running if future.key not in begun]

@@ -3,7 +3,7 @@
 import os
 
 # Most of the tests' time is compilation. Without optimisation programs compile in a
-# fifth of the time; they run slower, which matters to the slow tests alone, and give
+# fifth of the time; they run slower, which matters to those marked slow alone, and give
 # the same numbers up to rounding. Before anything is compiled; what is set stays.
 QUICK_FLAGS = (
     "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
@@ -13,7 +13,7 @@ QUICK_FLAGS = (
 
 def pytest_configure(config):
     """Choose the compiler's flags before the first compilation."""
-    if "not slow" in config.option.markexpr:
+    if config.option.markexpr != "slow":
         os.environ.setdefault("XLA_FLAGS", QUICK_FLAGS)
 
     import matplotlib as mpl

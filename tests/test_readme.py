@@ -114,6 +114,7 @@ def list_overrides(words):
     return words[4:] if words[3:4] in (["sweep"], ["plan"]) else None
 
 
+@pytest.mark.thorough
 def test_the_options_of_every_study_compose(conf):
     composed = 0
     for words in [*COMMANDS, *TABLE]:
@@ -220,6 +221,7 @@ def shown_after(reader, section):
     return len(lines)
 
 
+@pytest.mark.thorough
 def test_own_model_and_real_data_print_what_is_shown(conf):
     reader = Reader()
     blocks = [block for block in BLOCKS if block[1] == "python" and not block[0]]

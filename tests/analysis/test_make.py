@@ -119,6 +119,7 @@ def test_study_without_replications_yet_is_said_to_be(tmp_path, capsys, one_tabl
     assert "no replication yet" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_the_rule_of_the_study_holds_unless_one_is_chosen(tmp_path, one_table):
     tree = study(tmp_path / "s", share_failed=0.2)
     tree.attrs["exclusion_rule"] = "all_or_none"

@@ -12,6 +12,7 @@ from experiments.replicate import draw, hash_data, make_stream
 from experiments.study import Block, Cell
 
 PROCESSES = sorted(cfg.list_options("dgp"))
+QUICK = ("linear_factor_discrete", "panel_logit_normal", "duration_normal")
 CELL = Cell("linear_factor_discrete", "uniform", 20, 4, "profile")
 
 
@@ -56,7 +57,13 @@ def test_large_data_are_drawn_in_pieces_with_the_same_result(monkeypatch):
         np.testing.assert_array_equal(values, pieces[name])
 
 
-@pytest.mark.parametrize("name", PROCESSES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.thorough)
+        for name in PROCESSES
+    ],
+)
 def test_first_observations_do_not_depend_on_sample_size(name):
     process = make_design(f"dgp={name}").processes[name]
     stream = make_stream(1, "common", name, 0)

@@ -34,6 +34,7 @@ def estimate_moments(data):
     return replicate.estimate(FromModel("moment_estimate"), MODEL, data, SUPP)
 
 
+@pytest.mark.thorough
 def test_moments_are_ratios_of_covariances():
     outcomes = np.asarray(draw()["outcomes"])
     c = np.cov(outcomes, rowvar=False, bias=True)
@@ -48,6 +49,7 @@ def test_moments_are_ratios_of_covariances():
     np.testing.assert_allclose(result["estimate"], by_hand, rtol=1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_periods", [3, 5])
 def test_moment_standard_errors_match_the_spread(n_periods):
     model = LinearFactor(
@@ -103,6 +105,7 @@ def panel_data(n):
     return {"outcomes": data["outcomes"], "covariates": data["covariates"]}
 
 
+@pytest.mark.thorough
 def test_conditional_logit_matches_brute_force_and_the_truth():
     data = panel_data(4000)
     coef, covariance = jax.jit(lambda data: PANEL_MODEL.fixed_effects_estimate(data))(
@@ -126,6 +129,7 @@ def test_conditional_logit_matches_brute_force_and_the_truth():
     np.testing.assert_allclose(coef, best.x, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_pooling_shrinks_slopes():
     data = panel_data(4000)
     coef, covariance = jax.jit(lambda data: PANEL_MODEL.pooled_estimate(data))(data)

@@ -54,6 +54,7 @@ def study(tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough
 def test_one_result_stands_at_every_grid(study):
     with xr.open_datatree(study / "tiny" / "replications.nc") as tree:
         data = tree[DGP].to_dataset().load()
@@ -73,6 +74,7 @@ def test_one_result_stands_at_every_grid(study):
     )
 
 
+@pytest.mark.thorough
 def test_more_grids_leave_what_does_not_depend_on_them(study, monkeypatch):
     monkeypatch.setattr("experiments.sweep.report", lambda *_: None)
     blocks = study / "tiny" / "blocks" / f"{DGP}--n20--moments"
@@ -83,6 +85,7 @@ def test_more_grids_leave_what_does_not_depend_on_them(study, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in blocks.iterdir()} == before
 
 
+@pytest.mark.thorough
 def test_a_cell_without_a_grid_can_be_looked_at_and_run_again(study):
     folder = f"results_dir={study}"
     code, text = call("status", "tiny", folder)
@@ -123,6 +126,7 @@ def test_a_bell_is_dense_in_the_middle_and_keeps_its_ends():
         Bell(-6, 8, loc=1, scale=0).make(41)
 
 
+@pytest.mark.thorough
 def test_a_grid_from_data_covers_where_they_put_the_latent_variable():
     process = make_design().processes[DGP]
     data = process.simulate(jax.random.key(0), 300)

@@ -109,6 +109,7 @@ def test_choices_and_outcomes_follow_the_densities():
     assert (error < 0.05).all()
 
 
+@pytest.mark.thorough
 def test_derivatives_are_those_of_finite_differences():
     # Two periods have all the terms there are, and compile faster.
     model = Learning(
@@ -136,13 +137,17 @@ def starter():
 
 @pytest.mark.parametrize(
     ("n", "atol"),
-    [(N_OBS, 0.4), pytest.param(10_000, 0.12, marks=pytest.mark.slow)],
+    [
+        pytest.param(N_OBS, 0.4, marks=pytest.mark.thorough),
+        pytest.param(10_000, 0.12, marks=pytest.mark.slow),
+    ],
 )
 def test_starting_values_are_consistent_where_the_factor_is_normal(n, atol, starter):
     got, wanted = ravel_pytree(starter(draw(THREE, n)))[0], ravel_pytree(THREE)[0]
     np.testing.assert_allclose(got, wanted, atol=atol)
 
 
+@pytest.mark.thorough
 def test_starting_values_change_with_the_units_of_the_outcomes(starter):
     data = draw(THREE)
     start = starter(data)

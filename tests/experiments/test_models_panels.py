@@ -172,6 +172,7 @@ def test_slopes_of_log_probabilities_are_right_at_zero_and_far_out(add):
     np.testing.assert_allclose(bend(jnp.asarray(z)), second, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", PROCESSES)
 def test_derivatives_in_theta_are_finite_and_equal_to_finite_differences(name):
     model, supp = PROCESSES[name].truth, supp_of(name)

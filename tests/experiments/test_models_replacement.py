@@ -108,6 +108,7 @@ def test_fixed_point_does_not_depend_on_its_company():
     np.testing.assert_allclose(together, alone, rtol=1e-12)
 
 
+@pytest.mark.thorough
 def test_derivatives_are_those_of_finite_differences():
     model = Replacement(0.4, [0.5, -0.9, -2.0], 9, 30, 0.99)
     data, supp = draw_few(), jnp.array([2.0, 5.0, 9.0])
@@ -142,6 +143,7 @@ def test_draws_follow_the_choice_and_increment_probabilities():
     assert (np.abs(shares - move_probs(SMALL)) < 4 * error).all()
 
 
+@pytest.mark.thorough
 def test_starting_values_find_the_truth_where_all_costs_are_equal():
     cost, *log_odds = start_from(SMALL, draw(SMALL, 2000, distribution=SAME))
     np.testing.assert_allclose(cost, SMALL.cost, rtol=0.1)

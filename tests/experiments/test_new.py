@@ -42,6 +42,7 @@ def _tracked():
     return (new.TEMPLATES.parents[1] / "conf").rglob("*.yaml")
 
 
+@pytest.mark.thorough
 def test_four_files_are_written_that_pass_their_own_test(root):
     code, text = call("new", "my_model2")
     assert code == 0

@@ -116,6 +116,7 @@ def test_prediction_is_near_and_rounds_never_more_than_double():
     assert record.precision()[1] == pytest.approx(0.02, rel=0.05)
 
 
+@pytest.mark.thorough
 def test_a_target_is_met_and_the_result_is_the_same_resumed(tmp_path):
     code, text = sweep(tmp_path, *TARGET, "compute.n_workers=1")
     assert code == 0, text
@@ -140,6 +141,7 @@ def test_a_target_is_met_and_the_result_is_the_same_resumed(tmp_path):
         xr.testing.assert_identical(one, two)
 
 
+@pytest.mark.thorough
 def test_a_cap_ends_a_cell_that_never_meets_its_target(tmp_path):
     overrides = [*TARGET, "target.max_replications=210", "target.coverage_mcse=0.001"]
     assert sweep(tmp_path, *overrides, "sample_size=20", "n_supp=4")[0] == 0
@@ -148,6 +150,7 @@ def test_a_cap_ends_a_cell_that_never_meets_its_target(tmp_path):
     assert tree["linear_factor_discrete"].sizes["replication"] == 210
 
 
+@pytest.mark.thorough
 def test_plan_runs_one_block_a_cell_and_says_what_is_needed(tmp_path):
     settings = [*TARGET, f"results_dir={tmp_path}"]
     code, text = call("plan", *TINY, *settings)

@@ -21,6 +21,7 @@ def draw():
     return truth, truth.simulate(data, rng=jax.random.key(2))
 
 
+@pytest.mark.thorough
 def test_every_interval_is_that_of_the_fit():
     model, data = draw()
     estimator = Profile(

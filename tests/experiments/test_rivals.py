@@ -70,6 +70,7 @@ RIVALS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("rival", "process"),
     RIVALS,
@@ -105,6 +106,7 @@ def exact_loss(params, outcomes):
     )
 
 
+@pytest.mark.thorough
 def test_normal_random_effects_are_the_exact_normal_factor_model():
     outcomes = np.asarray(draw("normal")["outcomes"])
     result = estimate(NormalRandomEffects(nodes=61), "normal")
@@ -173,6 +175,7 @@ def test_trapezoidal_rule_is_the_more_accurate(noise, nodes):
     assert errors["trapezoid"] < 0.01 * errors["gauss_hermite"]
 
 
+@pytest.mark.thorough
 def test_unresolved_kernels_are_flagged():
     rival = NormalRandomEffects(nodes=61)
     assert estimate(rival, "normal")["flagged"] == 0
@@ -182,6 +185,7 @@ def test_unresolved_kernels_are_flagged():
 Z = jnp.array([[-1.0, 0.5], [0.0, -1.5], [2.0, 1.0]])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("n_random", "nodes_at", "of_f"),
     [
@@ -272,6 +276,7 @@ def test_only_the_oracle_sees_the_truth():
         replicate.estimate(oracle, MODEL, draw("normal"), SUPP)
 
 
+@pytest.mark.thorough
 def test_three_atoms_make_a_mixture_of_three_points():
     result = estimate(FiniteMixture(max_points=6), "discrete", 2000)
     assert result["code"] == 0
@@ -304,6 +309,7 @@ def test_profiling_F_out_gives_blocks_of_the_joint_covariance():
     np.testing.assert_allclose(errors[2], np.sqrt(np.diag(sandwich)[:5] / 50))
 
 
+@pytest.mark.thorough
 def test_every_em_step_raises_the_likelihood():
     data = draw("discrete")
     theta0, build = split_model(MODEL.starting_values(data))

@@ -20,6 +20,7 @@ def read(results):
         return tree["linear_factor_discrete"].to_dataset().drop_vars("seconds").load()
 
 
+@pytest.mark.thorough
 def test_shards_and_a_plain_sweep_give_the_same_study(tmp_path):
     code, text = sweep(tmp_path, "shard=2/3")
     assert code == 0
@@ -37,6 +38,7 @@ def test_shards_and_a_plain_sweep_give_the_same_study(tmp_path):
     xr.testing.assert_identical(read(tmp_path), read(tmp_path / "whole"))
 
 
+@pytest.mark.thorough
 def test_all_shards_together_leave_nothing_missing(tmp_path):
     for number in (1, 2):
         sweep(tmp_path, f"shard={number}/2")
@@ -45,6 +47,7 @@ def test_all_shards_together_leave_nothing_missing(tmp_path):
     assert "28 replications are there already, 0 are left" in sweep(tmp_path)[1]
 
 
+@pytest.mark.thorough
 def test_report_merges_what_is_done_so_far(tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.report.report", lambda *_: None)
     place = f"results_dir={tmp_path}"

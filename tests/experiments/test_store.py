@@ -54,6 +54,7 @@ def assert_same_numbers(one, other):
         )
 
 
+@pytest.mark.thorough
 def test_missing_blocks_are_computed_and_nothing_else(tmp_path, blocks_run):
     assert sweep(tmp_path)[0] == 0
     assert len(blocks_run) == 4 * 3
@@ -72,6 +73,7 @@ def test_missing_blocks_are_computed_and_nothing_else(tmp_path, blocks_run):
     assert_same_numbers(read(tmp_path), whole)
 
 
+@pytest.mark.thorough
 def test_more_replications_and_cells_reuse_what_is_there(tmp_path, blocks_run):
     sweep(tmp_path, "sample_size=20", "n_supp=4", "n_replications=4")
     assert blocks_run == [f"{FIRST}/0-2", f"{FIRST}/3-3"]
@@ -84,6 +86,7 @@ def test_more_replications_and_cells_reuse_what_is_there(tmp_path, blocks_run):
     assert_same_numbers(grown, read(tmp_path / "other"))
 
 
+@pytest.mark.thorough
 def test_another_block_size_reuses_what_is_there(tmp_path, blocks_run):
     sweep(tmp_path)
     blocks_run.clear()
@@ -91,6 +94,7 @@ def test_another_block_size_reuses_what_is_there(tmp_path, blocks_run):
     assert blocks_run == []
 
 
+@pytest.mark.thorough
 def test_another_estimator_reuses_what_is_there(tmp_path, blocks_run, monkeypatch):
     conf = tmp_path / "conf"
     _copy_conf(conf)
@@ -116,6 +120,7 @@ def _copy_conf(target):
         copy.write_bytes(path.read_bytes())
 
 
+@pytest.mark.thorough
 def test_changed_design_is_refused_and_nothing_touched(tmp_path, blocks_run):
     sweep(tmp_path)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
@@ -141,6 +146,7 @@ def test_labels_are_no_part_of_the_design(tmp_path, blocks_run):
     assert read(tmp_path)["linear_factor_discrete"].attrs["label"] == "New"
 
 
+@pytest.mark.thorough
 def test_overwrite_replaces_a_changed_design_and_can_be_resumed(tmp_path, blocks_run):
     sweep(tmp_path)
     blocks_run.clear()
@@ -153,6 +159,7 @@ def test_overwrite_replaces_a_changed_design_and_can_be_resumed(tmp_path, blocks
     assert_same_numbers(read(tmp_path), read(tmp_path / "fresh"))
 
 
+@pytest.mark.thorough
 def test_damaged_and_foreign_blocks_are_set_aside(tmp_path, blocks_run):
     sweep(tmp_path)
     whole = read(tmp_path)
@@ -263,6 +270,7 @@ def test_errors_of_an_estimator_are_stored_and_tried_again(tmp_path, blocks_run)
     assert all("--n20--" in name for name in blocks_run)
 
 
+@pytest.mark.thorough
 def test_stopping_keeps_what_is_done_and_says_how_to_go_on(
     tmp_path, blocks_run, monkeypatch
 ):

@@ -1,6 +1,7 @@
 """A study end to end, with the real estimator, and the layout of its file."""
 
 import numpy as np
+import pytest
 import xarray as xr
 from study_helpers import call, sweep
 
@@ -14,6 +15,7 @@ STUDY = [
 ]
 
 
+@pytest.mark.thorough
 def test_a_study_end_to_end(tmp_path):
     code, text = call("sweep", *STUDY, f"results_dir={tmp_path}")
     assert code == 0, text
@@ -56,6 +58,7 @@ def test_a_study_end_to_end(tmp_path):
     assert (data["seconds"] > 0).all()
 
 
+@pytest.mark.thorough
 def test_support_points_are_padded_with_nan(tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.sweep.report", lambda *_: None)
     code, _ = sweep(tmp_path)

@@ -46,6 +46,7 @@ def test_jumps_of_a_discrete_distribution_are_kept():
     assert at[index] - at[index - 1] == pytest.approx(0, abs=1e-15)
 
 
+@pytest.mark.thorough
 def test_distance_of_the_mixing_distribution_has_its_closed_form(tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.sweep.report", lambda *_: None)
     assert sweep(tmp_path, "grid=points", "n_supp=[3]")[0] == 0
@@ -58,6 +59,7 @@ def test_distance_of_the_mixing_distribution_has_its_closed_form(tmp_path, monke
     np.testing.assert_allclose(found["wasserstein"], expected, atol=1e-9)
 
 
+@pytest.mark.thorough
 def test_heavy_tails_have_a_grid_that_is_fine_where_the_mass_is():
     heavy = mixing.StudentT(df=1.5, loc=1, scale=2)
     found = {k: v[1] for k, v in describe_mixing(heavy, SUPPORTS).items()}
@@ -65,6 +67,7 @@ def test_heavy_tails_have_a_grid_that_is_fine_where_the_mass_is():
     assert np.diff(found["true_cdf"]).max() < 1e-3
 
 
+@pytest.mark.thorough
 def test_margins_of_several_coordinates_are_stored_and_measured(tmp_path):
     overrides = ["dgp=panel_logit_slopes", "grid=product", "n_supp=[4,9]"]
     assert sweep(tmp_path, *overrides)[0] == 0

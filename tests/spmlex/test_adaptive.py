@@ -112,6 +112,7 @@ def test_adding_mass_gains_what_the_gradient_function_says(sample):
     assert float(jax.grad(value)(0.0)) == pytest.approx(float(slope))
 
 
+@pytest.mark.thorough
 def test_maxima_of_the_gradient_function_are_stationary_or_on_the_edge(sample):
     fit = npmle(sample, jnp.linspace(-4.0, 1.0, 11))
     box, rows = box_of(fit.supp)
@@ -139,6 +140,7 @@ def test_close_points_are_one_and_the_highest_represents_them():
     assert distinct_points(points, values, np.array([1e-6])).tolist() == [2, 1]
 
 
+@pytest.mark.thorough
 def test_bound_is_exact_for_one_observation_in_one_and_two_dimensions():
     for y in (np.array([1.3]), np.array([0.7, -1.1])):
         size = y.size
@@ -159,6 +161,7 @@ def test_bound_says_when_it_is_not_a_proof():
     assert not bool(report.is_proof)
 
 
+@pytest.mark.thorough
 def test_adequacy_bounds_the_gain_of_a_finer_grid(sample):
     coarse = npmle(sample, jnp.linspace(-4.0, 4.0, 7))
     fine = npmle(sample, jnp.linspace(-4.0, 4.0, 1001))
@@ -200,6 +203,7 @@ def test_range_must_have_the_form_of_a_support_point(sample):
         adequacy(fit, sample, 2.0, 1.0)
 
 
+@pytest.mark.thorough
 def test_certificate_of_groups_adds_their_shares(sample):
     grid, groups = jnp.linspace(-4.0, 4.0, 7), np.arange(60) % 3 == 0
     parts = [npmle(sample[~groups], grid), npmle(sample[groups], grid)]

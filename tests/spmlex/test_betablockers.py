@@ -12,6 +12,8 @@ import pytest
 from spmlex import RESULTS, adequacy, fit, gradient_on, solve_probs
 from tests.spmlex.problems import DATA, approx
 
+pytestmark = pytest.mark.thorough
+
 TRIAL = jnp.linspace(-4.0, 0.0, 101)
 SUPPORT = [-2.97391, -2.68299, -2.33667, -2.27316, -2.06641, -1.76332, -1.43881]
 

@@ -36,6 +36,7 @@ def small():
     return fit(model, data, supp), model, data, supp
 
 
+@pytest.mark.thorough
 def test_fit_gives_the_published_estimates(published):
     assert published.model.coef == approx(LOADINGS, 1e-6)
     assert jnp.exp(2 * published.model.log_std_e) == approx(VARIANCES, 1e-6)
@@ -45,6 +46,7 @@ def test_fit_gives_the_published_estimates(published):
     assert published.num_steps <= 12
 
 
+@pytest.mark.thorough
 def test_the_specification_example_runs_as_printed():
     start, data, supp_grid = published_example()
     data = {"outcomes": data["outcomes"].astype(jnp.float32)}
@@ -73,6 +75,7 @@ def test_every_solver_gives_the_published_estimates(solver):
     assert jnp.exp(2 * estimate.model.log_std_e) == approx(VARIANCES, 1e-6)
 
 
+@pytest.mark.thorough
 def test_gradient_and_hessian_are_those_of_the_primitive(small):
     estimate, _, data, supp = small
     theta, build = flat(estimate.model)
@@ -85,6 +88,7 @@ def test_gradient_and_hessian_are_those_of_the_primitive(small):
     assert estimate.scores.mean(axis=0) == approx(-estimate.gradient, 1e-10)
 
 
+@pytest.mark.thorough
 def test_more_atoms_than_a_chunk_give_the_same_derivatives():
     model, data, supp = linear_factor(n_supp=60)
     narrow = LinearFactor(coef=model.coef, log_std_e=model.log_std_e - 2.5)
@@ -110,6 +114,7 @@ def test_the_start_does_not_matter(small):
     assert again.log_likelihood == approx(estimate.log_likelihood, 1e-8)
 
 
+@pytest.mark.thorough
 def test_fixed_leaves_keep_their_values(small):
     estimate, model, data, supp = small
     held = fit(model, data, supp, fixed=lambda model: model.coef)
@@ -122,6 +127,7 @@ def test_fixed_leaves_keep_their_values(small):
     assert held.standard_errors().coef is None
 
 
+@pytest.mark.thorough
 def test_integer_weights_repeat_observations(small):
     _, model, data, supp = small
     counts = np.random.default_rng(3).integers(1, 3, 200)
@@ -132,6 +138,7 @@ def test_integer_weights_repeat_observations(small):
     assert scaled.theta == approx(weighted.theta, 1e-9)
 
 
+@pytest.mark.thorough
 def test_vmap_and_jit_fit_each_sample(small):
     _, model, data, supp = small
     batch = jnp.stack([data["outcomes"], data["outcomes"][::-1] * 1.01])
@@ -161,12 +168,14 @@ def test_sandwich_of_profile_scores_has_its_formula(small):
     assert estimate.covariance("opg") == approx(np.linalg.inv(scores.T @ scores), 1e-10)
 
 
+@pytest.mark.thorough
 def test_summary_names_every_parameter_and_the_evidence(small):
     text = small[0].summary()
     for word in ("coef[1]", "log_std_e[2]", "95% interval", "gap", "with mass"):
         assert word in text
 
 
+@pytest.mark.thorough
 def test_summary_warns_of_mass_at_the_edge(small):
     _, model, data, _ = small
     narrow = fit(model, data, jnp.linspace(-3.0, 3.0, 30), throw=False)
@@ -224,6 +233,7 @@ class Sum(eqx.Module):
         return -0.5 * (data["y"][:, None] - fitted) ** 2
 
 
+@pytest.mark.thorough
 def test_a_parameter_running_off_is_named():
     x = np.random.default_rng(0).normal(size=200)
     separated = {"x": jnp.asarray(x), "sign": jnp.asarray(np.sign(x))}
@@ -233,6 +243,7 @@ def test_a_parameter_running_off_is_named():
     assert estimate.result == RESULTS.parameter_diverging
 
 
+@pytest.mark.thorough
 def test_a_parameter_that_is_not_identified_is_named():
     rng = np.random.default_rng(0)
     x = rng.normal(size=200)
@@ -248,6 +259,7 @@ def test_a_parameter_that_is_not_identified_is_named():
     assert jnp.all(jnp.isnan(estimate.covariance("observed")))
 
 
+@pytest.mark.thorough
 def test_a_variance_running_to_zero_is_named(small):
     _, model, data, _ = small
     latent = np.random.default_rng(0).choice([-3.0, 0.0, 5.0], 200)
@@ -288,6 +300,7 @@ def test_a_wrong_call_names_the_argument(small, call, message):
         call(*small)
 
 
+@pytest.mark.thorough
 def test_trust_region_steps_satisfy_the_optimality_conditions():
     rng = np.random.default_rng(4)
     for _ in range(20):

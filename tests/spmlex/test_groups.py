@@ -24,6 +24,7 @@ def evaluate(model, data, supp, **options):
     return fit(model, data, supp, max_steps=1, throw=False, **options)
 
 
+@pytest.mark.thorough
 def test_derivatives_are_those_of_the_primitive(grouped):
     estimate, model, data, supp, groups = grouped
     _, build = flat(model)
@@ -44,6 +45,7 @@ def test_derivatives_are_those_of_the_primitive(grouped):
         assert there.weights @ there.scores == approx(-there.gradient, 1e-10)
 
 
+@pytest.mark.thorough
 def test_each_group_has_a_certified_distribution_of_its_own(grouped):
     estimate, model, data, supp, groups = grouped
     assert estimate.probs.shape == (30, 2)
@@ -57,6 +59,7 @@ def test_each_group_has_a_certified_distribution_of_its_own(grouped):
     assert estimate.probs == approx(probs, 1e-6)
 
 
+@pytest.mark.thorough
 def test_scores_are_those_of_each_group_alone(grouped):
     estimate, _, data, supp, groups = grouped
     for group in range(2):
@@ -65,6 +68,7 @@ def test_scores_are_those_of_each_group_alone(grouped):
         assert estimate.scores[own] == approx(alone.scores[own], 1e-6)
 
 
+@pytest.mark.thorough
 def test_one_group_is_no_groups(grouped):
     _, model, data, supp, _ = grouped
     without = evaluate(model, data, supp)
@@ -75,12 +79,14 @@ def test_one_group_is_no_groups(grouped):
     assert one.probs == approx(without.probs[:, None], 1e-10)
 
 
+@pytest.mark.thorough
 def test_groups_fit_better_than_a_common_distribution(grouped):
     estimate, _, data, supp, _ = grouped
     common = evaluate(estimate.model, data, supp)
     assert estimate.log_likelihood > common.log_likelihood
 
 
+@pytest.mark.thorough
 def test_groups_can_be_traced_and_one_may_be_empty(grouped):
     estimate, model, data, supp, groups = grouped
     run = jax.jit(
@@ -92,6 +98,7 @@ def test_groups_can_be_traced_and_one_may_be_empty(grouped):
     assert jnp.all(jnp.isfinite(with_empty.probs))
 
 
+@pytest.mark.thorough
 def test_summary_counts_support_points_by_group(grouped):
     estimate, model, data, _, groups = grouped
     first, second = np.sum(np.asarray(estimate.probs) > 0, axis=0)
@@ -110,6 +117,7 @@ def test_wrong_groups_are_refused(grouped):
         fit(model, data, supp, groups=2 * groups)
 
 
+@pytest.mark.thorough
 def test_a_degenerate_group_is_flagged(grouped):
     _, model, data, supp, groups = grouped
     narrow = LinearFactor(coef=model.coef, log_std_e=model.log_std_e - 3.0)

@@ -51,6 +51,7 @@ def refit(estimate, weights):
     return fit(estimate.model, problem.data, problem.supp, weights=weights)
 
 
+@pytest.mark.thorough
 def test_the_jackknife_leaves_each_group_out_once(estimate, left_out):
     group = np.asarray(jax.random.permutation(jax.random.key(3), 200) % 4)
     assert np.bincount(group).tolist() == [50] * 4
@@ -74,6 +75,7 @@ def test_failed_refits_are_left_out_and_counted(left_out):
     assert broken.covariance == approx(3.0 * centred.T @ centred / 3, 1e-12)
 
 
+@pytest.mark.thorough
 def test_clusters_are_left_out_whole(estimate):
     clusters = np.repeat(np.arange(4) + 7, 50)
     found = jackknife(estimate, n_groups=4, clusters=clusters)
@@ -82,6 +84,7 @@ def test_clusters_are_left_out_whole(estimate):
     assert nearest < 2e-5
 
 
+@pytest.mark.thorough
 def test_bootstrap_weights_have_the_right_moments(estimate):
     draws = bootstrap(estimate, n_draws=30, seed=1)
     again = bootstrap(estimate, n_draws=30, seed=1)
@@ -109,6 +112,7 @@ def test_clustered_scores_are_summed_first(estimate):
     assert alone == approx(200 / 199 * estimate.covariance("sandwich"), 1e-10)
 
 
+@pytest.mark.thorough
 def test_the_design_is_normal_and_symmetric():
     points = np.asarray(normal_design(3, 40))
     assert points.shape == (42, 3)
@@ -128,6 +132,7 @@ def test_the_covariance_root_is_a_root(estimate):
     assert saddle @ saddle.T == approx(np.diag([1.0, 0.5]), 1e-12)
 
 
+@pytest.mark.thorough
 def test_one_step_is_the_slope_of_the_atom_count(estimate, one_step):
     problem = estimate.problem
     covariance = estimate.covariance("observed")
@@ -147,6 +152,7 @@ def test_one_step_is_the_slope_of_the_atom_count(estimate, one_step):
     assert jnp.all(shift[2:4] > 0)
 
 
+@pytest.mark.thorough
 def test_the_iterated_centre_maximises_the_penalised_likelihood(estimate):
     problem = estimate.problem
     again = fit(estimate.model, problem.data, problem.supp, correction="iterated")
@@ -169,6 +175,7 @@ def test_the_iterated_centre_maximises_the_penalised_likelihood(estimate):
         again.intervals(kind="jackknife", resamples=refits)
 
 
+@pytest.mark.thorough
 def test_every_interval_has_its_centre_and_error(estimate, one_step):
     made = {kind: estimate.intervals(0.9, kind) for kind in INTERVAL_KINDS}
     for kind, each in made.items():
@@ -201,6 +208,7 @@ def test_student_quantiles_are_those_of_the_tables():
     assert student_quantile(0.975, float("inf")) == approx(1.959963985, 1e-8)
 
 
+@pytest.mark.thorough
 def test_the_likelihood_ratio_is_the_drop_of_a_fit_with_the_value_held(estimate):
     problem = estimate.problem
     test = likelihood_ratio_test(estimate, "coef[1]", 0.35)
@@ -222,6 +230,7 @@ def test_the_likelihood_ratio_is_the_drop_of_a_fit_with_the_value_held(estimate)
     assert none.p_value == approx(1.0, 1e-3)
 
 
+@pytest.mark.thorough
 def test_interval_limits_are_where_the_test_just_rejects(estimate):
     lower, upper = likelihood_ratio_interval(estimate, 0.9)
     for index, name in enumerate(NAMES):
@@ -230,6 +239,7 @@ def test_interval_limits_are_where_the_test_just_rejects(estimate):
             assert test.p_value == approx(0.1, 1e-3)
 
 
+@pytest.mark.thorough
 def test_the_delta_method_follows_the_influence_of_each_observation(estimate):
     problem = estimate.problem
     supp = problem.supp

@@ -18,6 +18,7 @@ PROBLEMS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("problem", PROBLEMS)
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_solvers_are_certified_and_agree_with_a_long_run_of_em(problem, solver):
@@ -33,6 +34,7 @@ def test_solvers_are_certified_and_agree_with_a_long_run_of_em(problem, solver):
     assert solution.value == approx(value, 1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_solvers_agree_on_the_objective(problem):
     values = [
@@ -68,6 +70,7 @@ def test_a_start_without_density_for_an_observation_recovers():
     assert solution.value == approx(solve_probs(lclk).value, 1e-10)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_vmap_solves_each_problem(solver):
     batch = jnp.stack(list(PROBLEMS.values()))
@@ -79,6 +82,7 @@ def test_vmap_solves_each_problem(solver):
         assert together.value[i] == approx(alone.value, 1e-10)
 
 
+@pytest.mark.thorough
 def test_the_safety_net_takes_over_where_atoms_outnumber_the_working_set():
     # Kernels much narrower than the grid: every point near an observation has mass.
     lclk = random_lclk(400, 60, seed=4, spread=0.02)
@@ -134,6 +138,7 @@ def test_nan_is_reported_and_ends_at_once():
     assert solution.num_steps < 200
 
 
+@pytest.mark.thorough
 def test_rows_without_weight_do_not_matter():
     lclk = PROBLEMS["smooth"]
     weights = jnp.ones(80).at[10:].set(0.0)
@@ -146,6 +151,7 @@ def test_a_misspelt_solver_names_the_nearest():
         get_solver("mixspq")
 
 
+@pytest.mark.thorough
 def test_nonnegative_qp_satisfies_its_optimality_conditions():
     rng = np.random.default_rng(5)
     for size in (1, 3, 10):
@@ -159,6 +165,7 @@ def test_nonnegative_qp_satisfies_its_optimality_conditions():
         assert jnp.sum(jnp.abs(gradient * y)) <= 1e-10
 
 
+@pytest.mark.thorough
 def test_importing_the_package_sets_nothing_but_float64(tmp_path):
     import subprocess
     import sys

@@ -48,6 +48,7 @@ def test_there_are_many_and_each_is_an_error():
     assert len(MISTAKES) >= 70
 
 
+@pytest.mark.thorough
 def test_the_order_of_the_grid_does_not_matter():
     order = np.array([3, 0, 4, 1, 2])
     shuffled = fit(MODEL, DATA, SUPP[order])
@@ -58,6 +59,7 @@ def test_the_order_of_the_grid_does_not_matter():
     assert "ends of the range" in narrow.summary(kind="sandwich")
 
 
+@pytest.mark.thorough
 def test_float32_is_cast_up_and_whole_numbers_are_data():
     low = {name: x.astype(np.float32) for name, x in DATA.items()}
     start = Logit(jnp.array(0.5, jnp.float32))
@@ -68,6 +70,7 @@ def test_float32_is_cast_up_and_whole_numbers_are_data():
     assert fit(MODEL, whole, SUPP).theta == approx(FITS.on_grid.theta, 1e-9)
 
 
+@pytest.mark.thorough
 def test_one_point_is_no_degenerate_maximum():
     one = jnp.ones(1)
     width = grid_resolution(MODEL.lclk(DATA, one))

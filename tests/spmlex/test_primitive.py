@@ -27,6 +27,7 @@ def example():
     return theta + 0.05, jax.jit(value), jax.jit(probs)
 
 
+@pytest.mark.thorough
 def test_value_is_the_same_with_and_without_differentiation(example):
     theta, value, _ = example
     plain = value(theta)
@@ -44,11 +45,13 @@ def test_value_is_the_mean_log_likelihood_at_the_returned_probs():
     assert jnp.all(probs >= 0)
 
 
+@pytest.mark.thorough
 def test_gradient_agrees_with_differences(example):
     theta, value, _ = example
     assert jax.grad(value)(theta) == approx(central_differences(value, theta), abs=1e-8)
 
 
+@pytest.mark.thorough
 def test_hessian_agrees_with_differences_of_the_gradient(example):
     theta, value, _ = example
     gradient = jax.jit(jax.grad(value))
@@ -57,6 +60,7 @@ def test_hessian_agrees_with_differences_of_the_gradient(example):
     )
 
 
+@pytest.mark.thorough
 def test_hessian_is_the_same_forwards_and_backwards(example):
     theta, value, _ = example
     both = jax.jit(jax.jacfwd(jax.jacfwd(value)))(theta)
@@ -65,6 +69,7 @@ def test_hessian_is_the_same_forwards_and_backwards(example):
     assert backwards == approx(both, abs=1e-10)
 
 
+@pytest.mark.thorough
 def test_tangent_of_probs_agrees_with_differences_of_solved_probs(example):
     theta, _, probs = example
     forward = jax.jit(jax.jacfwd(probs))(theta)
@@ -84,6 +89,7 @@ def test_constants_added_to_rows_change_nothing_but_the_value():
     assert gradient(LCLK + shift) == approx(gradient(LCLK), abs=1e-10)
 
 
+@pytest.mark.thorough
 def test_derivatives_are_correct_under_vmap():
     batch = jnp.stack([LCLK, 0.5 * LCLK, LCLK[::-1]])
     gradient = jax.grad(lambda lclk: profile(lclk)[0])
@@ -92,6 +98,7 @@ def test_derivatives_are_correct_under_vmap():
         assert one == approx(gradient(lclk), abs=1e-10)
 
 
+@pytest.mark.thorough
 def test_derivative_in_the_weights_agrees_with_differences():
     weights = jnp.linspace(0.5, 2.0, LCLK.shape[0])
     gradient = jax.grad(lambda weights: profile(LCLK, weights)[0])(weights)
@@ -101,6 +108,7 @@ def test_derivative_in_the_weights_agrees_with_differences():
     assert gradient == approx(differences, abs=1e-8)
 
 
+@pytest.mark.thorough
 def test_duplicated_support_points_give_finite_derivatives():
     model, data, supp = linear_factor()
     doubled = jnp.concatenate([supp, supp])
@@ -118,6 +126,7 @@ def test_duplicated_support_points_give_finite_derivatives():
     assert jnp.all(jnp.isfinite(jax.jacfwd(probs)(theta)))
 
 
+@pytest.mark.thorough
 def test_more_support_points_than_observations_give_finite_derivatives():
     lclk = random_lclk(5, 40, spread=0.3)
     hessian = jax.hessian(lambda scale: profile(scale * lclk)[0])(1.0)
@@ -176,6 +185,7 @@ def test_posterior_weights_are_distributions():
     assert posterior.sum(axis=1) == approx(jnp.ones(LCLK.shape[0]), abs=1e-13)
 
 
+@pytest.mark.thorough
 def test_float32_inputs_are_cast_up():
     model, data, supp = linear_factor()
     low = jax.tree.map(lambda x: x.astype(jnp.float32), (model, data, supp))
@@ -186,6 +196,7 @@ def test_float32_inputs_are_cast_up():
     assert value == profile_ll(*exact)[0]
 
 
+@pytest.mark.thorough
 def test_scaling_weights_changes_nothing_and_integers_repeat_rows():
     model, data, supp = linear_factor(n_obs=40)
     counts = jnp.asarray(np.random.default_rng(2).integers(0, 4, 40))
@@ -198,6 +209,7 @@ def test_scaling_weights_changes_nothing_and_integers_repeat_rows():
     assert repeated_probs == approx(probs, abs=1e-8)
 
 
+@pytest.mark.thorough
 def test_groups_are_separate_problems():
     model, data, supp = linear_factor()
     groups = jnp.arange(200) % 3
@@ -214,6 +226,7 @@ def test_groups_are_separate_problems():
         assert probs[:, g] == approx(parts[g][1], abs=1e-8)
 
 
+@pytest.mark.thorough
 def test_groups_have_derivatives_to_second_order():
     model, data, supp = linear_factor()
     groups = jnp.arange(200) % 2

@@ -42,6 +42,7 @@ def searched():
     return fit(model, data, supp, starts=starts), model, data, supp, starts
 
 
+@pytest.mark.thorough
 def test_starts_that_agree_are_one_optimum(searched):
     estimate, model, data, supp, _ = searched
     alone = fit(model, data, supp)
@@ -52,6 +53,7 @@ def test_starts_that_agree_are_one_optimum(searched):
     assert estimate.standard_errors().coef == approx(alone.standard_errors().coef, 1e-7)
 
 
+@pytest.mark.thorough
 def test_a_failed_start_is_reported(searched):
     estimate = searched[0]
     assert estimate.result == RESULTS.successful
@@ -62,6 +64,7 @@ def test_a_failed_start_is_reported(searched):
     assert "1 ended as non_finite" in text
 
 
+@pytest.mark.thorough
 def test_starts_can_be_one_stacked_model(searched):
     estimate, model, data, supp, starts = searched
     stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
@@ -69,6 +72,7 @@ def test_starts_can_be_one_stacked_model(searched):
     assert jnp.array_equal(report(again).theta, report(estimate).theta, equal_nan=True)
 
 
+@pytest.mark.thorough
 def test_fixed_leaves_come_from_the_first_model(searched):
     _, model, data, supp, starts = searched
     held = fit(
@@ -78,6 +82,7 @@ def test_fixed_leaves_come_from_the_first_model(searched):
     assert report(held).theta.shape == (2, 3)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("starts", "message"),
     [
@@ -95,6 +100,7 @@ def test_wrong_starts_are_refused(searched, starts, message):
         fit(model, data, supp, starts=starts)
 
 
+@pytest.mark.thorough
 def test_the_interior_maximum_is_chosen_over_a_higher_degenerate_one():
     model, data, supp = normal_sample(5000)
     narrow = LinearFactor(coef=model.coef, log_std_e=model.log_std_e.at[1].set(-2.0))
@@ -135,6 +141,7 @@ def test_optima_are_numbered_by_their_first_start():
     assert numbers.tolist() == [0, 1, 0, -1]
 
 
+@pytest.mark.thorough
 def test_starts_work_under_jit_and_vmap(searched):
     estimate, model, data, supp, starts = searched
     run = jax.jit(
@@ -157,6 +164,7 @@ class Started(LinearFactor):
         )
 
 
+@pytest.mark.thorough
 def test_the_model_own_start_is_searched_too():
     _, data, supp = linear_factor()
     flipped = Started(coef=jnp.array([-1.0, 2.0]), log_std_e=jnp.zeros(3))
@@ -174,6 +182,7 @@ def test_the_model_own_start_is_searched_too():
     assert best.num_steps < 10
 
 
+@pytest.mark.thorough
 def test_random_starts_spread_around_the_first_end(searched):
     estimate, model, data, supp, _ = searched
     many = fit(model, data, supp, starts=4)
