@@ -60,6 +60,7 @@ def test_everything_is_rebuilt_from_the_replications_alone(tmp_path):
     assert np.isfinite(csv["rmse_mcse"]).all()
 
 
+@pytest.mark.thorough
 def test_report_holds_the_figures_that_are_written(tmp_path, monkeypatch, one_table):
     study(tmp_path / "s")
 
@@ -162,6 +163,7 @@ def test_wrong_studies_are_refused_in_one_line(tmp_path, capsys):
         assert message in captured.err
 
 
+@pytest.mark.thorough
 def test_outdated_files_are_removed_unless_they_were_changed(tmp_path, one_table):
     folder = tmp_path / "s"
     tree = study(folder)

@@ -115,6 +115,7 @@ def test_a_claim_that_cannot_be_written_stops_in_words(files, block, monkeypatch
         claims.take(block)
 
 
+@pytest.mark.thorough
 def test_a_second_process_waits_for_blocks_of_the_first(tmp_path, monkeypatch):
     """Another process holds a block, then writes it."""
     monkeypatch.setattr("experiments.sweep.report", lambda *_: None)

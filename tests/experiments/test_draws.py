@@ -20,6 +20,7 @@ def run_hashes(engine, first, last, cell=CELL):
     return engine.run(Block(cell, first, last)).arrays["data_hash"]
 
 
+@pytest.mark.thorough
 def test_draws_do_not_depend_on_blocks_or_number_of_replications():
     whole = run_hashes(make_engine("block_size=7"), 0, 6)
     engine = make_engine("block_size=3", "n_replications=100")

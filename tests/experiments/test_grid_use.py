@@ -141,6 +141,7 @@ def test_a_grid_from_data_covers_where_they_put_the_latent_variable():
     assert grid.make(25)[0] == -12
 
 
+@pytest.mark.thorough
 def test_a_study_stores_the_grid_of_every_replication(tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.sweep.report", lambda *_: None)
     code, text = sweep(tmp_path, "grid=data_range", "sample_size=20")

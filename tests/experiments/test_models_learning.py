@@ -158,6 +158,7 @@ def test_starting_values_change_with_the_units_of_the_outcomes(starter):
     np.testing.assert_allclose(other.choice[1:], start.choice[1:] / 10, rtol=1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("choices", "outcomes"),
     [

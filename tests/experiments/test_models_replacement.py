@@ -150,6 +150,7 @@ def test_starting_values_find_the_truth_where_all_costs_are_equal():
     np.testing.assert_allclose(log_odds, SMALL.log_odds, atol=0.1)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", ["never", "always", "nothing", "still"])
 def test_starting_values_are_finite_whatever_the_data(case):
     decisions, increments = np.zeros((2000, 18)), np.zeros((2000, 4))

@@ -228,6 +228,7 @@ def test_derivatives_are_those_of_the_sum(n_random, nodes_at, of_f):
     np.testing.assert_allclose(there.scores.mean(0), -there.gradient, atol=1e-12)
 
 
+@pytest.mark.thorough
 def test_oracle_maximises_the_sum_over_the_true_atoms():
     data = draw("discrete")
     result = estimate(Oracle(nodes=64), "discrete")

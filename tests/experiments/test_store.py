@@ -138,6 +138,7 @@ def test_changed_design_is_refused_and_nothing_touched(tmp_path, blocks_run):
     assert after == before
 
 
+@pytest.mark.thorough
 def test_labels_are_no_part_of_the_design(tmp_path, blocks_run):
     sweep(tmp_path)
     blocks_run.clear()
@@ -237,6 +238,7 @@ def test_failed_write_of_a_block_stops_in_words(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+@pytest.mark.thorough
 def test_failures_are_stored_and_counted(tmp_path):
     code, _ = sweep(tmp_path, "estimator.profile.solver=fails")
     assert code == 0

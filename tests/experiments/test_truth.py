@@ -21,6 +21,7 @@ MIXINGS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("distribution", MIXINGS)
 def test_true_cdf_is_wide_and_holds_all_support_points(distribution):
     found = {k: v[1] for k, v in describe_mixing(distribution, SUPPORTS).items()}

@@ -178,6 +178,7 @@ def test_adequacy_bounds_the_gain_of_a_finer_grid(sample):
     assert float(better.gap) < 1e-4 < float(report.gap)
 
 
+@pytest.mark.thorough
 def test_bound_holds_when_cells_run_out(sample):
     coarse = npmle(sample, jnp.linspace(-4.0, 4.0, 7))
     report = adequacy(coarse, sample, -4.0, 4.0, max_cells=1)
@@ -223,6 +224,7 @@ def test_certificate_of_groups_adds_their_shares(sample):
     assert float(whole.gap) == pytest.approx(np.dot([2 / 3, 1 / 3], gaps), abs=2e-9)
 
 
+@pytest.mark.thorough
 def test_free_noise_scales_are_refused_by_name():
     model, data, supp = linear_factor(n_obs=40)
     with pytest.raises(ValueError, match=r"without bound in log_std_e\[0\].*`fixed`"):

@@ -94,6 +94,7 @@ def test_the_safety_net_takes_over_where_atoms_outnumber_the_working_set():
     assert solve_probs(lclk).value == approx(solution.value, 1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("solver", ["active_set", "interior_point"])
 @pytest.mark.parametrize(
     "lclk",

@@ -157,6 +157,7 @@ def test_one_observation_puts_all_mass_on_its_best_point():
     assert jnp.array_equal(probs, jnp.array([0.0, 1.0, 0.0]))
 
 
+@pytest.mark.thorough
 def test_two_points_have_the_closed_form():
     # Three observations see the first point only, one the second.
     lclk = jnp.log(jnp.array([[1.0, 0.0]] * 3 + [[0.0, 1.0]]))
