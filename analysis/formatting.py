@@ -29,14 +29,14 @@ def decimals(error: float, *, significant: int = 2) -> int:
     return max(0, significant - 1 - math.floor(math.log10(rounded)))
 
 
-def format_value(value: float, error: float, *, significant: int = 2) -> str:
+def format_value(value: float, error: float) -> str:
     """Write a value as far as its Monte Carlo error goes: `-0.0021`."""
-    return _fixed(value, decimals(error, significant=significant))
+    return _fixed(value, decimals(error))
 
 
-def format_error(error: float, *, significant: int = 2) -> str:
+def format_error(error: float) -> str:
     """Write a Monte Carlo error in brackets: `(0.0052)`."""
-    return f"({_fixed(error, decimals(error, significant=significant))})"
+    return f"({_fixed(error, decimals(error))})"
 
 
 def round_column(
@@ -87,7 +87,7 @@ def format_panels(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {name: format_table(part) for name, part in split_panels(table).items()}
 
 
-def format_table(table: pd.DataFrame, *, significant: int = 2) -> pd.DataFrame:
+def format_table(table: pd.DataFrame) -> pd.DataFrame:
     """Write the table of `tables.performance_table` in words and rounded numbers.
 
     Columns that identify a row are left out where they have one value only, and the
@@ -99,7 +99,7 @@ def format_table(table: pd.DataFrame, *, significant: int = 2) -> pd.DataFrame:
         if varies(table, name) or (name == "parameter" and name in table.columns):
             text[labels.label_dim(name)] = [str(x) for x in table[name]]
     for name in measures_in(table):
-        values, errors = round_column(table, name, significant=significant)
+        values, errors = round_column(table, name)
         text[labels.label_column(name)] = [
             f"{value} {error}{'*' if marked else ''}"
             for value, error, marked in zip(

@@ -45,8 +45,6 @@ def to_latex(
     caption: str,
     label: str,
     notes: Sequence[str] = (),
-    brackets: bool = True,
-    significant: int = 2,
 ) -> str:
     r"""Write the numbers of `tables.performance_table` as LaTeX tables.
 
@@ -57,33 +55,26 @@ def to_latex(
     heading line. Where a column `measure` tells measures apart, each has its tables.
 
     Args:
-        table: Numbers, errors and counts; a best entry is set in bold.
+        table: Numbers, errors in small brackets, counts; a best entry is set in bold.
         caption: Caption; continued tables say so.
         label: Key for `\ref` of the first table.
         notes: Sentences below every table.
-        brackets: Print each Monte Carlo error in small brackets. Without them the
-            largest ones are in the notes.
-        significant: Digits of the error that are shown.
     """
     if table.empty:
         raise ValueError("the table has no rows; no replication was attempted yet.")
     texts: list[str] = []
     for panel, part in fm.split_panels(table).items():
         title = f"{caption}, {panel[:1].lower()}{panel[1:]}" if panel else caption
-        bodies = _bodies(part, brackets=brackets, significant=significant)
-        for i, body in enumerate(bodies):
+        for i, body in enumerate(_bodies(part)):
             key = f"{label}-{len(texts) + 1}" if texts else label
             head = escape(title) + (" (continued)" if i else "")
             texts.append(_FRAME % (head, key, body, escape(" ".join(notes))))
     return "\n".join(texts)
 
 
-def _bodies(table: pd.DataFrame, *, brackets: bool, significant: int) -> list[str]:
+def _bodies(table: pd.DataFrame) -> list[str]:
     """Write the environments, without floats, that hold a table."""
-    cells = {
-        name: _cells(table, name, brackets=brackets, significant=significant)
-        for name in fm.measures_in(table)
-    }
+    cells = {name: _cells(table, name) for name in fm.measures_in(table)}
     fixed = {x: [escape(str(y)) for y in table[x]] for x in _rows_by(table)}
     used = [] if fm.all_used(table) else fm.used_over_attempted(table)
     headings = _headings(table)
@@ -141,15 +132,11 @@ def _headings(table: pd.DataFrame) -> list[str]:
     return [", ".join(words) for words in zip(*columns, strict=True)]
 
 
-def _cells(
-    table: pd.DataFrame, name: str, *, brackets: bool, significant: int
-) -> list[str]:
-    values, errors = fm.round_column(table, name, significant=significant)
+def _cells(table: pd.DataFrame, name: str) -> list[str]:
+    values, errors = fm.round_column(table, name)
     cells = _aligned(values)
     marks = zip(cells, fm.best(table, name), strict=True)
     cells = [rf"\textbf{{{x}}}" if marked else x for x, marked in marks]
-    if not brackets:
-        return cells
     small = _aligned(errors)
     return [f"{x} {{\\scriptsize {e}}}" for x, e in zip(cells, small, strict=True)]
 

@@ -16,6 +16,7 @@ from analysis.kinds import at_default_kind
 from analysis.summarise import CELL
 
 CONSOLE = ("bias", "rmse", "coverage")
+_CONSOLE_WIDTH = 100
 PAPER = ("bias", "rmse", "coverage", "empirical_se", "mean_model_se")
 MIXING = (
     *("wasserstein", "cdf_sup", "cdf_squared"),
@@ -195,10 +196,8 @@ def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[st
     return sentences
 
 
-def render_console_table(
-    summary: xr.DataTree, *, measures: Sequence[str] = CONSOLE, width: int = 100
-) -> str:
-    """Write the summary for a terminal or a log: plain text, at most `width` columns.
+def render_console_table(summary: xr.DataTree) -> str:
+    """Write the summary for a terminal or a log: plain text, at most 100 columns.
 
     One block per process, estimator and grid; one row per parameter, sample size and
     number of grid points; each measure with its Monte Carlo standard error in brackets.
@@ -206,7 +205,7 @@ def render_console_table(
     blocks = []
     summary = labels.name_groups(summary)
     for name, node in summary.children.items():
-        table = performance_table(node.to_dataset(), measures=measures)
+        table = performance_table(node.to_dataset(), measures=CONSOLE)
         label = node.attrs.get("label", name)
         outer = [x for x in ("estimator", "grid") if x in table.columns]
         where = [
@@ -216,19 +215,18 @@ def render_console_table(
         for block in dict.fromkeys(where):
             part = table.loc[[x == block for x in where]]
             heading = ", ".join(x for x in (f"{label} ({name})", block) if x)
-            blocks.append(f"{heading}\n{_console_block(part, width)}")
+            blocks.append(f"{heading}\n{_console_block(part)}")
         if table.empty:
             blocks.append(f"{label} ({name})\nno replication yet")
         else:
-            blocks.append(
-                "\n".join(wrap(" ".join(table_notes(summary, name, table)), width))
-            )
+            notes = " ".join(table_notes(summary, name, table))
+            blocks.append("\n".join(wrap(notes, _CONSOLE_WIDTH)))
     return "\n\n".join(blocks) + "\n"
 
 
-def _console_block(table: pd.DataFrame, width: int) -> str:
+def _console_block(table: pd.DataFrame) -> str:
     text = _console_lines(table, significant=2)
-    if max(map(len, text)) > width:
+    if max(map(len, text)) > _CONSOLE_WIDTH:
         text = _console_lines(table, significant=1)
     return "\n".join(text)
 
