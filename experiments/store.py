@@ -9,6 +9,7 @@ A block file carries the hash of everything its numbers depend on, so a file of 
 design is never taken for one of this.
 """
 
+import hashlib
 import math
 import os
 from pathlib import Path
@@ -36,6 +37,10 @@ DIMS = {
 
 A scalar latent variable has no `coordinate`.
 """
+
+
+_DAMAGES = (OSError, RuntimeError, LookupError, AttributeError, ValueError, TypeError)
+"""What the netCDF library raises on a damaged file."""
 
 
 class UnusableBlockError(StoreError):
@@ -142,8 +147,11 @@ class Store:
                 }
                 values = {name: file.variables[name][:] for name in file.variables}
                 content, first, last = attrs["content"], attrs["first"], attrs["last"]
-        except (OSError, RuntimeError, KeyError) as error:
+            digest = attrs.get("digest")  # older files lack it
+        except _DAMAGES as error:
             raise UnusableBlockError(path, "unreadable") from error
+        if digest not in (None, _digest(values, attrs)):
+            raise UnusableBlockError(path, "unreadable")
         if content != self.content.hash_cell(cell):
             raise UnusableBlockError(path, "foreign")
         if any(len(value) != last - first + 1 for value in values.values()):
@@ -152,20 +160,20 @@ class Store:
 
     def write(self, block: Block, result: Result) -> None:
         """Write a block's file, all of it or nothing."""
+        attrs = {
+            "content": self.content.hash_cell(block.cell),
+            "first": block.first,
+            "last": block.last,
+            "seconds": result.seconds,
+            "error": result.error,
+            "peak_memory": result.peak_memory,
+            "created": provenance.read_clock(),
+            **provenance.describe_code(),
+        }
+        attrs["digest"] = _digest(result.arrays, attrs)
         with replacing(self.path(block)) as temporary, netcdf_errors(temporary):
             with netCDF4.Dataset(temporary, "w") as file:
-                file.setncatts(
-                    {
-                        "content": self.content.hash_cell(block.cell),
-                        "first": block.first,
-                        "last": block.last,
-                        "seconds": result.seconds,
-                        "error": result.error,
-                        "peak_memory": result.peak_memory,
-                        "created": provenance.read_clock(),
-                        **provenance.describe_code(),
-                    }
-                )
+                file.setncatts(attrs)
                 file.createDimension("replication", len(block))
                 for name, value in result.arrays.items():
                     dims = DIMS.get(name, ())[: value.ndim - 1]
@@ -176,6 +184,22 @@ class Store:
                         name, value.dtype, ("replication", *dims), fletcher32=True
                     )
                     variable[:] = value
+
+
+def _digest(arrays: dict[str, np.ndarray], attrs: dict[str, Any]) -> str:
+    """Hash what a block file holds.
+
+    The library's checksums cover the numbers, but not the tables that say where in the
+    file they are: one wrong byte there, and other numbers are read.
+    """
+    found = hashlib.sha256()
+    for name in ("content", "first", "last", "seconds", "error", "peak_memory"):
+        value = np.asarray(attrs.get(name)).item()
+        found.update(f"{name}={value!r};".encode())
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name}{array.dtype.str}{array.shape};".encode())
+        found.update(np.ascontiguousarray(array))
+    return found.hexdigest()[:16]
 
 
 def read_result(arrays: dict[str, np.ndarray], attrs: dict[str, Any]) -> Result:

@@ -131,6 +131,8 @@ def _solve(
     known = jnp.sum(solver_weights)
     solver_weights = jnp.where(known > 0, solver_weights / known, solver_weights)
     probs, num_steps, fell_back = solver(scaled, solver_weights, probs0)
+    # Where no row is left every distribution is as good.
+    probs = jnp.where(known > 0, probs, 1.0 / lclk.shape[1])
 
     density = scaled @ probs
     gradient = weight_per_density(density, solver_weights) @ scaled
