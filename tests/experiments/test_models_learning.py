@@ -16,6 +16,8 @@ from experiments.dgp import Process
 from experiments.models.learning import Learning
 from experiments.replicate import erase
 
+pytestmark = pytest.mark.thorough
+
 THREE = Learning(
     intercept_0=[0.3, 0.5, 0.8],
     intercept_1=[0.2, 0.4],
@@ -109,7 +111,6 @@ def test_choices_and_outcomes_follow_the_densities():
     assert (error < 0.05).all()
 
 
-@pytest.mark.thorough
 def test_derivatives_are_those_of_finite_differences():
     # Two periods have all the terms there are, and compile faster.
     model = Learning(
@@ -137,17 +138,13 @@ def starter():
 
 @pytest.mark.parametrize(
     ("n", "atol"),
-    [
-        pytest.param(N_OBS, 0.4, marks=pytest.mark.thorough),
-        pytest.param(10_000, 0.12, marks=pytest.mark.slow),
-    ],
+    [(N_OBS, 0.4), pytest.param(10_000, 0.12, marks=pytest.mark.slow)],
 )
 def test_starting_values_are_consistent_where_the_factor_is_normal(n, atol, starter):
     got, wanted = ravel_pytree(starter(draw(THREE, n)))[0], ravel_pytree(THREE)[0]
     np.testing.assert_allclose(got, wanted, atol=atol)
 
 
-@pytest.mark.thorough
 def test_starting_values_change_with_the_units_of_the_outcomes(starter):
     data = draw(THREE)
     start = starter(data)
@@ -158,7 +155,6 @@ def test_starting_values_change_with_the_units_of_the_outcomes(starter):
     np.testing.assert_allclose(other.choice[1:], start.choice[1:] / 10, rtol=1e-6)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("choices", "outcomes"),
     [

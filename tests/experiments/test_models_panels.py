@@ -23,6 +23,8 @@ from experiments.models.links import sum_log_logistic, sum_log_normal
 from experiments.models.panel_binary import PanelBinary
 from experiments.models.poisson import MixedPoisson
 
+pytestmark = pytest.mark.thorough
+
 NORMAL = mixing.Normal(0.2, 0.8)
 BOTH = mixing.GaussianCopula([mixing.Normal(0, 1), mixing.Normal(1, 0.5)], 0.5)
 PROCESSES = {
@@ -172,7 +174,6 @@ def test_slopes_of_log_probabilities_are_right_at_zero_and_far_out(add):
     np.testing.assert_allclose(bend(jnp.asarray(z)), second, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("name", PROCESSES)
 def test_derivatives_in_theta_are_finite_and_equal_to_finite_differences(name):
     model, supp = PROCESSES[name].truth, supp_of(name)

@@ -15,6 +15,8 @@ from experiments.models.bellman import apply_bellman
 from experiments.models.replacement import Replacement
 from experiments.replicate import erase
 
+pytestmark = pytest.mark.thorough
+
 TRUTH = Replacement(cost=0.05, log_odds=[0.5, -0.9], n_states=60, n_periods=60)
 SMALL = Replacement(cost=0.4, log_odds=[0.5, -0.9, -2.0], n_states=9, n_periods=30)
 NORMAL = mixing.Normal(loc=6, scale=1.5)
@@ -108,7 +110,6 @@ def test_fixed_point_does_not_depend_on_its_company():
     np.testing.assert_allclose(together, alone, rtol=1e-12)
 
 
-@pytest.mark.thorough
 def test_derivatives_are_those_of_finite_differences():
     model = Replacement(0.4, [0.5, -0.9, -2.0], 9, 30, 0.99)
     data, supp = draw_few(), jnp.array([2.0, 5.0, 9.0])
@@ -143,14 +144,12 @@ def test_draws_follow_the_choice_and_increment_probabilities():
     assert (np.abs(shares - move_probs(SMALL)) < 4 * error).all()
 
 
-@pytest.mark.thorough
 def test_starting_values_find_the_truth_where_all_costs_are_equal():
     cost, *log_odds = start_from(SMALL, draw(SMALL, 2000, distribution=SAME))
     np.testing.assert_allclose(cost, SMALL.cost, rtol=0.1)
     np.testing.assert_allclose(log_odds, SMALL.log_odds, atol=0.1)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("case", ["never", "always", "nothing", "still"])
 def test_starting_values_are_finite_whatever_the_data(case):
     decisions, increments = np.zeros((2000, 18)), np.zeros((2000, 4))
