@@ -24,7 +24,11 @@ _ONE_POINT = 0.2821
 
 
 class State(NamedTuple):
-    """Where the method is, and how it came there."""
+    """Where the method is, and how it came there.
+
+    The scale is the unit of each parameter, the curvature the smallest eigenvalue of
+    the Hessian in these units.
+    """
 
     theta: Float[Array, " p"]
     here: Evaluation
@@ -32,6 +36,7 @@ class State(NamedTuple):
     promised: Scalar
     radius: Scalar
     scale: Float[Array, " p"]
+    curvature: Scalar
     num_steps: Int[Array, ""]
     inner_steps: Int[Array, ""]
     fallbacks: Int[Array, ""]
@@ -66,6 +71,7 @@ def climb(
         jnp.array(0.0),
         jnp.array(1.0),
         jnp.full(size, 1e-8),
+        jnp.array(0.0),
         jnp.array(0),
         jnp.array(0),
         jnp.array(0),
@@ -120,14 +126,12 @@ def _accept_or_shrink(
     theta = jnp.where(accepted, theta, state.theta)
     now = jax.lax.cond(accepted, lambda: there, lambda: here)
     # The unit of every parameter is the root of its largest curvature so far.
-    curvature = jnp.sqrt(jnp.abs(jnp.diagonal(now.hessian)))
-    scale = jnp.maximum(state.scale, curvature)
-    step, promised = solve_trust_region(
+    scale = jnp.maximum(state.scale, jnp.sqrt(jnp.abs(jnp.diagonal(now.hessian))))
+    step, promised, curvature = solve_trust_region(
         now.gradient / scale, now.hessian / (scale[:, None] * scale), radius
     )
     flat = jnp.max(jnp.abs(now.gradient / scale)) <= tol
-    positive = jnp.linalg.eigvalsh(now.hessian / (scale[:, None] * scale))[0] > 0
-    converged = finite & accepted & flat & (positive | (promised <= rounding))
+    converged = finite & accepted & flat & ((curvature > 0) | (promised <= rounding))
     return State(
         theta,
         now,
@@ -135,6 +139,7 @@ def _accept_or_shrink(
         promised,
         radius,
         scale,
+        curvature,
         state.num_steps + 1,
         state.inner_steps + there.inner_steps,
         state.fallbacks + there.fell_back,
@@ -152,7 +157,6 @@ def judge(state: State, resolution: Scalar, tol: float):
         tol: As in `climb`.
     """
     here, scale = state.here, state.scale
-    values = jnp.linalg.eigvalsh(here.hessian / (scale[:, None] * scale))
     uncertified = (here.gap > CERTIFICATE_TOL) | (here.residual > CERTIFICATE_TOL)
     result = RESULTS.where(
         state.converged, RESULTS.successful, RESULTS.max_steps_reached
@@ -165,7 +169,7 @@ def judge(state: State, resolution: Scalar, tol: float):
     long = jnp.max(jnp.abs(state.step) / (1.0 + jnp.abs(state.theta))) > _LONG_STEP
     result = RESULTS.where(succeeded & long, RESULTS.parameter_diverging, result)
     result = RESULTS.where(
-        succeeded & (values[0] < 1e-10), RESULTS.singular_hessian, result
+        succeeded & (state.curvature < 1e-10), RESULTS.singular_hessian, result
     )
     result = RESULTS.where(succeeded & uncertified, RESULTS.inner_not_certified, result)
     far = jnp.max(jnp.abs(state.theta)) > _DIVERGED

@@ -11,7 +11,7 @@ _SECULAR_STEPS = 60
 
 def solve_trust_region(
     gradient: Float[Array, " p"], hessian: Float[Array, "p p"], radius: Scalar
-) -> tuple[Float[Array, " p"], Scalar]:
+) -> tuple[Float[Array, " p"], Scalar, Scalar]:
     """Minimise the quadratic model within a ball; the Hessian may be indefinite.
 
     Moré and Sorensen (1983): the solution is `-(H + s I)^{-1} g` with the least `s >=
@@ -21,7 +21,8 @@ def solve_trust_region(
     step is the limit, inside the ball; a later gradient leaves the saddle.
 
     Returns:
-        The step, and the decrease of the model it promises (nonnegative).
+        The step, the decrease of the model it promises (nonnegative), and the smallest
+        eigenvalue of the Hessian.
     """
     values, vectors = jnp.linalg.eigh(hessian)
     along = vectors.T @ gradient
@@ -46,4 +47,4 @@ def solve_trust_region(
     _, shift = jax.lax.fori_loop(0, _SECULAR_STEPS, bisect, (least, most))
     step = jnp.where(interior, step_at(0.0), step_at(shift))
     promised = -(along @ step) - 0.5 * (values * step) @ step
-    return vectors @ step, jnp.maximum(promised, 0.0)
+    return vectors @ step, jnp.maximum(promised, 0.0), values[0]

@@ -130,9 +130,10 @@ def _solve(
     solver_weights: Weights = jnp.where(zero_row, 0.0, weights)
     known = jnp.sum(solver_weights)
     solver_weights = jnp.where(known > 0, solver_weights / known, solver_weights)
-    probs, num_steps, fell_back = solver(scaled, solver_weights, probs0)
+    found: Probs
+    found, num_steps, fell_back = solver(scaled, solver_weights, probs0)
     # Where no row is left every distribution is as good.
-    probs = jnp.where(known > 0, probs, 1.0 / lclk.shape[1])
+    probs: Probs = jnp.where(known > 0, found, 1.0 / lclk.shape[1])
 
     density = scaled @ probs
     gradient = weight_per_density(density, solver_weights) @ scaled

@@ -307,7 +307,7 @@ def test_trust_region_steps_satisfy_the_optimality_conditions():
         root = rng.normal(size=(4, 4))
         hessian = jnp.asarray(root + root.T)
         gradient = jnp.asarray(rng.normal(size=4))
-        step, promised = solve_trust_region(gradient, hessian, jnp.array(0.7))
+        step, promised, lowest = solve_trust_region(gradient, hessian, jnp.array(0.7))
         assert jnp.linalg.norm(step) <= 0.7 * (1 + 1e-9)
         assert promised == approx(
             -(gradient @ step + 0.5 * step @ hessian @ step), 1e-10
@@ -316,4 +316,5 @@ def test_trust_region_steps_satisfy_the_optimality_conditions():
         shift = -(gradient + hessian @ step) @ step / (step @ step)
         assert hessian @ step + shift * step == approx(-gradient, 1e-6)
         assert shift >= -1e-9
-        assert jnp.linalg.eigvalsh(hessian)[0] + shift >= -1e-6
+        assert lowest == approx(jnp.linalg.eigvalsh(hessian)[0], 1e-12)
+        assert lowest + shift >= -1e-6
