@@ -56,4 +56,4 @@ class MixSQP(eqx.Module):
             return result.probabilities, result.info.iterations
 
         probs, num_steps = solve(scaled, weights)
-        return probs, num_steps, jnp.array(False)
+        return probs, num_steps.astype(int), jnp.array(False)

@@ -66,8 +66,13 @@ def test_the_specification_example_runs_as_printed():
     assert state.aux.shape == (75,)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("solver", ["interior_point", "mixsqp"])
+@pytest.mark.parametrize(
+    "solver",
+    [
+        pytest.param("interior_point", marks=pytest.mark.slow),
+        pytest.param("mixsqp", marks=pytest.mark.thorough),
+    ],
+)
 def test_every_solver_gives_the_published_estimates(solver):
     start, data, supp = published_example()
     estimate = fit(start, data, supp, solver=solver, throw=False)
