@@ -20,7 +20,7 @@ def prepare() -> None:
         "JAX_COMPILATION_CACHE_DIR": str(folder),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
-        # Fewer kernels: half the compile time of these programs, and no slower to run.
+        # Fewer kernels: less to compile in these programs, and no slower to run.
         "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"
         " --xla_disable_hlo_passes=tree_reduction_rewriter",
         # Loading a cached program logs false alarms about processor features.
