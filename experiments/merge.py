@@ -100,6 +100,8 @@ def merge(
     }
     tree = xr.DataTree.from_dict(groups)
     code = provenance.describe_code()
+    # The file may travel; where it was written is no part of the study.
+    settings = {k: v for k, v in config.items() if k != "results_dir"}
     tree.attrs = {
         "title": config["question"],
         "study": config["study"],
@@ -114,7 +116,7 @@ def merge(
         "exclusion_rule": config.get("exclusion_rule", "per_estimator"),
         "created": provenance.read_clock(),
         "complete": int(tracker.is_complete()),
-        "config": yaml.safe_dump(config, sort_keys=False),
+        "config": yaml.safe_dump(settings, sort_keys=False),
     }
     path = files.folder / "replications.nc"
     compressed = {name: {"zlib": True, "complevel": 1} for name in ("probs", "supp")}

@@ -137,6 +137,7 @@ class Store:
 
         Raises:
             UnusableBlockError: The file is damaged or of another design.
+            StoreError: The user may not read it.
         """
         try:
             with netCDF4.Dataset(path) as file:
@@ -148,6 +149,10 @@ class Store:
                 values = {name: file.variables[name][:] for name in file.variables}
                 content, first, last = attrs["content"], attrs["first"], attrs["last"]
             digest = attrs.get("digest")  # older files lack it
+        except PermissionError as error:
+            raise StoreError(
+                f"{path} can't be read: {error.strerror}. See who may read it."
+            ) from error
         except _DAMAGES as error:
             raise UnusableBlockError(path, "unreadable") from error
         if digest not in (None, _digest(values, attrs)):

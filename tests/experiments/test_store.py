@@ -187,6 +187,22 @@ def test_damaged_and_foreign_blocks_are_set_aside(tmp_path, blocks_run):
     assert_same_numbers(read(tmp_path), whole)
 
 
+@pytest.mark.thorough
+def test_a_block_that_may_not_be_read_is_no_damage(tmp_path, monkeypatch):
+    sweep(tmp_path, *ONE_CELL)
+    cell = tmp_path / "tiny" / "blocks" / FIRST
+    names = sorted(path.name for path in cell.iterdir())
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")  # as netCDF4 does
+
+    monkeypatch.setattr(store.netCDF4, "Dataset", refuse)
+    code, text = sweep(tmp_path, *ONE_CELL)
+    assert code == 1
+    assert "000000-000002.nc can't be read: Permission denied." in text
+    assert sorted(path.name for path in cell.iterdir()) == names
+
+
 def _flip_a_byte(path):
     """Change a stored estimate without breaking the file's structure."""
     content = bytearray(path.read_bytes())

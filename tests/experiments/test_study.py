@@ -33,6 +33,7 @@ def test_a_study_end_to_end(tmp_path):
         assert name in tree.attrs
     for name in ("packages", "jax_flags", "machine", "seed", "created", "config"):
         assert name in tree.attrs
+    assert str(tmp_path) not in "".join(map(str, tree.attrs.values()))
     data = tree["linear_factor_discrete"].to_dataset()
     axes = ("estimator", "grid", "sample_size", "n_supp", "replication")
     assert data["estimate"].dims == (*axes, "parameter")
