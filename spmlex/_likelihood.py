@@ -60,7 +60,7 @@ def weight_per_density(
 ) -> Float[Array, " n_obs"]:
     """Return `weights / density`, zero for observations without weight.
 
-    Times `scaled` it is the gradient function of equation (3). No entry of that exceeds
+    `A.T` times it is the gradient function of equation (3). No entry of that exceeds
     one at the maximum over `probs`, and those with mass equal one (Lindsay 1983, "The
     geometry of mixture likelihoods", theorem 4.1).
     """

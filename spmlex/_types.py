@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, PyTree
 
 Scalar = Float[Array, ""]
 LogCondLik = Float[Array, "n_obs n_supp"]
+ScaledLik = Float[Array, "n_supp n_obs"]
 Probs = Float[Array, " n_supp"]
 Weights = Float[Array, " n_obs"]
 

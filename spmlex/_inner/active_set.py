@@ -28,7 +28,7 @@ from jaxtyping import Array, Bool, Float, Int
 from spmlex._inner import interior_point
 from spmlex._inner.nonnegative_qp import solve_nonnegative_qp
 from spmlex._likelihood import support_residual, weight_per_density
-from spmlex._types import LogCondLik, Probs, Scalar, Weights
+from spmlex._types import Probs, Scalar, ScaledLik, Weights
 
 _EM_STEPS = 5
 _EM_ROWS = 512
@@ -59,24 +59,24 @@ class ActiveSet(eqx.Module):
     working_sizes: tuple[int, ...] = eqx.field(default=(23, 47, 95), static=True)
 
     def __call__(
-        self, scaled: LogCondLik, weights: Weights, probs0: Probs | None
+        self, scaled: ScaledLik, weights: Weights, probs0: Probs | None
     ) -> tuple[Probs, Int[Array, ""], Bool[Array, ""]]:
         """Return the mixing probabilities, the steps, and whether the net was needed.
 
         Args:
-            scaled: `exp(lclk - row max)`.
+            scaled: `exp(lclk - row max)`, transposed.
             weights: Observation weights with sum one; zero ignores the observation.
             probs0: Starting probabilities; by default a few steps of EM on a part of
                 the observations.
         """
-        n_supp = scaled.shape[1]
+        n_supp = scaled.shape[0]
         mass = _cold_start(scaled, weights) if probs0 is None else probs0
         # A start that gives an observation (almost) no density would have to climb out
         # of it step by step; a little mass everywhere there, none elsewhere.
-        density = scaled @ mass
+        density = mass @ scaled
         lost = jnp.any((density < 1e-100) & (weights > 0))
         mass = jnp.where(lost, 0.5 * mass + 0.5 / n_supp, mass)
-        state = _evaluate(scaled, weights, mass, scaled @ mass, self.atol)
+        state = _evaluate(scaled, weights, mass, mass @ scaled, self.atol)
         # A warm start with more atoms than places: the solution will have as many.
         atoms = 0 if probs0 is None else jnp.sum(probs0 > 0)
         atoms = jnp.where(atoms == n_supp, 0, atoms)  # a guess, such as equal masses
@@ -123,21 +123,21 @@ class ActiveSet(eqx.Module):
         return jax.lax.while_loop(is_running, step, state)
 
 
-def _cold_start(scaled: LogCondLik, weights: Weights) -> Probs:
+def _cold_start(scaled: ScaledLik, weights: Weights) -> Probs:
     """Return a few EM steps from the uniform distribution, on every k-th observation.
 
     Newton's quadratic model is poor while densities still change many times over;
     five cheap steps of EM take that out.
     """
-    n_obs, n_supp = scaled.shape
+    n_supp, n_obs = scaled.shape
     stride = max(1, n_obs // _EM_ROWS)
-    scaled, weights = scaled[::stride], weights[::stride]
+    scaled, weights = scaled[:, ::stride], weights[::stride]
     total = jnp.sum(weights)
     weights = jnp.where(total > 0, weights / total, 0.0)
     uniform: Probs = jnp.full(n_supp, 1.0 / n_supp)
 
     def step(_, probs: Probs) -> Probs:
-        return probs * (weight_per_density(scaled @ probs, weights) @ scaled)
+        return probs * (scaled @ weight_per_density(probs @ scaled, weights))
 
     probs: Probs = jax.lax.fori_loop(0, _EM_STEPS, step, uniform)
     has_weight = total > 0
@@ -145,14 +145,14 @@ def _cold_start(scaled: LogCondLik, weights: Weights) -> Probs:
 
 
 def _evaluate(
-    scaled: LogCondLik,
+    scaled: ScaledLik,
     weights: Weights,
     mass: Probs,
     density: Float[Array, " n_obs"],
     atol: float,
     num_steps: int | Int[Array, ""] = 0,
 ) -> _State:
-    gradient = weight_per_density(density, weights) @ scaled
+    gradient = scaled @ weight_per_density(density, weights)
     total = jnp.sum(mass)
     gap = jnp.max(gradient) * total - 1.0
     residual = support_residual(gradient * total, mass)
@@ -188,22 +188,22 @@ def _choose_working_set(mass: Probs, gradient: Probs, size: int) -> Int[Array, "
 
 
 def _step(
-    scaled: LogCondLik, weights: Weights, state: _State, size: int, atol: float
+    scaled: ScaledLik, weights: Weights, state: _State, size: int, atol: float
 ) -> _State:
     mass, density, gradient = state.mass, state.density, state.gradient
     working = _choose_working_set(mass, gradient, size)
-    columns = scaled[:, working].T
     inside = mass[working]
     outside = mass.at[working].set(0.0)
     outside_mass = jnp.sum(outside)
     has_rest = outside_mass > 0
-    rest = jnp.where(has_rest, jnp.maximum(density - inside @ columns, 0.0), 0.0)
 
-    # Column k of the model is sqrt(w_i) A_ik / (A x)_i; the last stands for the rest.
+    # Row k is column k of the model, sqrt(w_i) A_ik / (A x)_i; the last, set below,
+    # stands for the rest.
     root = jnp.sqrt(weights)
-    relative = jnp.concatenate([columns, rest[None]]) * jnp.where(
-        weights > 0, root / density, 0.0
-    )
+    places = jnp.append(working, working[-1])
+    relative = scaled[places] * jnp.where(weights > 0, root / density, 0.0)
+    rest = jnp.maximum(root - jnp.append(inside, 0.0) @ relative, 0.0)
+    relative = relative.at[size].set(jnp.where(has_rest, rest, 0.0))
     unweight = jnp.where(weights > 0, 1.0 / root, 0.0)
     now = jnp.append(inside, jnp.where(has_rest, 1.0, 0.0))
     cost = jnp.append(jnp.ones(size), outside_mass)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from spmlex._likelihood import weight_per_density
-from spmlex._types import LogCondLik, Probs, Weights
+from spmlex._types import Probs, ScaledLik, Weights
 
 
 class EM(eqx.Module):
@@ -25,16 +25,16 @@ class EM(eqx.Module):
     max_steps: int = eqx.field(default=100_000, static=True)
 
     def __call__(
-        self, scaled: LogCondLik, weights: Weights, probs0: Probs | None
+        self, scaled: ScaledLik, weights: Weights, probs0: Probs | None
     ) -> tuple[Probs, Int[Array, ""], Bool[Array, ""]]:
         """Return the mixing probabilities, the steps, and `False`: there is no net."""
-        n_supp = scaled.shape[1]
+        n_supp = scaled.shape[0]
         uniform = jnp.full(n_supp, 1.0 / n_supp)
         # EM cannot leave a zero, so a warm start keeps a little mass everywhere.
         probs = uniform if probs0 is None else 0.99 * probs0 + 0.01 * uniform
 
         def gradient_at(probs):
-            return weight_per_density(scaled @ probs, weights) @ scaled
+            return scaled @ weight_per_density(probs @ scaled, weights)
 
         def is_running(state):
             _, gradient, num_steps = state

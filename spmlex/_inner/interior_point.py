@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._likelihood import support_residual, weight_per_density
-from spmlex._types import LogCondLik, Probs, Scalar, Weights
+from spmlex._types import Probs, Scalar, ScaledLik, Weights
 
 _TO_BOUNDARY = 0.995
 _MAX_STEPS = 60
@@ -40,17 +40,17 @@ class InteriorPoint(eqx.Module):
     atol: float = eqx.field(default=1e-10, static=True)
 
     def __call__(
-        self, scaled: LogCondLik, weights: Weights, probs0: Probs | None
+        self, scaled: ScaledLik, weights: Weights, probs0: Probs | None
     ) -> tuple[Probs, Int[Array, ""], Bool[Array, ""]]:
         """Return the mixing probabilities, the steps, and `False`: there is no net."""
-        n_supp = scaled.shape[1]
+        n_supp = scaled.shape[0]
         start = jnp.full(n_supp, 1.0 / n_supp) if probs0 is None else probs0
         mass, num_steps = minimise(scaled, weights, start, self.atol)
         return mass / jnp.sum(mass), num_steps, jnp.array(False)
 
 
 def minimise(
-    scaled: LogCondLik, weights: Weights, probs0: Probs, atol: float
+    scaled: ScaledLik, weights: Weights, probs0: Probs, atol: float
 ) -> tuple[Probs, Int[Array, ""]]:
     """Minimise the scale-free objective of equation (5) over nonnegative masses.
 
@@ -59,11 +59,11 @@ def minimise(
     O(n_obs n_supp²). The last step prunes: of each pair the smaller of mass and
     multiplier is zero.
     """
-    n_supp = scaled.shape[1]
+    n_supp = scaled.shape[0]
 
     def evaluate(mass):
-        density = scaled @ mass
-        return density, weight_per_density(density, weights) @ scaled
+        density = mass @ scaled
+        return density, scaled @ weight_per_density(density, weights)
 
     def longest(value: Probs, change: Probs) -> Scalar:
         ratio = jnp.where(change < 0, -value / change, jnp.inf)
@@ -71,10 +71,10 @@ def minimise(
 
     def advance(state: _State) -> tuple[Probs, Probs]:
         mass, dual = state.mass, state.dual
-        relative = scaled / jnp.where(weights > 0, state.density, 1.0)[:, None]
+        relative = scaled / jnp.where(weights > 0, state.density, 1.0)
         root = jnp.sqrt(mass)
         # Scaled by the root of the masses: well conditioned up to the boundary.
-        curvature = (relative * weights[:, None]).T @ relative
+        curvature = (relative * weights) @ relative.T
         system = root[:, None] * curvature * root + jnp.diag(dual)
         ridge = 1e-14 * jnp.trace(system) / n_supp
         factor = jnp.linalg.cholesky(system + ridge * jnp.eye(n_supp))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from spmlex._types import LogCondLik, Probs, Weights
+from spmlex._types import Probs, ScaledLik, Weights
 
 
 def _import_mixsolve():
@@ -38,7 +38,7 @@ class MixSQP(eqx.Module):
     density_offset: float = eqx.field(default=1e-13, static=True)
 
     def __call__(
-        self, scaled: LogCondLik, weights: Weights, probs0: Probs | None
+        self, scaled: ScaledLik, weights: Weights, probs0: Probs | None
     ) -> tuple[Probs, Int[Array, ""], Bool[Array, ""]]:
         """Return the mixing probabilities, the steps, and `False`: there is no net."""
         del probs0
@@ -48,7 +48,7 @@ class MixSQP(eqx.Module):
         def solve(scaled, weights):
             floor = jnp.finfo(jnp.float64).tiny
             result: Any = mixsolve(
-                jnp.log(jnp.maximum(scaled, floor)),
+                jnp.log(jnp.maximum(scaled, floor)).T,
                 density_offset=self.density_offset,
                 return_info=True,
                 observation_weights=weights,

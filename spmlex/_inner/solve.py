@@ -1,7 +1,8 @@
 """The inner problem with any solver: the mixing probabilities given theta.
 
 Every solver is a frozen object with the same call, `solver(scaled, weights, probs0) ->
-(probs, num_steps, fell_back)`; `solve_probs` puts the certificate of equation (3) and a
+(probs, num_steps, fell_back)`, where `scaled[j, i] = exp(lclk[i, j] - row max)` has a
+row for each support point; `solve_probs` puts the certificate of equation (3) and a
 result code around any of them, so success never rests on a solver's own word.
 """
 
@@ -10,6 +11,7 @@ import difflib
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Int
 
 from spmlex._inner.active_set import ActiveSet
@@ -125,6 +127,9 @@ def _solve(
     lclk: LogCondLik, weights: Weights, probs0: Probs | None, solver
 ) -> MixingSolution:
     scaled, shift = scale_rows(lclk)
+    # In memory one support point after the other: solvers pick and weigh whole points,
+    # and on 100,000 observations a solve takes two thirds of the time.
+    scaled = with_layout_constraint(scaled.T, Layout((0, 1)))
     # A row without any likelihood is left out of the solve, and the result says so.
     zero_row = (row_max(lclk) == -jnp.inf) & (weights > 0)
     solver_weights: Weights = jnp.where(zero_row, 0.0, weights)
@@ -135,8 +140,8 @@ def _solve(
     # Where no row is left every distribution is as good.
     probs: Probs = jnp.where(known > 0, found, 1.0 / lclk.shape[1])
 
-    density = scaled @ probs
-    gradient = weight_per_density(density, solver_weights) @ scaled
+    density = probs @ scaled
+    gradient = scaled @ weight_per_density(density, solver_weights)
     gap = jnp.log(jnp.max(gradient))
     residual = support_residual(gradient, probs)
     terms = jnp.log(density) + shift
