@@ -98,20 +98,22 @@ def _accept_or_shrink(
 ) -> State:
     here = state.here
     first = state.num_steps == 0
-    rounding = 1e-13 * (1.0 + jnp.abs(there.value))
+    # Values are known up to rounding and up to what the inner solve leaves.
+    noise = 1e-13 * (1.0 + jnp.abs(there.value))
+    noise = noise + jnp.clip(there.gap, 0.0, CERTIFICATE_TOL)
     finite = (
         jnp.isfinite(there.value)
         & jnp.all(jnp.isfinite(there.gradient))
         & jnp.all(jnp.isfinite(there.hessian))
     )
     gained = here.value - there.value
-    # Where the promise is below rounding, the gradient must judge.
-    negligible = state.promised <= rounding
+    # Where the promise is below that, the gradient must judge.
+    negligible = state.promised <= noise
     before: Scalar = jnp.linalg.norm(here.gradient / state.scale)
     after: Scalar = jnp.linalg.norm(there.gradient / state.scale)
     good = jnp.where(
         negligible,
-        (after < before) & (gained >= -rounding),
+        (after < before) & (gained >= -noise),
         gained >= 1e-4 * state.promised,
     )
     accepted = (finite & good) | first
@@ -131,7 +133,7 @@ def _accept_or_shrink(
         now.gradient / scale, now.hessian / (scale[:, None] * scale), radius
     )
     flat = jnp.max(jnp.abs(now.gradient / scale)) <= tol
-    converged = finite & accepted & flat & ((curvature > 0) | (promised <= rounding))
+    converged = finite & accepted & flat & ((curvature > 0) | (promised <= noise))
     return State(
         theta,
         now,
