@@ -128,7 +128,7 @@ def _solve(
 ) -> MixingSolution:
     scaled, shift = scale_rows(lclk)
     # In memory one support point after the other: solvers pick and weigh whole points,
-    # and on 100,000 observations a solve takes two thirds of the time.
+    # and on 100,000 observations a solve takes three quarters of the time.
     scaled = with_layout_constraint(scaled.T, Layout((0, 1)))
     # A row without any likelihood is left out of the solve, and the result says so.
     zero_row = (row_max(lclk) == -jnp.inf) & (weights > 0)
