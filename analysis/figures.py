@@ -152,9 +152,9 @@ def _write_rates(process: xr.Dataset, ax: Axes, name: str, by: str) -> None:
 
 def _leave_room(ax: Axes) -> None:
     """Raise the upper limit so that no error bar on the right reaches the texts."""
-    ends = np.array(
-        [x[1] for _, _, (bars,) in ax.containers for x in bars.get_segments()]
-    ).reshape(-1, 2)
+    bars = [x for _, _, (bars,) in ax.containers for x in bars.get_segments()]
+    # A bar of unknown length, as with a single replication, has no ends.
+    ends = np.array([bar[1] for bar in bars if len(bar)]).reshape(-1, 2)
     scale = ax.yaxis.get_transform()
     low, high = scale.transform(np.array(ax.get_ylim()))
     middle = np.sqrt(np.prod(ax.get_xlim()))  # of a log axis

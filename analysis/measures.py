@@ -49,16 +49,16 @@ def relative_bias(
 def variance(estimate: xr.DataArray, *, dim: str = REPLICATION) -> xr.Dataset:
     """Return `variance`: S², error S² sqrt((kurtosis - 1)/n).
 
-    The kurtosis is the ratio of central moments mean T² / (mean T)², 3 when normal.
+    The kurtosis is the ratio of central moments mean T² / (mean T)², 3 when normal. Two
+    values have a kurtosis of 1 whatever they are: the error is missing below three.
     """
     estimate = mo.as_finite(estimate)
     square = mo.variance(estimate, dim)
     deviation = (estimate - mo.mean(estimate, dim)) ** 2
     kurtosis = mo.mean(deviation**2, dim) / mo.mean(deviation, dim) ** 2
     n = mo.count(estimate, dim)
-    return with_mcse(
-        "variance", square, square * ((kurtosis - 1).clip(min=0) / n) ** 0.5
-    )
+    error = square * ((kurtosis - 1).clip(min=0) / n) ** 0.5
+    return with_mcse("variance", square, error.where(n > 2))
 
 
 def empirical_se(
@@ -68,6 +68,7 @@ def empirical_se(
 
     The robust error is k sd(T)/(2 S sqrt n), from the delta method on S² (Boos and
     Osborne 2015); normal theory gives S/sqrt(2(n - 1)) (Morris et al. 2019, table 6).
+    The robust one is missing below three values: two deviate equally from their mean.
     """
     estimate = mo.as_finite(estimate)
     n = mo.count(estimate, dim)
@@ -77,7 +78,7 @@ def empirical_se(
     deviation = (estimate - mo.mean(estimate, dim)) ** 2
     k = n / (n - 1).where(n > 1)
     error = k * mo.error_of_mean(deviation, dim) / (2 * spread.where(spread > 0))
-    return with_mcse("empirical_se", spread, error)
+    return with_mcse("empirical_se", spread, error.where(n > 2))
 
 
 def mse(

@@ -157,10 +157,11 @@ def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[st
                 else ", which are used like any other."
             )
         )
+    errors = {x: fm.shown_errors(table, x) for x in fm.measures_in(table)}
     largest = [
-        f"{labels.label_measure(x)} {np.nanmax(table[f'{x}_mcse']):.2g}"
-        for x in fm.measures_in(table)
-        if np.isfinite(table[f"{x}_mcse"]).any()
+        f"{labels.label_measure(x)} {np.nanmax(error):.2g}"
+        for x, error in errors.items()
+        if np.isfinite(error).any()
     ]
     sentences.append(
         "Monte Carlo standard errors in brackets; the largest: "

@@ -139,9 +139,10 @@ def test_too_many_dimensions_are_refused_with_a_way_out(process, ax):
         {"sample_sizes": (500,)},
         {"n_supp": (50,)},
         {"sample_sizes": (500,), "n_supp": (50,)},
+        {"n_replications": 1, "share_failed": 0.0},
     ],
 )
-def test_one_sample_size_or_one_grid_is_drawn(plot, design, ax):
+def test_one_sample_size_grid_or_replication_is_drawn(plot, design, ax):
     process = small_summary(**design)
     plot(process.isel(parameter=0), ax)
     ax.figure.draw_without_rendering()

@@ -61,6 +61,15 @@ def test_everything_is_rebuilt_from_the_replications_alone(tmp_path):
 
 
 @pytest.mark.thorough
+@pytest.mark.thorough
+def test_one_replication_makes_a_study(tmp_path):
+    study(tmp_path / "s", n_replications=1, share_failed=0.0)
+    make(tmp_path / "s")
+    performance = pd.read_csv(tmp_path / "s" / "tables" / NAME / "performance.csv")
+    assert np.isfinite(performance["rmse"]).all()
+    assert np.isnan(performance["rmse_mcse"]).all()
+
+
 def test_report_holds_the_figures_that_are_written(tmp_path, monkeypatch, one_table):
     study(tmp_path / "s")
 

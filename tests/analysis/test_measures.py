@@ -188,6 +188,14 @@ def test_too_few_replications_are_missing_without_a_warning(n):
     mp.relative_precision_gain(x, x)
 
 
+@pytest.mark.parametrize("name", ["empirical_se", "variance"])
+def test_the_spread_of_two_replications_has_no_error(name):
+    # Two values deviate equally from their mean, so the plug-in error would be 0.
+    result = getattr(me, name)(draw(n=2))
+    assert np.isfinite(result[name]).all()
+    assert np.isnan(result[f"{name}_mcse"]).all()
+
+
 def test_jackknife_of_a_mean_is_its_standard_error():
     x = draw().where(draw(seed=3) < 1.5)
     value = me.functional(lambda s, dim: s.mean(dim), x, name="m")

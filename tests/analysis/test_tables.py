@@ -146,6 +146,12 @@ def test_notes_state_counts_rule_and_largest_error(summary, process):
     assert "incomplete" not in notes
 
 
+def test_the_largest_error_of_a_proportion_of_one_is_not_zero(summary, process):
+    limits = {"coverage_lower": 0.98, "coverage_upper": 1.0}
+    table = performance_table(process).assign(coverage=1.0, coverage_mcse=0.0, **limits)
+    assert "Coverage 0.0051," in " ".join(table_notes(summary, NAME, table))
+
+
 def test_notes_count_a_fit_without_a_grid_once(summary, process):
     first = process.sel(estimator=process["estimator"][0])
     alone = first.sel(n_supp=process["n_supp"][0])["attempted"].sum()
