@@ -1,5 +1,6 @@
 """What a running study shows: a bar on a terminal, plain lines elsewhere."""
 
+import collections
 import statistics
 import time
 
@@ -21,13 +22,18 @@ class Display:
     Args:
         tracker: What is done.
         console: Where to print.
+        n_workers: How many blocks run at the same time, as far as it is known.
     """
 
-    def __init__(self, tracker: Tracker, console: Console):
+    def __init__(self, tracker: Tracker, console: Console, n_workers: int):
         self._tracker = tracker
         self._console = console
+        self._n_workers = n_workers
         self._n_blocks, self._n_done = 0, 0
-        self._spent, self._worked = 0.0, 0  # seconds, and entries of lclk, in blocks
+        # By estimator: seconds in blocks, and entries of lclk worked on.
+        self._spent: dict[str, float] = collections.defaultdict(float)
+        self._worked: collections.Counter[str] = collections.Counter()
+        self._begun: set[Cell] = set()
         self._cells: set[Cell] = set()
         self._queued: set[Block] = set()
         self._start = self._last_update = time.monotonic()
@@ -62,8 +68,10 @@ class Display:
         """Count a block and show where the study stands."""
         self._queued.remove(block)
         self._n_done += 1
-        self._spent += self._foresee(block.cell, len(block))
-        self._worked += len(block) * _count_entries(block.cell)
+        self._begun.add(block.cell)
+        name = block.cell.estimator
+        self._spent[name] += self._foresee(block.cell, len(block))
+        self._worked[name] += len(block) * _count_entries(block.cell)
         now = time.monotonic()
         if self._bar.disable:
             if now - self._last_update >= SECONDS_BETWEEN_LINES:
@@ -73,8 +81,8 @@ class Display:
             self._last_update = now
             self._bar.update(
                 self._task,
-                completed=self._spent,
-                total=self._spent + self._left(),
+                completed=sum(self._spent.values()),
+                total=sum(self._spent.values()) + self._foresee_blocks(),
                 description=self.describe(),
             )
 
@@ -85,8 +93,6 @@ class Display:
     def describe(self) -> str:
         """Say in a line how far the study is."""
         records = self._tracker.records
-        elapsed = time.monotonic() - self._start
-        left = elapsed * self._left() / self._spent if self._spent else 0.0
         failed = sum(record.failed for record in records.values())
         attempted = sum(record.attempted for record in records.values())
         ended = sum(_is_ended(record) for record in records.values())
@@ -96,7 +102,7 @@ class Display:
         parts.append(f"{failed} of {attempted} replications failed")
         if mcse:
             parts.append(f"coverage MCSE <= {max(mcse):.3f}")
-        parts.append(f"{format_seconds(left)} left")
+        parts.append(f"{format_seconds(self._left())} left")
         return ", ".join(parts)
 
     def describe_cells(self) -> str:
@@ -112,6 +118,19 @@ class Display:
         return "\n".join(lines)
 
     def _left(self) -> float:
+        """Return the seconds until the study is done.
+
+        What workers did beside running blocks was to compile, a share for each cell
+        begun; every other cell will take as much.
+        """
+        elapsed = time.monotonic() - self._start
+        spent = sum(self._spent.values())
+        n_workers = max(self._n_workers, spent / elapsed)
+        compiling = max(0.0, n_workers * elapsed - spent) / max(1, len(self._begun))
+        n_new = len({block.cell for block in self._queued} - self._begun)
+        return (self._foresee_blocks() + n_new * compiling) / n_workers
+
+    def _foresee_blocks(self) -> float:
         """Return the seconds of the blocks in the queue and of those foreseen."""
         needed = filter(self._tracker.needs, self._queued)
         left = sum((self._foresee(b.cell, len(b)) for b in needed), start=0.0)
@@ -124,13 +143,16 @@ class Display:
     def _foresee(self, cell: Cell, replications: int) -> float:
         """Return the seconds that replications of a cell take, compilation aside.
 
-        Those that its blocks took, or in proportion to the size of `lclk`.
+        Those that its blocks took; or in proportion to the size of `lclk`, at the rate
+        of its estimator's other cells, or of all.
         """
         known = self._tracker.records[cell].seconds
         if known:
             return replications * statistics.fmean(known)
-        rate = self._spent / self._worked if self._worked else 0.0
-        return replications * rate * _count_entries(cell)
+        own = self._worked[cell.estimator] > 0
+        spent = self._spent[cell.estimator] if own else sum(self._spent.values())
+        worked = self._worked[cell.estimator] if own else self._worked.total()
+        return replications * _count_entries(cell) * spent / max(1, worked)
 
 
 def describe_target(design: Design) -> str:

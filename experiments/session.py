@@ -82,7 +82,7 @@ def run_rounds(session: Session, plan: Callable[[], list[Block]]) -> bool:
         stopping(console) as should_stop,
         session.compute.start() as workers,
         Claims(session.files) as claims,
-        Display(tracker, console) as display,
+        Display(tracker, console, session.compute.count_workers()) as display,
     ):
         while not should_stop() and (blocks := plan()):
             display.expect(blocks)
