@@ -132,13 +132,15 @@ def _assemble(problem: Problem, best: Outcome, certificate: Adequacy) -> Fit:
 
     With H the Hessian in (theta, atoms), that of theta is the Schur complement of the
     block of the atoms, and the score of theta is the part that the atoms' scores do not
-    explain at that block. Atoms without mass or on the edge do not move with theta.
+    explain at that block; so is the gradient, which takes out to first order what the
+    climb left at the atoms. Atoms without mass or on the edge do not move with theta.
     """
     joint, size = best.climbed, best.theta.size
     points, probs = np.asarray(best.points), np.asarray(best.probs)
     moving = (probs > 0)[:, None] & ~np.asarray(best.held)
     atoms = size + np.flatnonzero(moving)
     full, scores = np.asarray(joint.hessian), np.asarray(joint.scores)
+    slope = np.asarray(joint.gradient)
     block, cross = full[np.ix_(atoms, atoms)], full[atoms, :size]
     response = -_solve_symmetric(block, cross)
     hessian = full[:size, :size] + cross.T @ response
@@ -150,7 +152,7 @@ def _assemble(problem: Problem, best: Outcome, certificate: Adequacy) -> Fit:
         supp=problem.box.to_supp(jnp.asarray(points[order])),
         theta=best.theta,
         log_likelihood=joint.log_likelihood,
-        gradient=joint.gradient[:size],
+        gradient=jnp.asarray(slope[:size] + slope[atoms] @ response),
         hessian=jnp.asarray(0.5 * (hessian + hessian.T)),
         scores=jnp.asarray(scores[:, :size] + scores[:, atoms] @ response),
         weights=problem.weights,
