@@ -18,12 +18,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @functools.cache
 def describe_code() -> dict[str, Any]:
-    """Return version and commit of the code, and whether files differ from it."""
-    commit = _git("rev-parse", "HEAD") or "unknown"
+    """Return version and commit of the code, and whether files differ from it.
+
+    Results that are kept under git don't count: a study writes them anew.
+    """
+    changes = _git(
+        "status", "--porcelain", "--untracked-files=no", "--", ":(top,exclude)results"
+    )
     return {
         "spmlex_version": importlib.metadata.version("spmlex"),
-        "git_commit": commit,
-        "git_dirty": int(bool(_git("status", "--porcelain", "--untracked-files=no"))),
+        "git_commit": _git("rev-parse", "HEAD") or "unknown",
+        "git_dirty": int(bool(changes)),
     }
 
 

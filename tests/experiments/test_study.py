@@ -1,9 +1,13 @@
 """A study end to end, with the real estimator, and the layout of its file."""
 
+import subprocess
+
 import numpy as np
 import pytest
 import xarray as xr
 from study_helpers import call, sweep
+
+from experiments import provenance
 
 STUDY = [
     "study=small",
@@ -72,3 +76,24 @@ def test_support_points_are_padded_with_nan(tmp_path, monkeypatch):
     points = four["supp"].isel(point=slice(4))
     np.testing.assert_array_equal(points[0, 0, 0, 0], np.linspace(-6, 6, 4))
     assert bool((points == points[0, 0, 0, 0]).all())
+
+
+def test_only_the_code_makes_a_clone_dirty(tmp_path, monkeypatch):
+    def git(*words):
+        who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True)
+
+    (tmp_path / "results").mkdir()
+    code, result = tmp_path / "code.py", tmp_path / "results" / "summary.nc"
+    for path in (code, result):
+        path.write_text("1")
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-qm", "Start")
+    monkeypatch.setattr(provenance, "REPOSITORY", tmp_path)
+    describe = provenance.describe_code.__wrapped__
+    result.write_text("2")
+    assert describe()["git_dirty"] == 0
+    code.write_text("2")
+    assert describe()["git_dirty"] == 1
+    assert len(describe()["git_commit"]) == 40
