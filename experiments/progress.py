@@ -123,7 +123,7 @@ class Display:
         What workers did beside running blocks was to compile, a share for each cell
         begun; every other cell will take as much.
         """
-        elapsed = time.monotonic() - self._start
+        elapsed = max(1e-3, time.monotonic() - self._start)
         spent = sum(self._spent.values())
         n_workers = max(self._n_workers, spent / elapsed)
         compiling = max(0.0, n_workers * elapsed - spent) / max(1, len(self._begun))
