@@ -38,6 +38,8 @@ DIMS = {
 A scalar latent variable has no `coordinate`.
 """
 
+_SEAL = b"spmlex sha256 "
+_SEAL_SIZE = len(_SEAL) + hashlib.sha256().digest_size
 
 _DAMAGES = (OSError, RuntimeError, LookupError, AttributeError, ValueError, TypeError)
 """What the netCDF library raises on a damaged file."""
@@ -140,6 +142,7 @@ class Store:
             StoreError: The user may not read it.
         """
         try:
+            sealed = _check_seal(path)
             with netCDF4.Dataset(path) as file:
                 file.set_auto_mask(False)
                 attrs = {
@@ -148,14 +151,13 @@ class Store:
                 }
                 values = {name: file.variables[name][:] for name in file.variables}
                 content, first, last = attrs["content"], attrs["first"], attrs["last"]
-            digest = attrs.get("digest")  # older files lack it
         except PermissionError as error:
             raise StoreError(
                 f"{path} can't be read: {error.strerror}. See who may read it."
             ) from error
         except _DAMAGES as error:
             raise UnusableBlockError(path, "unreadable") from error
-        if digest not in (None, _digest(values, attrs)):
+        if attrs.get("sealed", 0) and not sealed:  # older files have no seal
             raise UnusableBlockError(path, "unreadable")
         if content != self.content.hash_cell(cell):
             raise UnusableBlockError(path, "foreign")
@@ -173,9 +175,9 @@ class Store:
             "error": result.error,
             "peak_memory": result.peak_memory,
             "created": provenance.read_clock(),
+            "sealed": 1,
             **provenance.describe_code(),
         }
-        attrs["digest"] = _digest(result.arrays, attrs)
         with replacing(self.path(block)) as temporary, netcdf_errors(temporary):
             with netCDF4.Dataset(temporary, "w") as file:
                 file.setncatts(attrs)
@@ -189,22 +191,33 @@ class Store:
                         name, value.dtype, ("replication", *dims), fletcher32=True
                     )
                     variable[:] = value
+            _seal(temporary)
 
 
-def _digest(arrays: dict[str, np.ndarray], attrs: dict[str, Any]) -> str:
-    """Hash what a block file holds.
+def _seal(path: Path) -> None:
+    """Append a hash of a netCDF file to it; its readers stop before that."""
+    digest = hashlib.sha256(path.read_bytes()).digest()
+    with path.open("ab") as file:
+        file.write(_SEAL + digest)
 
-    The library's checksums cover the numbers, but not the tables that say where in the
-    file they are: one wrong byte there, and other numbers are read.
+
+def _check_seal(path: Path) -> bool:
+    """Return whether a file ends with a seal.
+
+    Looked at before the library reads the file: its checksums cover the numbers, but
+    one wrong byte in the tables that say where they are, and it reads other numbers, or
+    crashes.
+
+    Raises:
+        ValueError: The seal is that of another content.
     """
-    found = hashlib.sha256()
-    for name in ("content", "first", "last", "seconds", "error", "peak_memory"):
-        value = np.asarray(attrs.get(name)).item()
-        found.update(f"{name}={value!r};".encode())
-    for name, array in sorted(arrays.items()):
-        found.update(f"{name}{array.dtype.str}{array.shape};".encode())
-        found.update(np.ascontiguousarray(array))
-    return found.hexdigest()[:16]
+    data = path.read_bytes()
+    content, seal = data[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
+    if not seal.startswith(_SEAL):
+        return False
+    if seal != _SEAL + hashlib.sha256(content).digest():
+        raise ValueError(f"{path} was changed")
+    return True
 
 
 def read_result(arrays: dict[str, np.ndarray], attrs: dict[str, Any]) -> Result:
