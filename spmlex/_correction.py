@@ -22,7 +22,7 @@ from spmlex._newton import climb
 from spmlex._outer import OuterProblem
 from spmlex._types import Scalar, Weights
 
-CORRECTIONS = ("one_step", "iterated")
+CORRECTIONS = ("one_step", "iterated", "smoothed")
 
 _POINTS = 80
 """Points at which atoms are counted, all rounds together."""
@@ -41,20 +41,34 @@ class Correction(eqx.Module):
         theta: The corrected centre.
         slope: Slope b of the number of support points with mass on theta.
         mean_atoms: Their average number around the centre.
-        converged: Whether every climb of the iterated correction reached its maximum;
-            always true for one step.
-        maximum: For the iterated correction the profile likelihood and its derivatives
-            at the centre; `None` for one step, which uses those at the estimate.
-        flagged: For the iterated correction whether the centre is degenerate, as in
-            `Fit.flagged`; `None` for one step.
+        converged: Whether the climbs of the iterated or smoothed correction reached
+            their maximum; always true for one step.
+        maximum: The profile likelihood and its derivatives at the centre; `None` for
+            one step, which uses those at the estimate.
+        flagged: Whether the centre is degenerate, as in `Fit.flagged`; `None` for one
+            step.
+        bandwidth: Of the smoothed correction, in standard deviations of F; zero where
+            F is unrestricted.
+        kernel: Of the smoothed correction: F is this matrix times the probabilities in
+            `maximum`.
     """
 
     theta: Float[Array, " p"]
     slope: Float[Array, " p"]
     mean_atoms: Scalar
     converged: Bool[Array, ""]
-    maximum: Evaluation | None
-    flagged: Bool[Array, ""] | None
+    maximum: Evaluation | None = None
+    flagged: Bool[Array, ""] | None = None
+    bandwidth: Scalar | None = None
+    kernel: Float[Array, "n_supp n_supp"] | None = None
+
+    @property
+    def probs(self) -> Float[Array, " n_supp *n_groups"] | None:
+        """Mixing probabilities there, as in `Fit.probs`; `None` for one step."""
+        if self.maximum is None:
+            return None
+        probs = self.maximum.probs.T
+        return probs if self.kernel is None else self.kernel @ probs
 
 
 class _Round(NamedTuple):
@@ -83,9 +97,9 @@ def correct_once(
     """
     root = covariance_root(hessian, weights.shape[0])
     design = normal_design(theta.size, _POINTS)
-    slope, mean = _measure_tilt(problem, theta, root, design, probs, weights)
+    slope, mean = measure_tilt(problem, theta, root, design, probs, weights)
     shift = root @ (root.T @ slope)
-    return Correction(theta - shift, slope, mean, jnp.array(True), None, None)
+    return Correction(theta - shift, slope, mean, jnp.array(True))
 
 
 def correct_iterated(
@@ -112,7 +126,7 @@ def correct_iterated(
         # Not from the Hessian, which need not be definite before the last round.
         root = information_root(here.scores, weights)
         points = jax.lax.dynamic_slice_in_dim(design, number * per_round, per_round)
-        fresh, mean = _measure_tilt(problem, theta, root, points, here.probs, weights)
+        fresh, mean = measure_tilt(problem, theta, root, points, here.probs, weights)
         # The first slope belongs to the start; the later ones are averaged.
         share = 1.0 / jnp.maximum(number, 1)
         slope = state.slope + share * (fresh - state.slope)
@@ -166,7 +180,7 @@ def penalise(
     return at
 
 
-def _measure_tilt(
+def measure_tilt(
     problem: OuterProblem,
     theta: Float[Array, " p"],
     root: Float[Array, "p p"],

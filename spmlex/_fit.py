@@ -87,10 +87,11 @@ def fit(
             The fit is the end, over `model0` and all of them, with the largest
             log-likelihood minus support points with mass, unflagged ends before
             degenerate ones; `Fit.optima` reports every end.
-        correction: Also compute the corrected centre: "one_step" or "iterated", see
-            `spmlex/README.md`. It stands beside the estimate, in `Fit.correction` and
-            in `summary`. The iterated one starts at the last of the starts given: by
-            default at the model's own, where it has one.
+        correction: Also compute the corrected centre: "smoothed", the one recommended,
+            "one_step" or "iterated", see `spmlex/README.md`. It stands beside the
+            estimate, in `Fit.correction` and in `summary`. Smoothed and iterated start
+            at the last of the starts given: by default at the model's own, where it
+            has one.
         solver: Inner solver: "active_set", "interior_point", "mixsqp", "em", or an
             object.
         tol: Largest entry of the gradient at which the fit has converged, in nats per

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy import special
 
-from spmlex._correction import Correction, correct_once
+from spmlex._correction import Correction
 from spmlex._inference import COVARIANCE_KINDS, covariance_matrix
 from spmlex._likelihood_ratio import likelihood_ratio_interval
 from spmlex._resample import (
@@ -18,6 +18,7 @@ from spmlex._resample import (
     refits_centre,
     resampled_problem,
 )
+from spmlex._smoothing import correct_smoothed
 
 if TYPE_CHECKING:
     from spmlex._result import Fit
@@ -31,6 +32,9 @@ INTERVAL_KINDS = (
 )
 
 _JACKKNIFE_GROUPS = 10
+
+_TOL = 1e-7
+"""As the default of `fit`."""
 
 
 class Intervals(eqx.Module):
@@ -71,10 +75,11 @@ def make_intervals(
 ) -> Intervals:
     """Return confidence intervals of one kind.
 
-    - "corrected", the one recommended: the corrected centre, and the mean of the
-      sandwich and the jackknife variance, with the t quantile of the degrees of freedom
-      of Satterthwaite (1946). In small samples the first of the two variances is too
-      small and the second noisy.
+    - "corrected", the one recommended: the corrected centre, smoothed unless the fit
+      made another. Around the smoothed one with the larger of observed and sandwich
+      standard errors and the normal quantile; around the others with the mean of
+      sandwich and jackknife variances, the first too small in small samples and the
+      second noisy, and the t quantile of Satterthwaite's (1946) degrees of freedom.
     - "corrected_jackknife", the careful one: the corrected centre and the jackknife,
       with the t quantile.
     - "observed", "opg", "sandwich": the estimate, Wald.
@@ -121,7 +126,12 @@ def make_intervals(
     if kind == "jackknife":
         estimate = dataclasses.replace(estimate, correction=None)
     else:
-        centre = corrected_centre(estimate).theta
+        correction = corrected_centre(estimate)
+        estimate = dataclasses.replace(estimate, correction=correction)
+        centre = correction.theta
+        if kind == "corrected" and correction.kernel is not None:
+            errors = _larger_errors(estimate, clusters)
+            return Intervals.symmetric(centre, errors, level)
     if resamples is None:
         resamples = jackknife(estimate, n_groups=_JACKKNIFE_GROUPS, clusters=clusters)
     elif resamples.of_centre != refits_centre(estimate):
@@ -133,7 +143,7 @@ def make_intervals(
     variance = jnp.diagonal(resamples.covariance)
     freedom = resamples.degrees_of_freedom
     if kind == "corrected":
-        sandwich = jnp.diagonal(_sandwich(estimate, clusters))
+        sandwich = jnp.diagonal(_covariance(estimate, "sandwich", clusters))
         # The sandwich counts as known: all the noise is the jackknife's.
         freedom = freedom * ((sandwich + variance) / variance) ** 2
         variance = 0.5 * (sandwich + variance)
@@ -141,24 +151,34 @@ def make_intervals(
 
 
 def corrected_centre(estimate: "Fit") -> Correction:
-    """Return the fit's corrected centre; one step where the fit made none."""
+    """Return the fit's corrected centre; the smoothed one where the fit made none."""
     if estimate.correction is not None:
         return estimate.correction
     problem = resampled_problem(estimate)
-    given = (estimate.theta, estimate.hessian, estimate.probs.T, estimate.weights)
-    return eqx.filter_jit(correct_once)(problem, *given)
+    assert estimate.theta0 is not None  # as every fit on a grid has one
+    given = (estimate.theta0, estimate.probs.T, estimate.weights, _TOL)
+    return eqx.filter_jit(correct_smoothed)(problem, *given)
 
 
-def _sandwich(
+def _larger_errors(
     estimate: "Fit", clusters: Int[Array | np.ndarray, " _"] | None
+) -> Float[Array, " p"]:
+    """Return the larger of observed and sandwich standard errors at the centre."""
+    observed = jnp.diagonal(_covariance(estimate, "observed", None))
+    sandwich = jnp.diagonal(_covariance(estimate, "sandwich", clusters))
+    return jnp.sqrt(jnp.maximum(observed, sandwich))
+
+
+def _covariance(
+    estimate: "Fit", kind: str, clusters: Int[Array | np.ndarray, " _"] | None
 ) -> Float[Array, "p p"]:
-    """Return the sandwich at the centre of an iterated correction, or at the fit."""
+    """Return the covariance at the centre, where there are scores, or at the fit."""
     correction = estimate.correction
     if correction is None or correction.maximum is None:
-        return estimate.covariance("sandwich", clusters=clusters)
+        return estimate.covariance(kind, clusters=clusters)
     there = correction.maximum
     evidence = (there.hessian, there.scores, estimate.weights)
-    return covariance_matrix(*evidence, "sandwich", clusters)
+    return covariance_matrix(*evidence, kind, clusters)
 
 
 def student_quantile(

@@ -55,6 +55,25 @@ def log_mixture(lclk: LogCondLik, probs: Probs) -> Float[Array, " n_obs"]:
     return jnp.log(scaled @ probs) + shift
 
 
+def mix_columns(
+    lclk: LogCondLik, mixtures: Float[Array, "n_supp k"]
+) -> Float[Array, "n_obs k"]:
+    """Return each observation's log-likelihood under each of k mixing distributions.
+
+    `-inf` where it is below 1e-140 times the largest on the grid, so that no second
+    derivative overflows.
+
+    Args:
+        lclk: Log conditional likelihoods on the grid.
+        mixtures: A distribution on the grid in each column.
+    """
+    scaled, shift = scale_rows(lclk)
+    mixed = scaled @ mixtures
+    positive = mixed > 1e-140
+    logs = jnp.log(jnp.where(positive, mixed, 1.0)) + shift[:, None]
+    return jnp.where(positive, logs, -jnp.inf)
+
+
 def weight_per_density(
     density: Float[Array, " n_obs"], weights: Weights
 ) -> Float[Array, " n_obs"]:

@@ -49,7 +49,7 @@ def climb(
     n_obs: int,
     theta0: Float[Array, " p"],
     probs0: Float[Array, "*n_groups n_supp"],
-    tol: float,
+    tol: float | Scalar,
     max_steps: int | Int[Array, ""],
 ) -> State:
     """Run Newton's method; every pass is one evaluation, then accept or shrink.
@@ -94,7 +94,7 @@ def climb(
 
 
 def _accept_or_shrink(
-    state: State, theta: Float[Array, " p"], there: Evaluation, tol: float
+    state: State, theta: Float[Array, " p"], there: Evaluation, tol: float | Scalar
 ) -> State:
     here = state.here
     first = state.num_steps == 0

@@ -1,5 +1,7 @@
 """The outer problem: a model, its data and a grid as functions of the vector theta."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from spmlex._evaluation import Evaluation, evaluate, evaluate_groups
 from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inputs import conditional_likelihoods
+from spmlex._likelihood import mix_columns
 from spmlex._parameters import split_model
 from spmlex._types import Data, LogCondLik, Model, Support, Weights
 
@@ -24,6 +27,8 @@ class OuterProblem(eqx.Module):
         n_groups: Number of groups, or `None`.
         free: Which leaves of the model are theta.
         solver: The inner solver.
+        kernel: F is this matrix times the mixing probabilities; `None` where F is not
+            restricted.
     """
 
     model: Model
@@ -33,6 +38,11 @@ class OuterProblem(eqx.Module):
     n_groups: int | None = eqx.field(static=True)
     free: tuple[bool, ...] = eqx.field(static=True)
     solver: InnerSolver = eqx.field(static=True)
+    kernel: Float[Array, "n_supp n_supp"] | None = None
+
+    def within(self, kernel: Float[Array, "n_supp n_supp"] | None) -> "OuterProblem":
+        """Return the same problem with F restricted to mixtures of these columns."""
+        return dataclasses.replace(self, kernel=kernel)
 
     def build(self, theta: Float[Array, " p"]) -> Model:
         """Return the model with these free parameters."""
@@ -41,8 +51,12 @@ class OuterProblem(eqx.Module):
         return eqx.combine(unravel(theta), constant)
 
     def lclk(self, theta: Float[Array, " p"]) -> LogCondLik:
-        """Return the log conditional likelihoods on the whole grid."""
-        return conditional_likelihoods(self.build(theta), self.data, self.supp)
+        """Return the log conditional likelihoods on the whole grid.
+
+        With a kernel those of the distributions in its columns.
+        """
+        lclk = conditional_likelihoods(self.build(theta), self.data, self.supp)
+        return lclk if self.kernel is None else mix_columns(lclk, self.kernel)
 
     def uniform_probs(self) -> Float[Array, "*n_groups n_supp"]:
         """Return equal masses, the start where nothing better is known."""
@@ -59,6 +73,9 @@ class OuterProblem(eqx.Module):
         """Return the profile value at theta with all its derivatives."""
 
         def lclk_at(theta, columns):
+            if self.kernel is not None:
+                whole = conditional_likelihoods(self.build(theta), self.data, self.supp)
+                return mix_columns(whole, self.kernel[:, columns])
             points = jax.tree.map(lambda leaf: leaf[columns], self.supp)
             return conditional_likelihoods(self.build(theta), self.data, points)
 

@@ -45,8 +45,8 @@ class Resamples(eqx.Module):
         degrees_of_freedom: Of the t distribution for intervals; infinite for the
             bootstrap.
         factor: What the mean outer product of the deviations is multiplied by.
-        of_centre: Whether the centre of an iterated correction was refitted, not the
-            estimate.
+        of_centre: Whether the centre of an iterated or smoothed correction was
+            refitted, not the estimate.
     """
 
     theta: Float[Array, "n_refits p"]
@@ -153,7 +153,7 @@ def bootstrap(
 
 
 def refits_centre(estimate: "Fit") -> bool:
-    """Tell whether refits of a fit are of its corrected centre: an iterated one."""
+    """Tell whether refits of a fit are of its corrected centre: not of one step's."""
     correction = estimate.correction
     return correction is not None and correction.maximum is not None
 
@@ -195,6 +195,7 @@ def _refit(
     if correction is not None and maximum is not None:
         theta0, probs0, slope = correction.theta, maximum.probs, correction.slope
         hessian, scores = maximum.hessian, maximum.scores
+        problem = problem.within(correction.kernel)
 
     root = covariance_root(hessian, estimate.weights.shape[0])
 

@@ -80,6 +80,7 @@ class Fit(eqx.Module):
         free: Which leaves of the model are theta.
         optima: Where each start led; `None` where there was one.
         correction: The corrected centre; `None` where `fit` was not asked for one.
+        theta0: The last of the starts: where a corrected centre is looked for.
         problem: What was maximised, with the data; `None` where the support is free.
         certificate: Where the support is free, what any distribution on the range could
             still gain, theta held; `None` on a grid, whose `adequacy` has to be asked
@@ -106,6 +107,7 @@ class Fit(eqx.Module):
     free: tuple[bool, ...] = eqx.field(static=True)
     optima: Optima | None = None
     correction: Correction | None = None
+    theta0: Float[Array, " p"] | None = None
     problem: OuterProblem | None = None
     certificate: Adequacy | None = None
 
@@ -179,8 +181,8 @@ class Fit(eqx.Module):
     ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
         """Return the limits of confidence intervals for theta.
 
-        The default is the interval that `spmlex/README.md` recommends; it costs about
-        as much as ten fits. `intervals` also says what it is built from.
+        The default is the interval that `spmlex/README.md` recommends; it costs as much
+        as some fifteen fits. `intervals` also says what it is built from.
 
         Args:
             level: Confidence level, between 0 and 1.

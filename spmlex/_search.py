@@ -14,6 +14,7 @@ from spmlex._design import covariance_root, normal_design
 from spmlex._newton import State, climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._result import Fit, Optima
+from spmlex._smoothing import correct_smoothed
 from spmlex._solution import RESULTS, result_code
 from spmlex._starts import choose_start, number_optima
 from spmlex._types import Scalar, Weights
@@ -84,6 +85,8 @@ def maximise_on_grid(
         )
     if correction == "iterated":
         corrected = correct_iterated(problem, thetas[-1], weights, tol)
+    if correction == "smoothed":
+        corrected = correct_smoothed(problem, thetas[-1], here.probs, weights, tol)
     return Fit(
         model=problem.build(state.theta),
         probs=here.probs.T,
@@ -105,6 +108,7 @@ def maximise_on_grid(
         free=problem.free,
         optima=optima,
         correction=corrected,
+        theta0=thetas[-1],
     )
 
 

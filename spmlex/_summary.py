@@ -1,11 +1,14 @@
 """A fit as a person reads it."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy import stats
 
 from spmlex._degenerate import MAX_RIPPLE
+from spmlex._intervals import corrected_centre
 from spmlex._parameters import parameter_names
 from spmlex._solution import RESULT_CODES, RESULTS
 
@@ -21,6 +24,8 @@ def format_fit(fit, level: float | int, kind: str) -> str:
         level: Confidence level of the intervals.
         kind: Kind of interval.
     """
+    if kind.startswith("corrected"):
+        fit = dataclasses.replace(fit, correction=corrected_centre(fit))
     names = parameter_names(fit.model, fit.free)
     made = jax.tree.map(np.asarray, fit.intervals(level, kind))
     width = max(10, *(len(name) for name in names))
@@ -60,6 +65,8 @@ def format_fit(fit, level: float | int, kind: str) -> str:
         f"{support}; gap {max(float(fit.gap), 0.0):.1e} nats per observation",
         f"{int(fit.num_steps)} steps, gradient {float(fit.gradient_norm):.1e}",
     ]
+    if kind.startswith("corrected"):
+        lines.append(_describe_correction(fit.correction))
     if fit.optima is not None:
         lines += _list_optima(fit.optima)
     if fit.support == "free":
@@ -67,6 +74,17 @@ def format_fit(fit, level: float | int, kind: str) -> str:
     lines += _list_atoms(fit)
     lines += [f"Warning: {text}" for text in _warnings(fit)]
     return "\n".join(lines)
+
+
+def _describe_correction(correction) -> str:
+    if correction.maximum is None:
+        return "corrected centre: one step"
+    if correction.bandwidth is None:
+        return "corrected centre: iterated"
+    bandwidth = float(correction.bandwidth)
+    if bandwidth == 0.0:
+        return "corrected centre: no smoothing of F"
+    return f"corrected centre: F smoothed by {bandwidth:g} of its standard deviation"
 
 
 def _describe_certificate(certificate) -> str:
@@ -101,9 +119,10 @@ def describe_degeneracy(fit) -> str:
     return (
         "this looks like a degenerate maximum: the kernels are "
         f"{float(fit.resolution):.2f} grid steps wide and {_count_atoms(fit)} of "
-        f"{fit.probs.shape[0]} support points carry mass. Do not trust the "
-        "intervals; start at a consistent estimate with correction='iterated', use a "
-        "coarser grid or, where no noise scale is free, support='free'."
+        f"{fit.probs.shape[0]} support points carry mass. Do not trust the estimate, "
+        "nor intervals around it; take the corrected centre with "
+        "correction='smoothed' and a consistent start, a coarser grid or, where no "
+        "noise scale is free, support='free'."
     )
 
 
@@ -143,6 +162,11 @@ def _warnings(fit) -> list[str]:
     found = []
     if fit.result != RESULTS.successful:
         found.append(RESULTS[fit.result])
+    if fit.correction is not None:
+        if not bool(fit.correction.converged):
+            found.append("the search for the corrected centre did not converge.")
+        if fit.correction.flagged is not None and bool(fit.correction.flagged):
+            found.append("the corrected centre is degenerate too.")
     if bool(fit.flagged):
         found.append(describe_degeneracy(fit))
     elif float(fit.grid_ripple) > MAX_RIPPLE:

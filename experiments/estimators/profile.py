@@ -22,8 +22,9 @@ class Profile(LikelihoodEstimator):
 
     Attributes:
         solver: Solver of the inner problem, as in `spmlex.fit`.
-        centre: "estimate", or the corrected centre "one_step" or "iterated", which is
-            then what bias and RMSE are about.
+        centre: "estimate", or the corrected centre "one_step", "iterated" or
+            "smoothed", which is then what bias and RMSE are about. F is that of the
+            last two where there is one.
         intervals: Kinds of interval, as in `spmlex.INTERVAL_KINDS`, or
             "bootstrap_multinomial" or "bootstrap_exponential": normal intervals around
             the estimate. The first is the one that tables show.
@@ -83,13 +84,14 @@ class Profile(LikelihoodEstimator):
         )
         made = self._make_intervals(fit)
         code = spmlex.result_code(fit.result)
-        centre, flagged = fit.theta, fit.flagged
-        if fit.correction is not None:
-            centre = fit.correction.theta
-            if fit.correction.flagged is not None:
-                flagged = fit.correction.flagged
+        centre, flagged, probs = fit.theta, fit.flagged, fit.probs
+        correction = fit.correction
+        if correction is not None:
+            centre = correction.theta
+            if correction.flagged is not None and correction.probs is not None:
+                flagged, probs = correction.flagged, correction.probs
             stopped = spmlex.result_code(spmlex.RESULTS.max_steps_reached)
-            code = jnp.where((code == 0) & ~fit.correction.converged, stopped, code)
+            code = jnp.where((code == 0) & ~correction.converged, stopped, code)
         return {
             "estimate": centre,
             "standard_error": jnp.stack([each.standard_error for each in made]),
@@ -102,7 +104,7 @@ class Profile(LikelihoodEstimator):
             "log_likelihood": fit.log_likelihood,
             "num_steps": fit.num_steps.astype(jnp.int32),
             "num_atoms": fit.num_atoms.astype(jnp.int32),
-            "probs": fit.probs,
+            "probs": probs,
             "supp": supp,
             "grid_ripple": fit.grid_ripple,
             "adequacy": self._judge(fit, data),

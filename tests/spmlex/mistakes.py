@@ -279,7 +279,7 @@ MISTAKES = {
     ),
     "correction: misspelt": (
         lambda: fit(MODEL, DATA, SUPP, correction="onestep"),
-        "correction='onestep': choose from one_step, iterated",
+        "correction='onestep': choose from one_step, iterated, smoothed",
     ),
     "starts: a float": (
         lambda: fit(MODEL, DATA, SUPP, starts=2.5),
