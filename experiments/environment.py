@@ -3,6 +3,7 @@
 Each is a default: what the user has set stays.
 """
 
+import gc
 import hashlib
 import os
 import platform
@@ -11,6 +12,9 @@ from pathlib import Path
 
 def prepare() -> None:
     """Keep compiled programs between runs, and the compiler's log off the terminal."""
+    # Imports and traces make many objects that stay: a fifth of the start was spent
+    # on looking for garbage among them.
+    gc.set_threshold(100_000)
     caches = _cache_home() / "spmlex"
     folder = caches / f"xla-{_processor_key()}"
     # A worker may inherit the choice that this function made on another machine.

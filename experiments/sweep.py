@@ -5,9 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments.merge import merge
 from experiments.progress import describe_target, format_seconds
-from experiments.report import has_results, report
 from experiments.schema import Shard
 from experiments.session import INTERRUPTED, Session, open_session, run_rounds
 from experiments.study import Block, Design
@@ -20,6 +18,10 @@ def main(arguments: list[str]) -> int:
     start = time.monotonic()
     console.print(_describe(session.design, session.config))
     interrupted = run_missing(session)
+    # Not before the first block: xarray takes half a second to import.
+    from experiments.merge import merge
+    from experiments.report import has_results, report
+
     shard = session.config["shard"]
     path = None
     if not shard:

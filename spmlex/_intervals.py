@@ -1,13 +1,13 @@
 """Confidence intervals of every kind, and the one recommended."""
 
 import dataclasses
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from scipy import special
 
 from spmlex._correction import Correction
 from spmlex._inference import COVARIANCE_KINDS, covariance_matrix
@@ -193,7 +193,7 @@ def student_quantile(
         level: Between 0 and 1.
         degrees_of_freedom: Infinite for the normal quantile.
     """
-    x = float(special.ndtri(level))
+    x = NormalDist().inv_cdf(level)
     terms = (
         (x**3 + x) / 4,
         (5 * x**5 + 16 * x**3 + 3 * x) / 96,
