@@ -132,10 +132,7 @@ def correct_iterated(
         slope = state.slope + share * (fresh - state.slope)
         at = penalise(problem, slope, theta, weights)
         end = climb(at, n_obs, theta, here.probs, tol, 30)
-        untilted = end.here._replace(
-            value=end.here.value - slope @ (end.theta - theta) / n_obs,
-            gradient=end.here.gradient - slope / n_obs,
-        )
+        untilted = take_penalty_off(end.here, slope, end.theta - theta)
         done = state.converged & end.converged
         return _Round(end.theta, untilted, slope, mean, done)
 
@@ -178,6 +175,23 @@ def penalise(
         )
 
     return at
+
+
+def take_penalty_off(
+    there: Evaluation, slope: Float[Array, " p"], moved: Float[Array, " p"]
+) -> Evaluation:
+    """Return the profile value and gradient without what `penalise` added.
+
+    Args:
+        there: The penalised evaluation.
+        slope: As in `penalise`.
+        moved: How far theta is from the centre of the penalty.
+    """
+    n_obs = there.scores.shape[0]
+    return there._replace(
+        value=there.value - slope @ moved / n_obs,
+        gradient=there.gradient - slope / n_obs,
+    )
 
 
 def measure_tilt(

@@ -12,7 +12,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._correction import Correction, measure_tilt, penalise
+from spmlex._correction import (
+    Correction,
+    measure_tilt,
+    penalise,
+    take_penalty_off,
+)
 from spmlex._degenerate import grid_resolution, is_degenerate
 from spmlex._design import covariance_root, normal_design
 from spmlex._evaluation import Evaluation, nowhere
@@ -36,6 +41,9 @@ _SLACK = 4.0
 
 _PRICE = 2
 """Nats that a support point costs: it has a place and a mass (Akaike 1973)."""
+
+_FLOOR = 1e-10
+"""Below it bandwidths, distances and variances count as zero."""
 
 
 class _Sieve(NamedTuple):
@@ -106,10 +114,7 @@ def correct_smoothed(
         at = penalise(restrict(bandwidth), slope, theta, weights)
         enough = jnp.where(last, tol, _TOL)
         end = climb(at, n_obs, theta, probs, enough, _MAX_STEPS)
-        here = end.here._replace(
-            value=end.here.value - slope @ (end.theta - theta) / n_obs,
-            gradient=end.here.gradient - slope / n_obs,
-        )
+        here = take_penalty_off(end.here, slope, end.theta - theta)
         criterion = -n_obs * here.value - _PRICE * jnp.sum(here.probs > 0)
         criterion = jnp.where(end.converged, criterion, -jnp.inf)
         found = _Sieve(bandwidth, end.theta, here.probs, here.hessian, criterion)
@@ -180,9 +185,6 @@ def smoothing_kernel(
     apart = jnp.sum((white[:, None] - white) ** 2, axis=2)
     log_kernel = -0.5 * apart / jnp.maximum(bandwidth, _FLOOR) ** 2
     return jax.nn.softmax(log_kernel + _log_spacing(points)[:, None], axis=0)
-
-
-_FLOOR = 1e-10
 
 
 def _log_spacing(points: Float[Array, "n_supp d"]) -> Float[Array, " n_supp"]:
