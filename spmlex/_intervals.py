@@ -76,10 +76,10 @@ def make_intervals(
     """Return confidence intervals of one kind.
 
     - "corrected", the one recommended: the corrected centre, smoothed unless the fit
-      made another. Around the smoothed one with the larger of observed and sandwich
-      standard errors and the normal quantile; around the others with the mean of
-      sandwich and jackknife variances, the first too small in small samples and the
-      second noisy, and the t quantile of Satterthwaite's (1946) degrees of freedom.
+      made another, and the mean of two variances, of the sandwich (around the smoothed
+      centre the observed one where it is larger) and of the jackknife, with the t
+      quantile of the degrees of freedom of Satterthwaite (1946). In small samples the
+      first of the two is too small and the second noisy.
     - "corrected_jackknife", the careful one: the corrected centre and the jackknife,
       with the t quantile.
     - "observed", "opg", "sandwich": the estimate, Wald.
@@ -129,9 +129,6 @@ def make_intervals(
         correction = corrected_centre(estimate)
         estimate = dataclasses.replace(estimate, correction=correction)
         centre = correction.theta
-        if kind == "corrected" and correction.kernel is not None:
-            errors = _larger_errors(estimate, clusters)
-            return Intervals.symmetric(centre, errors, level)
     if resamples is None:
         resamples = jackknife(estimate, n_groups=_JACKKNIFE_GROUPS, clusters=clusters)
     elif resamples.of_centre != refits_centre(estimate):
@@ -143,10 +140,9 @@ def make_intervals(
     variance = jnp.diagonal(resamples.covariance)
     freedom = resamples.degrees_of_freedom
     if kind == "corrected":
-        sandwich = jnp.diagonal(_covariance(estimate, "sandwich", clusters))
-        # The sandwich counts as known: all the noise is the jackknife's.
-        freedom = freedom * ((sandwich + variance) / variance) ** 2
-        variance = 0.5 * (sandwich + variance)
+        known = _known_variance(estimate, clusters)
+        freedom = freedom * ((known + variance) / variance) ** 2
+        variance = 0.5 * (known + variance)
     return Intervals.symmetric(centre, jnp.sqrt(variance), level, freedom)
 
 
@@ -160,25 +156,23 @@ def corrected_centre(estimate: "Fit") -> Correction:
     return eqx.filter_jit(correct_smoothed)(problem, *given)
 
 
-def _larger_errors(
+def _known_variance(
     estimate: "Fit", clusters: Int[Array | np.ndarray, " _"] | None
 ) -> Float[Array, " p"]:
-    """Return the larger of observed and sandwich standard errors at the centre."""
-    observed = jnp.diagonal(_covariance(estimate, "observed", None))
-    sandwich = jnp.diagonal(_covariance(estimate, "sandwich", clusters))
-    return jnp.sqrt(jnp.maximum(observed, sandwich))
+    """Return the variance that counts as known: the noise is all the jackknife's.
 
-
-def _covariance(
-    estimate: "Fit", kind: str, clusters: Int[Array | np.ndarray, " _"] | None
-) -> Float[Array, "p p"]:
-    """Return the covariance at the centre, where there are scores, or at the fit."""
+    That of the sandwich; around the smoothed centre not less than the observed one.
+    """
     correction = estimate.correction
     if correction is None or correction.maximum is None:
-        return estimate.covariance(kind, clusters=clusters)
+        return jnp.diagonal(estimate.covariance("sandwich", clusters=clusters))
     there = correction.maximum
     evidence = (there.hessian, there.scores, estimate.weights)
-    return covariance_matrix(*evidence, kind, clusters)
+    sandwich = jnp.diagonal(covariance_matrix(*evidence, "sandwich", clusters))
+    if correction.kernel is None:
+        return sandwich
+    observed = jnp.diagonal(covariance_matrix(*evidence, "observed"))
+    return jnp.maximum(sandwich, observed)
 
 
 def student_quantile(

@@ -182,7 +182,7 @@ class Fit(eqx.Module):
         """Return the limits of confidence intervals for theta.
 
         The default is the interval that `spmlex/README.md` recommends; it costs as much
-        as some fifteen fits. `intervals` also says what it is built from.
+        as some thirty fits. `intervals` also says what it is built from.
 
         Args:
             level: Confidence level, between 0 and 1.
