@@ -86,7 +86,8 @@ def make_intervals(
     - "jackknife": the estimate and the jackknife with the t quantile.
     - "likelihood_ratio": the values that a likelihood ratio test does not reject.
 
-    Coverage and width of each are in `spmlex/README.md`.
+    All are `nan` where the search for a corrected centre did not converge. Coverage and
+    width of each kind are in `spmlex/README.md`.
 
     Args:
         estimate: A fit; all but "observed", "opg" and "sandwich" need one on a grid.
@@ -128,7 +129,7 @@ def make_intervals(
     else:
         correction = corrected_centre(estimate)
         estimate = dataclasses.replace(estimate, correction=correction)
-        centre = correction.theta
+        centre = jnp.where(correction.converged, correction.theta, jnp.nan)
     if resamples is None:
         resamples = jackknife(estimate, n_groups=_JACKKNIFE_GROUPS, clusters=clusters)
     elif resamples.of_centre != refits_centre(estimate):

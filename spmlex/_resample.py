@@ -90,7 +90,8 @@ def jackknife(
     the ordinary jackknife, which is not consistent where the estimate is not smooth in
     the weight of an observation.
 
-    With an iterated correction the refits are of its centre, the penalty held.
+    With an iterated or smoothed correction the refits are of its centre, the penalty
+    held, and the bandwidth.
 
     Args:
         estimate: A fit on a grid.

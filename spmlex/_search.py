@@ -51,7 +51,7 @@ def maximise_on_grid(
         thetas: Starts, the last one consistent where any is.
         n_random: Further starts to be drawn around the last end.
         weights: Observation weights with sum one.
-        correction: "one_step", "iterated" or `None`, as in `fit`.
+        correction: As in `fit`.
         tol: As in `fit`.
         max_steps: As in `fit`.
     """

@@ -222,6 +222,8 @@ def test_the_summary_says_how_f_was_smoothed(degenerate):
     assert sentence in degenerate.summary()
     lost = replace_correction(degenerate, converged=jnp.array(False))
     assert "the search for the corrected centre did not converge" in lost.summary()
+    for limits in lost.confint():
+        assert jnp.isnan(limits).all()
 
 
 def replace_correction(estimate, **changes):
