@@ -12,7 +12,7 @@ from experiments.precision import Tracker
 
 @pytest.fixture(autouse=True)
 def _no_report(monkeypatch):
-    monkeypatch.setattr("experiments.sweep.report", lambda *_: None)
+    monkeypatch.setattr("experiments.report.report", lambda *_: None)
 
 
 def read(results):
