@@ -146,9 +146,10 @@ def test_a_folder_that_is_a_file_is_named(action, tmp_path):
 @pytest.fixture
 def done(tmp_path, monkeypatch):
     """A tiny study that is done; returns its folder."""
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
     size = ["sample_size=20", "n_supp=4", "n_replications=3"]
-    assert sweep(tmp_path, *size)[0] == 0
+    with monkeypatch.context() as while_sweeping:
+        while_sweeping.setattr("experiments.report.report", lambda *_: None)
+        assert sweep(tmp_path, *size)[0] == 0
     return tmp_path / "tiny"
 
 
