@@ -12,6 +12,9 @@ from spmlex._intervals import corrected_centre
 from spmlex._parameters import parameter_names
 from spmlex._solution import RESULT_CODES, RESULTS
 
+_EDGE_MASS = 1e-3
+"""More at an end of the range is warned of, whatever the number of observations."""
+
 _MOST_ATOMS = 20
 """Support points listed by `summary`."""
 
@@ -182,9 +185,10 @@ def _warnings(fit) -> list[str]:
         ends = np.array([np.argmin(fit.supp), np.argmax(fit.supp)])
         edge = float(np.max(np.sum(np.asarray(fit.probs)[ends], axis=0)))
     of_group = " of a group" if fit.probs.ndim == 2 else ""
-    if edge > 1e-3:
+    # One observation beyond the range is enough to move theta.
+    if edge > min(_EDGE_MASS, 1.0 / fit.scores.shape[0]):
         found.append(
-            f"{100 * edge:.1f}% of the mass{of_group} sits on the ends of the range; "
+            f"{100 * edge:.2g}% of the mass{of_group} sits on the ends of the range; "
             "widen it."
         )
     return found

@@ -187,6 +187,23 @@ def test_summary_warns_of_mass_at_the_edge(small):
     assert "ends of the range" in narrow.summary()
 
 
+def test_the_edge_holds_less_than_one_observation(small):
+    estimate = small[0]
+    for mass, warned in ((0.0008, False), (0.0012, True)):
+        probs = estimate.probs * (1.0 - mass)
+        edge = dataclasses.replace(estimate, probs=probs.at[-1].add(mass))
+        text = edge.summary(kind="observed")
+        assert (f"{100 * mass:.2g}% of the mass sits on the ends" in text) == warned
+    # The same mass is three of 4000 observations.
+    many = dataclasses.replace(
+        estimate,
+        probs=(0.9992 * estimate.probs).at[-1].add(0.0008),
+        scores=jnp.tile(estimate.scores, (20, 1)),
+        weights=jnp.full(4000, 1 / 4000),
+    )
+    assert "0.08% of the mass sits on the ends" in many.summary(kind="observed")
+
+
 def test_summary_warns_of_a_coarse_grid(small):
     estimate, model, data, _ = small
     assert "coarse" not in dataclasses.replace(
