@@ -143,7 +143,7 @@ def _draw(engine: Engine, cell: Cell) -> Data:
             f"dgp.{cell.dgp}: it can't draw {cell.sample_size} observations. "
             f"{describe_error(error)} (--traceback shows where)"
         ) from error
-    return jax.tree.map(lambda leaf: leaf[0], stacked)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[0], stacked)
 
 
 def _best(
@@ -152,7 +152,7 @@ def _best(
     """Return each observation's largest log-density on the grid."""
     n_obs = jax.tree.leaves(data)[0].shape[0]
     try:
-        lclk = _lclk(model, data, jnp.asarray(supp))
+        lclk = np.asarray(_lclk(model, data, jnp.asarray(supp)))
     except Exception as error:
         raise InputError(
             f"{name}: its lclk raised an error. {describe_error(error)} (--traceback "
@@ -163,7 +163,7 @@ def _best(
             f"{name}: its lclk returned shape {lclk.shape}; it must be (n_obs, n_supp) "
             f"= {(n_obs, len(supp))}."
         )
-    return np.asarray(lclk.max(axis=1))
+    return lclk.max(axis=1)
 
 
 @jax.jit

@@ -58,7 +58,7 @@ class Engine:
             self.design.seed, self.design.streams, cell.dgp, cell.sample_size
         )
         capacity = self.capacity(cell)
-        numbers = jnp.arange(capacity, dtype=jnp.int64) + first
+        numbers = first + np.arange(capacity)
 
         def draw_all(count, numbers, stream, process):
             return map_first(
@@ -69,7 +69,7 @@ class Engine:
                 numbers,
             )
 
-        args = (jnp.asarray(count), numbers, stream, process)
+        args = (np.asarray(count), numbers, stream, process)
         return compile_once(draw_all, args, "draw", cell.sample_size)(*args)
 
     def capacity(self, cell: Cell) -> int:
@@ -106,7 +106,7 @@ class Engine:
         for first in range(block.first, block.last + 1, capacity):
             count = min(capacity, block.last + 1 - first)
             data, hashes = self.draw(cell, first, count)
-            args = (jnp.asarray(count), data, process.truth, supp, mixing)
+            args = (np.asarray(count), data, process.truth, supp, mixing)
             program = compile_once(
                 estimate_all, args, "estimate", estimator, batch_size, grid
             )

@@ -8,8 +8,8 @@ import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
+import jax.scipy as jsp
 import numpy as np
-import scipy.special
 from jaxtyping import Array, Float
 
 import spmlex
@@ -82,9 +82,9 @@ class Bell(_Line):
         if not self.scale > 0:
             raise ValueError(f"scale={self.scale}: give a positive number.")
         ends = (np.array([self.low, self.high]) - self.loc) / self.scale
-        first, last = scipy.special.ndtr(ends)
+        first, last = np.asarray(jsp.special.ndtr(ends))
         levels = np.linspace(first, last, n_supp)
-        return self.loc + self.scale * scipy.special.ndtri(levels)
+        return self.loc + self.scale * np.asarray(jsp.special.ndtri(levels))
 
 
 @dataclasses.dataclass(frozen=True)

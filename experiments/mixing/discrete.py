@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from experiments.fields import as_float, check_weights
@@ -21,7 +22,7 @@ class Discrete(AbstractScalarMixing):
                 f"supp has shape {self.supp.shape} and weights {self.weights.shape}: "
                 "give two lists of the same length."
             )
-        if not bool(jnp.all(jnp.diff(self.supp) > 0)):
+        if not np.all(np.diff(self.supp) > 0):
             raise ValueError(f"supp={self.supp.tolist()}: give it in increasing order.")
         check_weights(self.weights)
 

@@ -1,12 +1,12 @@
 """Sums of log-probabilities of binary choices, with one logarithm for all terms."""
 
+import functools
 import math
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.special
 from jaxtyping import Array, Float
 
 _DENSITY_AT_ZERO = 1.0 / math.sqrt(2.0 * math.pi)
@@ -45,31 +45,30 @@ def sum_log_normal(indices: Sequence[Float[Array, "..."]]) -> Float[Array, "..."
     return quadratic + jnp.log(product)
 
 
-def _fit_mills() -> np.ndarray:
+@functools.cache
+def _fit_mills() -> tuple[float, ...]:
     """Return the coefficients of `(1 + z) M(z)` in `(z - c) / (z + c)`, z >= 0.
 
     Chebyshev interpolation of the smooth function that is left when M's decay and the
     range are mapped away (Shepherd and Laframboise 1981, Mathematics of Computation
     36); the relative error is below 1e-14.
     """
+    import scipy.special  # not at the top: it would slow every start
 
     def smooth(t):
         z = _CENTRE * (1.0 + t) / (1.0 - t)
         return 0.5 * scipy.special.erfcx(z / math.sqrt(2.0)) * (1.0 + z)
 
     series = np.polynomial.chebyshev.chebinterpolate(smooth, 22)
-    return np.polynomial.chebyshev.cheb2poly(series)
-
-
-_MILLS = tuple(float(coefficient) for coefficient in _fit_mills()[::-1])
+    return tuple(np.polynomial.chebyshev.cheb2poly(series).tolist())
 
 
 @jax.custom_jvp
 def _scaled_mills(z: Float[Array, "..."]) -> Float[Array, "..."]:
     """Return `exp(z²/2)` times the normal probability above z, for z >= 0."""
     t = (z - _CENTRE) / (z + _CENTRE)
-    value = _MILLS[0]
-    for coefficient in _MILLS[1:]:
+    *lower, value = _fit_mills()
+    for coefficient in reversed(lower):
         value = value * t + coefficient
     return value / (1.0 + z)
 
