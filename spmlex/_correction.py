@@ -20,7 +20,7 @@ from spmlex._design import covariance_root, information_root, normal_design
 from spmlex._evaluation import Evaluation
 from spmlex._newton import climb
 from spmlex._outer import OuterProblem
-from spmlex._types import Scalar, Weights
+from spmlex._types import Kernel, Scalar, Weights
 
 CORRECTIONS = ("one_step", "iterated", "smoothed")
 
@@ -60,7 +60,7 @@ class Correction(eqx.Module):
     maximum: Evaluation | None = None
     flagged: Bool[Array, ""] | None = None
     bandwidth: Scalar | None = None
-    kernel: Float[Array, "n_supp n_supp"] | None = None
+    kernel: Kernel | None = None
 
     @property
     def probs(self) -> Float[Array, " n_supp *n_groups"] | None:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from spmlex._likelihood import scale_rows
 from spmlex._profile import face_system, solve_face
-from spmlex._types import LogCondLik, Probs, Weights
+from spmlex._types import Kernel, LogCondLik, Probs, Weights
 
 _FACE_CHUNK = 12
 """Support points with mass that are differentiated together."""
@@ -45,6 +45,7 @@ def profile_derivatives(
     lclk: LogCondLik,
     probs: Probs,
     weights: Weights,
+    kernel: Kernel | None = None,
 ) -> ProfileDerivatives:
     """Differentiate the profile value along a path, at optimal `probs`.
 
@@ -59,23 +60,25 @@ def profile_derivatives(
         lclk: The whole matrix at theta.
         probs: Optimal mixing probabilities there.
         weights: Observation weights with sum one.
+        kernel: F is this matrix times `probs`; `None` where it is `probs` itself.
     """
     n_obs, n_supp = lclk.shape
     size = theta.size
     chunk = min(_FACE_CHUNK, n_supp)
     scaled, _ = scale_rows(lclk)
-    density = scaled @ probs
+    mass = probs if kernel is None else kernel @ probs
+    density = scaled @ mass
     density = jnp.where(density > 0, density, 1.0)
-    # Points with mass first; the last chunk may repeat some, with probability zero.
-    order = jnp.argsort(-probs)
-    num_atoms = jnp.sum(probs > 0)
+    # Points with mass first; the last chunk may repeat some, with mass zero.
+    order = jnp.argsort(-mass)
+    num_points = jnp.sum(mass > 0)
 
     def add_chunk(state):
         start, expected, outer, curvature, crossed = state
         first = jnp.minimum(start, n_supp - chunk)
         columns = jax.lax.dynamic_slice(order, (first,), (chunk,))
         fresh = first + jnp.arange(chunk) >= start
-        held = jnp.where(fresh, probs[columns], 0.0)
+        held = jnp.where(fresh, mass[columns], 0.0)
         relative = scaled[:, columns] / density[:, None]
         posterior = relative * held
         frozen = weights[:, None] * posterior
@@ -105,28 +108,34 @@ def profile_derivatives(
 
     square = jnp.zeros((size, size))
     _, expected, outer, curvature, crossed = jax.lax.while_loop(
-        lambda state: state[0] < num_atoms,
+        lambda state: state[0] < num_points,
         add_chunk,
         (0, jnp.zeros((size, n_obs)), square, square, jnp.zeros((size, n_supp))),
     )
-    right = crossed - (expected * (weights / density)) @ scaled
 
     def solve_on(columns):
+        """Solve (5) on these columns; return what follows from it."""
+        if kernel is None:
+            own, across = scaled[:, columns], crossed[:, columns]
+        else:
+            own, across = scaled @ kernel[:, columns], crossed @ kernel[:, columns]
         held = probs[columns]
-        relative = scaled[:, columns] / density[:, None]
-        system = face_system(relative, weights, held)
-        solved = jax.vmap(lambda r: solve_face(system, r, held))(right[:, columns])
-        return jnp.zeros((size, n_supp)).at[:, columns].set(solved)
+        system = face_system(own / density[:, None], weights, held)
+        right = across - (expected * (weights / density)) @ own
+        solved = jax.vmap(lambda r: solve_face(system, r, held))(right)
+        probs_dot = jnp.zeros((size, n_supp)).at[:, columns].set(solved)
+        return probs_dot, (solved @ own.T) / density, solved @ across.T
 
+    face = order if kernel is None else jnp.argsort(-probs)
     size_of_face = min(_FACE_SIZE, n_supp)
-    probs_dot = jax.lax.cond(
-        num_atoms <= size_of_face,
-        lambda: solve_on(order[:size_of_face]),
-        lambda: solve_on(order),
+    probs_dot, shift, turn = jax.lax.cond(
+        jnp.sum(probs > 0) <= size_of_face,
+        lambda: solve_on(face[:size_of_face]),
+        lambda: solve_on(face),
     )
-    scores = expected + (probs_dot @ scaled.T) / density
+    scores = expected + shift
     # With d posterior = posterior (slope - score) + relative d probs.
-    turned = outer - (scores * weights) @ expected.T + probs_dot @ crossed.T
+    turned = outer - (scores * weights) @ expected.T + turn
     hessian = -(turned + curvature)
     gradient = -(expected @ weights)
     return ProfileDerivatives(

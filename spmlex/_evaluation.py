@@ -9,8 +9,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._derivatives import profile_derivatives
 from spmlex._inner import InnerSolver, solve_probs
+from spmlex._likelihood import mix_columns
 from spmlex._solution import RESULTS
-from spmlex._types import LogCondLik, Scalar, Weights
+from spmlex._types import Kernel, LogCondLik, Scalar, Weights
 
 Columns = Callable[[Float[Array, " p"], Int[Array, " k"]], Float[Array, "n_obs k"]]
 """Columns of `lclk` at some support points, as a function of theta."""
@@ -63,6 +64,7 @@ def evaluate(
     weights: Weights,
     probs0: Float[Array, " n_supp"],
     solver: InnerSolver,
+    kernel: Kernel | None = None,
 ) -> Evaluation:
     """Solve the inner problem and differentiate the profile value.
 
@@ -73,11 +75,14 @@ def evaluate(
         weights: Observation weights with sum one.
         probs0: Start of the inner solver.
         solver: The inner solver.
+        kernel: F is this matrix times the mixing probabilities; `None` where F is not
+            restricted.
     """
+    mixed = lclk if kernel is None else mix_columns(lclk, kernel)
     solution = solve_probs(
-        lclk, weights=weights, probs0=probs0, solver=solver, throw=False
+        mixed, weights=weights, probs0=probs0, solver=solver, throw=False
     )
-    slopes = profile_derivatives(lclk_at, theta, lclk, solution.probs, weights)
+    slopes = profile_derivatives(lclk_at, theta, lclk, solution.probs, weights, kernel)
     return Evaluation(
         solution.value,
         slopes.gradient,
@@ -101,6 +106,7 @@ def evaluate_groups(
     groups: Int[Array, " n_obs"],
     probs0: Float[Array, "n_groups n_supp"],
     solver: InnerSolver,
+    kernel: Kernel | None = None,
 ) -> Evaluation:
     """Evaluate with a mixing distribution for each group.
 
@@ -115,7 +121,7 @@ def evaluate_groups(
         share = jnp.sum(own)
         some = share > 0
         alone = jnp.where(some, own / jnp.where(some, share, 1.0), weights)
-        there = evaluate(lclk_at, theta, lclk, alone, start, solver)
+        there = evaluate(lclk_at, theta, lclk, alone, start, solver, kernel)
         scores = jnp.where((groups == group)[:, None], there.scores, scores)
         return scores, there._replace(
             value=jnp.where(some, share * there.value, 0.0),

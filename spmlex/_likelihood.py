@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from spmlex._inputs import read_weights
-from spmlex._types import LogCondLik, Probs, Scalar, Weights
+from spmlex._types import Kernel, LogCondLik, Probs, Scalar, Weights
 
 
 def normalise_weights(weights: Weights | None, n_obs: int) -> Weights:
@@ -55,23 +55,27 @@ def log_mixture(lclk: LogCondLik, probs: Probs) -> Float[Array, " n_obs"]:
     return jnp.log(scaled @ probs) + shift
 
 
-def mix_columns(
-    lclk: LogCondLik, mixtures: Float[Array, "n_supp k"]
-) -> Float[Array, "n_obs k"]:
-    """Return each observation's log-likelihood under each of k mixing distributions.
+def mix_columns(lclk: LogCondLik, kernel: Kernel) -> LogCondLik:
+    """Return each observation's log-likelihood under each distribution of a kernel.
 
-    `-inf` where it is below 1e-140 times the largest on the grid, so that no second
-    derivative overflows.
+    `-inf` where it is below 1e-140 times the largest on the grid, so that nothing
+    divided by it overflows, second derivatives included. The identity is recognised:
+    F is unrestricted, and `lclk` returned as it is.
 
     Args:
         lclk: Log conditional likelihoods on the grid.
-        mixtures: A distribution on the grid in each column.
+        kernel: A distribution on the grid in each column.
     """
-    scaled, shift = scale_rows(lclk)
-    mixed = scaled @ mixtures
-    positive = mixed > 1e-140
-    logs = jnp.log(jnp.where(positive, mixed, 1.0)) + shift[:, None]
-    return jnp.where(positive, logs, -jnp.inf)
+
+    def mix():
+        scaled, shift = scale_rows(lclk)
+        mixed = scaled @ kernel
+        positive = mixed > 1e-140
+        logs = jnp.log(jnp.where(positive, mixed, 1.0)) + shift[:, None]
+        return jnp.where(positive, logs, -jnp.inf)
+
+    identity = jnp.eye(kernel.shape[0])
+    return jax.lax.cond(jnp.array_equal(kernel, identity), lambda: lclk, mix)
 
 
 def weight_per_density(

@@ -13,7 +13,7 @@ from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inputs import conditional_likelihoods
 from spmlex._likelihood import mix_columns
 from spmlex._parameters import split_model
-from spmlex._types import Data, LogCondLik, Model, Support, Weights
+from spmlex._types import Data, Kernel, LogCondLik, Model, Support, Weights
 
 
 class OuterProblem(eqx.Module):
@@ -38,9 +38,9 @@ class OuterProblem(eqx.Module):
     n_groups: int | None = eqx.field(static=True)
     free: tuple[bool, ...] = eqx.field(static=True)
     solver: InnerSolver = eqx.field(static=True)
-    kernel: Float[Array, "n_supp n_supp"] | None = None
+    kernel: Kernel | None = None
 
-    def within(self, kernel: Float[Array, "n_supp n_supp"] | None) -> "OuterProblem":
+    def within(self, kernel: Kernel | None) -> "OuterProblem":
         """Return the same problem with F restricted to mixtures of these columns."""
         return dataclasses.replace(self, kernel=kernel)
 
@@ -73,17 +73,14 @@ class OuterProblem(eqx.Module):
         """Return the profile value at theta with all its derivatives."""
 
         def lclk_at(theta, columns):
-            if self.kernel is not None:
-                whole = conditional_likelihoods(self.build(theta), self.data, self.supp)
-                return mix_columns(whole, self.kernel[:, columns])
             points = jax.tree.map(lambda leaf: leaf[columns], self.supp)
             return conditional_likelihoods(self.build(theta), self.data, points)
 
-        lclk = self.lclk(theta)
-        given = (weights, probs0, self.solver)
+        lclk = conditional_likelihoods(self.build(theta), self.data, self.supp)
+        how = (probs0, self.solver, self.kernel)
         if self.groups is None:
-            return evaluate(lclk_at, theta, lclk, *given)
-        return evaluate_groups(lclk_at, theta, lclk, weights, self.groups, *given[1:])
+            return evaluate(lclk_at, theta, lclk, weights, *how)
+        return evaluate_groups(lclk_at, theta, lclk, weights, self.groups, *how)
 
     def count_atoms(
         self,

@@ -23,7 +23,7 @@ from spmlex._design import covariance_root, normal_design
 from spmlex._evaluation import Evaluation, nowhere
 from spmlex._newton import climb
 from spmlex._outer import OuterProblem
-from spmlex._types import Scalar, Support, Weights
+from spmlex._types import Kernel, Scalar, Support, Weights
 
 _BANDWIDTHS = (0.9, 0.7, 0.5, 0.35, 0.2, 0.0)
 """In standard deviations of F; zero leaves F unrestricted."""
@@ -154,7 +154,7 @@ def correct_smoothed(
 
 def smoothing_kernel(
     supp: Support, bandwidth: Scalar, probs: Float[Array, "*n_groups n_supp"]
-) -> Float[Array, "n_supp n_supp"]:
+) -> Kernel:
     """Return the normal distribution around each support point, on the grid.
 
     Args:

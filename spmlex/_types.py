@@ -10,6 +10,9 @@ ScaledLik = Float[Array, "n_supp n_obs"]
 Probs = Float[Array, " n_supp"]
 Weights = Float[Array, " n_obs"]
 
+Kernel = Float[Array, "n_supp n_supp"]
+"""A distribution on the grid in each column: what F is a mixture of."""
+
 Model = Any
 """A pytree with `lclk(data, supp) -> (n_obs, n_supp)`; its floats are theta."""
 

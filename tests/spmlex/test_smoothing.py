@@ -89,15 +89,16 @@ def test_in_two_dimensions_columns_have_the_covariance_of_f():
 
 def test_mixed_columns_are_log_likelihoods_without_overflow_in_derivatives():
     lclk = jnp.array([[0.0, -1.0, -800.0], [-5.0, -400.0, -2000.0]])
-    mixtures = jnp.array([[0.5, 0.0], [0.5, 0.5], [0.0, 0.5]])
-    mixed = mix_columns(lclk, mixtures)
+    kernel = jnp.array([[0.5, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.5, 1.0]])
+    mixed = mix_columns(lclk, kernel)
     assert mixed[0, 0] == pytest.approx(np.log(0.5 + 0.5 * np.exp(-1.0)))
     assert mixed[0, 1] == pytest.approx(np.log(0.5) - 1.0)
     assert mixed[1, 0] == pytest.approx(np.log(0.5) - 5.0)
     assert mixed[1, 1] == -jnp.inf
+    assert (mix_columns(lclk, jnp.eye(3)) == lclk).all()
 
     def total(scale):
-        return jnp.sum(jnp.exp(mix_columns(scale * lclk, mixtures)))
+        return jnp.sum(jnp.exp(mix_columns(scale * lclk, kernel)))
 
     assert np.isfinite(jax.grad(total)(1.0))
     assert np.isfinite(jax.hessian(total)(1.0))
