@@ -1,6 +1,5 @@
 """Converters and checks for the fields of models and distributions."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -8,8 +7,6 @@ from jaxtyping import Array, Float
 
 def as_float(value: object) -> Float[Array, "..."]:
     """Return a number, a list or an array as a floating-point array."""
-    if not isinstance(value, jax.Array):
-        value = np.asarray(value, dtype=float)
     return jnp.asarray(value, dtype=float)
 
 

@@ -77,6 +77,7 @@ def test_starting_values_do_not_depend_on_units():
     [
         (lambda: mixing.Discrete([0, 1], [0.5, 0.6]), "add up to 1.1"),
         (lambda: mixing.Discrete([1, 0], [0.5, 0.5]), "increasing order"),
+        (lambda: mixing.Normal(None, 1), "None is not a valid value"),
         (lambda: mixing.Discrete([0, 1], [1.0]), "same length"),
         (lambda: mixing.Normal(0, 0), "scale=0.0: give positive"),
         (lambda: mixing.NormalMixture([0], [1, 1], [1]), "lists of one length"),
