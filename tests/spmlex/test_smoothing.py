@@ -15,7 +15,7 @@ from experiments.estimators import NormalRandomEffects
 from experiments.mixing import Normal
 from experiments.models.linear_factor import LinearFactor
 from spmlex import fit, jackknife, solve_probs
-from spmlex._likelihood import mix_columns
+from spmlex._likelihood import log_mixture, mix_columns
 from spmlex._smoothing import smoothing_kernel
 
 TRUTH = np.array([1.5, 0.3, 0.0, 0.2, -0.3])
@@ -105,11 +105,13 @@ def test_mixed_columns_are_log_likelihoods_without_overflow_in_derivatives():
 
 
 @pytest.mark.thorough
-def test_derivatives_within_a_sieve_match_finite_differences():
+@pytest.mark.parametrize("bandwidth", [0.35, 0.0])
+@pytest.mark.parametrize("groups", [None, jnp.arange(200) % 2], ids=["one", "groups"])
+def test_derivatives_within_a_sieve_match_finite_differences(bandwidth, groups):
     model, data, supp = linear_factor()
-    estimate: Any = fit(model, data, supp)
+    estimate: Any = fit(model, data, supp, groups=groups)
     probs = estimate.probs.T
-    kernel = smoothing_kernel(supp, jnp.array(0.35), probs)
+    kernel = smoothing_kernel(supp, jnp.array(bandwidth), probs)
     sieve = estimate.problem.within(kernel)
     theta = estimate.theta + jnp.array([0.05, -0.02, 0.1, 0.1, -0.05])
     evaluate = jax.jit(lambda t: sieve.evaluate(t, probs, estimate.weights))
@@ -118,6 +120,16 @@ def test_derivatives_within_a_sieve_match_finite_differences():
     bend = central_differences(lambda t: evaluate(t).gradient, theta)
     assert here.gradient == approx(slope, 1e-8)
     assert here.hessian == approx(bend, 1e-6)
+    if groups is not None:
+        return
+    moved = central_differences(lambda t: evaluate(t).probs, theta)
+    assert here.probs_dot == approx(moved, 1e-5)
+
+    def log_likelihoods(theta):
+        mixed = mix_columns(estimate.problem.lclk(theta), kernel)
+        return log_mixture(mixed, evaluate(theta).probs)
+
+    assert here.scores == approx(central_differences(log_likelihoods, theta), 1e-6)
     # The value is that of an independent solver on the smoothed columns.
     lclk = mix_columns(estimate.problem.lclk(theta), kernel)
     alone = solve_probs(lclk, solver="interior_point")
