@@ -2,13 +2,15 @@
 
 Times the inner solve with each solver, the gradient, the Hessian and the whole fit on
 linear factor data, all in one run on the same matrices, and prints the ratios to
-`mixsqpx` and to a plain BFGS loop on `profile_ll` with `mixsqpx` inside. The inner
+`mixsqpx` and to a plain BFGS loop on `profile_ll` with `mixsqpx` inside; then what the
+corrected centres and their intervals cost, in fits. The inner
 solve is timed from the matrix of log-likelihoods, exponential included, to its
 certificate. Medians of repeated calls, compiled; pin the process to one core for
 figures that repeat.
 """
 
 import argparse
+import functools
 import json
 import platform
 import statistics
@@ -29,6 +31,7 @@ SIZES = (
 QUICK_SIZES = SIZES[:2]
 SAMPLES = 7
 FIT_SIZES = ((500, 50), (2000, 75), (2000, 200))
+CORRECTION_SIZES = ((500, 66), (2000, 100))
 
 
 def median_ms(function, *arguments, seconds: float = 1.0) -> float:
@@ -45,12 +48,19 @@ def median_ms(function, *arguments, seconds: float = 1.0) -> float:
     return 1e3 * statistics.median(times)
 
 
-def simulate(n_obs: int, n_supp: int, seed: int = 0):
-    """Return the default process's model at the truth, one sample and a grid."""
+def simulate(n_obs: int, n_supp: int, seed: int = 0, *, normal: bool = False):
+    """Return the default process's model at the truth, one sample and a grid.
+
+    Args:
+        n_obs: Number of observations.
+        n_supp: Number of support points.
+        seed: Of the sample.
+        normal: Draw the factor from a normal distribution, not from a discrete one.
+    """
     import jax.numpy as jnp
     import jax.random as jr
 
-    from experiments.mixing import Discrete
+    from experiments.mixing import Discrete, Normal
     from experiments.models.linear_factor import LinearFactor
 
     model = LinearFactor(
@@ -59,6 +69,8 @@ def simulate(n_obs: int, n_supp: int, seed: int = 0):
     mixing = Discrete(
         supp=jnp.array([-3.0, 0.0, 5.0]), weights=jnp.array([0.3, 0.5, 0.2])
     )
+    if normal:
+        mixing = Normal(loc=0.0, scale=2.0)
     latent_key, noise_key = jr.split(jr.key(seed))
     latent = mixing.simulate(rng=latent_key, n=n_obs)
     data = model.simulate(latent, rng=noise_key)
@@ -159,6 +171,37 @@ def time_fit(n_obs: int, n_supp: int, *, bfgs: bool) -> dict[str, Any]:
     return row
 
 
+def time_corrections(n_obs: int, n_supp: int) -> list[dict[str, Any]]:
+    """Time each corrected centre and the interval around it beyond a fit, in fits."""
+    import jax
+
+    import spmlex
+
+    supp = simulate(n_obs, n_supp)[2]
+
+    def fit(start, data, correction=None, *, interval=False):
+        settings = {"correction": correction, "throw": False}
+        estimate = spmlex.fit(start, data, supp, **settings)
+        return estimate.confint() if interval else estimate
+
+    kinds = {"fit_ms": jax.jit(fit)}
+    for name in ("one_step", "iterated", "smoothed"):
+        centre = functools.partial(fit, correction=name)
+        kinds[name] = jax.jit(centre)
+        kinds[f"{name}_interval"] = jax.jit(functools.partial(centre, interval=True))
+    rows = []
+    for normal in (False, True):
+        truth, data, _ = simulate(n_obs, n_supp, normal=normal)
+        start = truth.starting_values(data)
+        times = {name: median_ms(kind, start, data) for name, kind in kinds.items()}
+        once = times["fit_ms"]
+        beyond = {name: time_ms / once - 1.0 for name, time_ms in times.items()}
+        mixing = "normal" if normal else "discrete"
+        row = {"F": mixing, "n_obs": n_obs, "n_supp": n_supp}
+        rows.append({**row, **beyond, "fit_ms": once})
+    return rows
+
+
 def print_table(title: str, rows: list[dict[str, Any]]) -> None:
     """Print rows as an aligned table."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -186,7 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m experiments.benchmark",
         description=(__doc__ or "").split("\n\n")[0],
     )
-    parser.add_argument("--quick", action="store_true", help="the two smallest sizes")
+    parser.add_argument("--quick", action="store_true", help="the smallest sizes only")
     parser.add_argument("--out", type=Path, help="write the figures to this JSON file")
     chosen = parser.parse_args(arguments)
     prepare()
@@ -196,10 +239,14 @@ def main(arguments: list[str] | None = None) -> int:
         inner.append(time_inner(*size))
         print(f"inner {size}: {inner[-1]['ratio_cold']:.0f}x mixsqpx", flush=True)
     fits = [time_fit(*size, bfgs=size[0] * size[1] <= 150_000) for size in FIT_SIZES]
+    sizes = CORRECTION_SIZES[:1] if chosen.quick else CORRECTION_SIZES
+    corrections = [row for size in sizes for row in time_corrections(*size)]
     print_table("Inner problem, from lclk to certificate (milliseconds)", inner)
     print_table("Fit from the moment start, 5 parameters, with standard errors", fits)
+    print_table("Corrected centres and their intervals, in fits", corrections)
     if chosen.out:
         figures = {"machine": platform.processor(), "inner": inner, "fit": fits}
+        figures["corrections"] = corrections
         chosen.out.parent.mkdir(parents=True, exist_ok=True)
         chosen.out.write_text(json.dumps(figures, indent=2) + "\n")
         print(f"\nWritten: {chosen.out}")
