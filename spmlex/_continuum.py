@@ -80,6 +80,13 @@ def box_of(supp: Support) -> tuple[Box, Float[Array, "n_supp d"]]:
     return make_box(low, high), rows_of(supp)
 
 
+def range_of(supp: Support) -> tuple[Box, Float[Array, "n_supp d"]]:
+    """Return the range of a grid and its points as rows, unchecked, under `jit` too."""
+    rows = rows_of(supp)
+    _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], cast_to_float64(supp)))
+    return Box(jnp.min(rows, axis=0), jnp.max(rows, axis=0), unravel), rows
+
+
 def rows_of(supp: Support) -> Float[Array, "n_supp d"]:
     """Return support points as rows of coordinates."""
     return jax.vmap(lambda point: ravel_pytree(point)[0])(cast_to_float64(supp))

@@ -1,0 +1,183 @@
+"""The profile likelihood of theta and the support points with mass ("atoms") together.
+
+A column of `lclk` depends on its own atom only. So one forward pass with a tangent of
+ones in a coordinate differentiates at all atoms in it, and all the second derivatives
+cost p + d passes, not p + K d.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from spmlex._continuum import Box, range_of
+from spmlex._evaluation import Evaluation
+from spmlex._inner import ActiveSet, solve_probs
+from spmlex._inputs import conditional_likelihoods
+from spmlex._likelihood import scale_rows
+from spmlex._outer import OuterProblem
+from spmlex._profile import face_system, solve_face
+from spmlex._solution import RESULTS
+from spmlex._types import LogCondLik, Weights
+
+
+class Atoms(eqx.Module):
+    """Support points in a fixed number of slots.
+
+    Attributes:
+        places: In units of the range, so from 0 to 1; any in slots that are empty.
+        present: Which slots are taken.
+        probs: Mixing probabilities, or a start for them.
+    """
+
+    places: Float[Array, "k d"]
+    present: Bool[Array, " k"]
+    probs: Float[Array, " k"]
+
+
+class JointProblem(eqx.Module):
+    """What is maximised over theta and the atoms, the masses profiled out.
+
+    The vector of both is theta, then the places of the atoms, row by row.
+
+    Attributes:
+        outer: The problem on the grid.
+        box: Range of the atoms: that of the grid.
+        trial: The grid, as rows.
+        weights: Observation weights with sum one.
+    """
+
+    outer: OuterProblem
+    box: Box
+    trial: Float[Array, "n_supp d"]
+    weights: Weights
+
+    @property
+    def span(self) -> Float[Array, " d"]:
+        """Length of the range in every coordinate; one where it has none."""
+        span = self.box.high - self.box.low
+        return jnp.where(span > 0, span, 1.0)
+
+    def to_rows(self, places: Float[Array, "k d"]) -> Float[Array, "k d"]:
+        """Return places as coordinates within the range."""
+        return jnp.clip(
+            self.box.low + self.span * places, self.box.low, self.box.high
+        )
+
+    def to_places(self, rows: Float[Array, "k d"]) -> Float[Array, "k d"]:
+        """Return coordinates in units of the range."""
+        return (rows - self.box.low) / self.span
+
+    def lclk(
+        self, theta: Float[Array, " p"], places: Float[Array, "k d"]
+    ) -> LogCondLik:
+        """Return the log conditional likelihoods at some places."""
+        supp = self.box.to_supp(self.box.low + self.span * places)
+        return conditional_likelihoods(self.outer.build(theta), self.outer.data, supp)
+
+    def evaluate(
+        self,
+        joint: Float[Array, " q"],
+        probs0: Float[Array, " k"],
+        present: Bool[Array, " k"],
+    ) -> Evaluation:
+        """Return the profile value at theta and the atoms, with all its derivatives.
+
+        With `s` the scores of `log l_i` in (theta, places, masses) its Hessian is `s s'
+        - d²l_i / l_i` in sum over i, and the masses are eliminated from it as in
+        equation (5). Atoms without mass, and coordinates on the edge of the range or
+        beyond, have no derivatives and a unit Hessian: they stay where they are.
+
+        Args:
+            joint: Theta and the places.
+            probs0: Start of the inner solver.
+            present: Which slots are taken.
+        """
+        count, dimension = present.size, self.box.low.size
+        size = joint.size - count * dimension
+        theta, places = joint[:size], joint[size:].reshape(count, dimension)
+        inside = jnp.clip(places, 0.0, 1.0)
+        lclk = jnp.where(present, self.lclk(theta, inside), -jnp.inf)
+        solution = solve_probs(
+            lclk, weights=self.weights, probs0=probs0, solver=ActiveSet(), throw=False
+        )
+        mass, weights = solution.probs, self.weights[:, None]
+        scaled, _ = scale_rows(lclk)
+        density = scaled @ mass
+        relative = scaled / jnp.where(density > 0, density, 1.0)[:, None]
+        frozen = weights * relative * mass
+
+        def differentiate(theta, places):
+            """Return `lclk` and the gradient of its expectation, weights frozen."""
+            values, pull_back = jax.vjp(self.lclk, theta, places)
+            return values, pull_back(frozen)
+
+        units = jnp.broadcast_to(
+            jnp.eye(dimension)[:, None], (dimension, count, dimension)
+        )
+        tangents = (
+            jnp.concatenate([jnp.eye(size), jnp.zeros((dimension, size))]),
+            jnp.concatenate([jnp.zeros((size, count, dimension)), units]),
+        )
+        slopes, (bends, turns) = jax.vmap(
+            lambda t, v: jax.jvp(differentiate, (theta, inside), (t, v))[1]
+        )(*tangents)
+        slopes = jnp.where(relative > 0, slopes, 0.0)
+        own = slopes[size:].transpose(2, 0, 1) * (relative * mass).T[:, None]
+        rows = jnp.concatenate(
+            [
+                jnp.sum(slopes[:size] * (relative * mass), axis=2),
+                own.reshape(count * dimension, -1),
+            ]
+        )
+
+        # Second derivatives of l_i over l_i, in mean: theta and places, then masses.
+        flat = count * dimension
+        by_theta, by_place = slopes[:size], slopes[size:]
+        long = by_theta.reshape(size, -1)
+        outer = (frozen * by_theta).reshape(size, -1) @ long.T
+        crossed = jnp.einsum("ik,pik,cik->pkc", frozen, by_theta, by_place)
+        squared = jnp.einsum("ik,cik,eik->kce", frozen, by_place, by_place)
+        per_mass = jnp.sum((weights * relative) * slopes, axis=1)
+        second = jnp.zeros((size + flat, size + flat))
+        second = second.at[:size, :size].set(outer + bends[:size])
+        mixed = (crossed + turns[:size]).reshape(size, flat)
+        second = second.at[:size, size:].set(mixed).at[size:, :size].set(mixed.T)
+        index = size + jnp.arange(flat).reshape(count, dimension)
+        alone = squared + turns[size:].transpose(1, 0, 2)
+        second = second.at[index[:, :, None], index[:, None]].set(alone)
+        to_mass = jnp.zeros((size + flat, count)).at[:size].set(per_mass[:size])
+        slots = jnp.arange(count)[:, None]
+        to_mass = to_mass.at[index, slots].set(per_mass[size:].T)
+
+        weighted = rows * self.weights
+        across = weighted @ relative - to_mass
+        system = face_system(relative, self.weights, mass)
+        probs_dot = -jax.vmap(lambda r: solve_face(system, r, mass))(across)
+        hessian = weighted @ rows.T - second + across @ probs_dot.T
+        moves = (places > 0.0) & (places < 1.0) & (mass > 0)[:, None]
+        stays = jnp.concatenate([jnp.zeros(size, bool), ~moves.ravel()])
+        free = jnp.where(stays, 0.0, 1.0)
+        hessian = hessian * free * free[:, None] + jnp.diag(1.0 - free)
+        probs_dot = probs_dot * free[:, None]
+        scores = (rows + probs_dot @ relative.T) * free[:, None]
+        return Evaluation(
+            value=solution.value,
+            gradient=-(rows @ self.weights) * free,
+            hessian=0.5 * (hessian + hessian.T),
+            scores=scores.T,
+            probs=mass,
+            probs_dot=probs_dot.T,
+            gap=solution.gap,
+            residual=solution.residual,
+            inner_steps=solution.num_steps,
+            fell_back=solution.fell_back,
+            zero_likelihood=solution.result == RESULTS.zero_likelihood,
+        )
+
+
+def make_joint(outer: OuterProblem, weights: Weights) -> JointProblem:
+    """Return the joint problem of a problem on a grid."""
+    box, trial = range_of(outer.supp)
+    return JointProblem(outer, box, trial, weights)
+
