@@ -2,39 +2,29 @@
 
 With K atoms the log-likelihood is smooth in theta, the atoms and their masses. A round
 
-1. climbs jointly: Newton's method on a model whose parameters are theta and the atoms,
-   the masses profiled out, so its Hessian is that of the profile in (theta, atoms);
+1. climbs jointly: Newton's method over theta and the atoms, the masses profiled out;
 2. climbs the gradient function over the continuum from every atom and from every local
-   maximum on the trial grid. The maxima where it is not below one are the next atoms:
-   atoms that meet merge, those without mass go, and points are added where the gradient
-   function exceeds one (Lindsay 1983; Lesperance and Kalbfleisch 1992).
+   maximum on the grid. It has settled where none of them exceeds one. Else the maxima
+   not below one are the next atoms: atoms that meet merge, those without mass go, and
+   points are added where the gradient function exceeds one (Lindsay 1983; Lesperance
+   and Kalbfleisch 1992).
 
-The search has settled when a round leaves the atoms as they were.
+All shapes are fixed, so that it runs under `jit` and `vmap`.
 """
 
-from typing import Any
+from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._continuum import (
-    Box,
-    distinct_points,
-    log_gradient,
-    log_ratios,
-    maximise_gradient,
-)
-from spmlex._inner import get_solver, solve_probs
+from spmlex._continuum import maximise_gradient
+from spmlex._degenerate import width_in_steps
 from spmlex._inputs import conditional_likelihoods
-from spmlex._outer import OuterProblem
-from spmlex._parameters import free_leaves, split_model
-from spmlex._result import Fit
-from spmlex._search import maximise_on_grid
-from spmlex._types import Data, Model, Probs, Support, Weights
+from spmlex._joint import Atoms, JointProblem
+from spmlex._likelihood import log_mixture, scale_rows
+from spmlex._newton import State, climb, stand_at
+from spmlex._types import LogCondLik, Probs, Scalar
 
 GAP_TOL = 1e-9
 """Largest `log g` over the continuum at which a search has settled, in nats."""
@@ -45,214 +35,229 @@ _MERGE = 1e-6
 _NEAR_ONE = 1e-7
 """Maxima of `log g` above minus this are candidates; surplus ones get no mass."""
 
-_ATOM_LADDER = 16
-_SEED_LADDER = 32
-"""Rows are padded to a multiple of these, so that few shapes are compiled."""
+_BESIDE = 1.5
+"""Points of a grid closer than this many steps are neighbours."""
+
+_MOST_POINTS = 64
+"""A grid with more points with mass is not searched."""
+
+_PEAKS = 16
+"""Local maxima of the gradient function on the grid that are followed."""
 
 
-class Problem(eqx.Module):
-    """What stays the same over all searches.
-
-    Attributes:
-        data: The data.
-        box: Range of the atoms.
-        trial: The trial grid, as rows.
-        weights: Observation weights with sum one.
-        free: For each leaf of the model whether it belongs to theta.
-        max_steps: Limit on the evaluations of one climb.
-        max_rounds: Limit on the rounds of one search.
-    """
-
-    data: Data
-    box: Box
-    trial: Float[Array, "n_supp d"]
-    weights: Weights
-    free: tuple[bool, ...] = eqx.field(static=True)
-    max_steps: int = eqx.field(static=True)
-    max_rounds: int = eqx.field(default=40, static=True)
-
-    def log_ratio(
-        self, model: Model, points: Float[Array, "k d"], probs: Float[Array, " k"]
-    ) -> Float[Array, " n_obs"]:
-        """Return `log w_i - log l_i` of atoms and their masses."""
-        supp = self.box.to_supp(points)
-        return _log_ratios(model, self.data, supp, probs, self.weights)
-
-
-class Outcome(eqx.Module):
-    """Where a search ended.
+class Search(NamedTuple):
+    """Where a search is.
 
     Attributes:
-        climbed: The last joint fit; its parameters are theta and the padded atoms.
-        model: The model there.
-        points: Its atoms.
-        probs: Their masses; zero for atoms about to be dropped.
-        held: Coordinates held on the edge of the range.
+        state: Of the last climb, over theta and the places of the atoms.
+        present: The slots it was over.
+        following: The atoms of the next round.
+        gap: Largest `log g` found on the continuum after it.
+        resolution: Width of the kernels there, in steps of the grid.
+        fits: Whether there was a slot for every atom.
+        settled: Whether it is a maximum over theta and all distributions.
         num_rounds: Rounds taken.
         num_steps: Evaluations of the profile likelihood in all of them.
-        settled: Whether the last round left the atoms as they were.
+        inner_steps: Steps of the inner solver in all of them.
+        fallbacks: Evaluations in which it needed its safety net.
     """
 
-    climbed: Fit
-    model: Model
-    points: Float[Array, "k d"]
-    probs: Float[Array, " k"]
-    held: Bool[Array, "k d"]
-    num_rounds: int
-    num_steps: int
-    settled: bool
-
-    @property
-    def theta(self) -> Float[Array, " p"]:
-        """The free parameters of the model alone."""
-        joint = self.climbed
-        return joint.theta[: joint.theta.size - joint.model.points.size]
+    state: State
+    present: Bool[Array, " k"]
+    following: Atoms
+    gap: Scalar
+    resolution: Scalar
+    fits: Bool[Array, ""]
+    settled: Bool[Array, ""]
+    num_rounds: Int[Array, ""]
+    num_steps: Int[Array, ""]
+    inner_steps: Int[Array, ""]
+    fallbacks: Int[Array, ""]
 
 
-class _Atoms(eqx.Module):
-    """A model whose parameters are theta and the atoms; its support are indices.
-
-    Attributes:
-        model: The free leaves of the model; the others come with the data.
-        points: The atoms, padded.
-    """
-
-    model: Any
-    points: Float[Array, "k d"]
-
-    def lclk(self, data, supp):
-        """Return the columns of the atoms `supp`; absent atoms have no likelihood."""
-        data, constant, box, present, held = data
-        still = jax.lax.stop_gradient(self.points)
-        points = jnp.where(held, still, self.points)
-        lclk = conditional_likelihoods(
-            eqx.combine(self.model, constant), data, box.to_supp(points[supp])
-        )
-        lclk = jnp.where(present[supp], lclk, -jnp.inf)
-        # Zero, with a unit Hessian: held coordinates stay, and nothing is singular.
-        rest = 0.5 * jnp.sum(jnp.where(held, (self.points - still) ** 2, 0.0))
-        return lclk - rest
-
-
-def search_from(
-    problem: Problem, model: Model, points: Float[Array, "n d"] | None = None
-) -> Outcome:
-    """Repeat rounds from a start until the atoms no longer change.
+def search_atoms(
+    problem: JointProblem,
+    theta0: Float[Array, " p"],
+    atoms: Atoms,
+    fits: Bool[Array, ""],
+    tol: float | Scalar,
+    max_steps: int | Int[Array, ""],
+    max_rounds: int | Int[Array, ""],
+) -> Search:
+    """Repeat rounds until no distribution on the range gains anything.
 
     Args:
         problem: What to search.
-        model: Where theta starts.
-        points: Support points that the first masses are put on; by default the trial
-            grid.
+        theta0: Where theta starts.
+        atoms: The first atoms.
+        fits: Whether these are all: else there is no search.
+        tol: As in `climb`.
+        max_steps: Limit on the evaluations of one climb.
+        max_rounds: Limit on the rounds.
     """
-    box = problem.box
-    _, constant = split_model(model, problem.free)
-    points = problem.trial if points is None else points
-    masses = _solve_masses(model, problem.data, box.to_supp(points), problem.weights)
-    points, _ = _next_atoms(problem, model, points, masses)
-    steps = 0
-    for count in range(1, problem.max_rounds + 1):
-        climbed, held = _climb_padded(problem, model, points)
-        model = eqx.combine(climbed.model.model, constant)
-        moved = np.asarray(climbed.model.points)[: len(points)]
-        inside = jnp.asarray(np.clip(moved, box.low, box.high))
-        probs = jnp.asarray(np.asarray(climbed.probs)[: len(points)])
-        steps += int(climbed.num_steps)
-        finite = bool(np.isfinite(climbed.log_likelihood))
-        settled = False
-        if finite:
-            points, gap = _next_atoms(problem, model, inside, probs)
-            same = len(points) == len(inside) and _match(points, inside, box)
-            settled = same and gap <= GAP_TOL and np.array_equal(inside, moved)
-        if settled or not finite or count == problem.max_rounds:
-            return Outcome(climbed, model, inside, probs, held, count, steps, settled)
-    raise AssertionError("there is at least one round")
+    size, n_obs = theta0.size, problem.weights.size
 
+    def advance(search: Search) -> Search:
+        atoms = search.following
+        joint = jnp.concatenate([search.state.theta[:size], atoms.places.ravel()])
 
-def _climb_padded(
-    problem: Problem, model: Model, points: Float[Array, "k d"]
-) -> tuple[Fit, Bool[Array, "k d"]]:
-    """Climb jointly from these atoms; those on the edge of the range stay there."""
-    box = problem.box
-    padded = _pad_rows(np.asarray(points), _ATOM_LADDER)
-    present = np.arange(len(padded)) < len(points)
-    held = (padded <= np.asarray(box.low)) | (padded >= np.asarray(box.high))
-    still = jnp.asarray(held | ~present[:, None])
-    variable, constant = split_model(model, problem.free)
-    climbed = _climb(
-        _Atoms(variable, jnp.asarray(padded)),
-        (problem.data, constant, box, jnp.asarray(present), still),
-        problem.weights,
-        problem.max_steps,
+        def at(joint, probs0):
+            return problem.evaluate(joint, probs0, atoms.present)
+
+        state = climb(at, n_obs, joint, atoms.probs, tol, max_steps)
+        theta = state.theta[:size]
+        ended = state.theta[size:].reshape(atoms.places.shape)
+        ended = Atoms(jnp.clip(ended, 0.0, 1.0), atoms.present, state.here.probs)
+        following, gap, resolution, fits = _revise(problem, theta, ended)
+        flat = jnp.max(jnp.abs(state.here.gradient / state.scale)) <= 100 * tol
+        stands = state.converged | (state.stalled & flat)
+        return Search(
+            state,
+            atoms.present,
+            following,
+            gap,
+            resolution,
+            fits & jnp.isfinite(state.here.value) & jnp.isfinite(gap),
+            stands & (gap <= GAP_TOL),
+            search.num_rounds + 1,
+            search.num_steps + state.num_steps,
+            search.inner_steps + state.inner_steps,
+            search.fallbacks + state.fallbacks,
+        )
+
+    def is_running(search: Search):
+        more = search.num_rounds < max_rounds
+        return ~search.settled & search.fits & more
+
+    joint = jnp.concatenate([theta0, atoms.places.ravel()])
+    zero, infinity = jnp.array(0), jnp.array(jnp.inf)
+    start = Search(
+        stand_at(n_obs, joint, atoms.probs),
+        atoms.present,
+        atoms,
+        infinity,
+        infinity,
+        jnp.asarray(fits),
+        jnp.array(False),
+        zero,
+        zero,
+        zero,
+        zero,
     )
-    return climbed, jnp.asarray(held[: len(points)])
+    return jax.lax.while_loop(is_running, advance, start)
 
 
-def _climb(atoms: _Atoms, data: Data, weights: Weights, max_steps: int) -> Fit:
-    """Maximise over theta and the atoms jointly."""
-    free = free_leaves(atoms, None)
-    supp = jnp.arange(atoms.points.shape[0])
-    solver = get_solver("interior_point")
-    problem = OuterProblem(atoms, data, supp, None, None, free, solver)
-    theta, _ = ravel_pytree(split_model(atoms, free)[0])
-    limit = jnp.asarray(max_steps)
-    return maximise_on_grid(problem, theta[None], 0, weights, None, 1e-8, limit)
+def merge_neighbours(
+    problem: JointProblem, probs: Probs, n_slots: int
+) -> tuple[Atoms, Bool[Array, ""]]:
+    """Return the atoms that a distribution on the grid stands for.
+
+    A grid represents an atom between its points by the points around it. So every local
+    maximum of the mass is an atom; points with mass beside it join it, at the mean
+    place.
+
+    Args:
+        problem: The problem, with the grid.
+        probs: Mixing probabilities on the grid.
+        n_slots: Slots for atoms.
+
+    Returns:
+        The atoms, and whether there was a slot for each.
+    """
+    n_supp, dimension = problem.trial.shape
+    mass, columns = jax.lax.top_k(probs, min(n_supp, _MOST_POINTS))
+    places = problem.to_places(problem.trial)
+    if dimension == 1:
+        # The rank, whatever the spacing.
+        order = jnp.argsort(problem.trial[:, 0])
+        steps = jnp.zeros((n_supp, 1)).at[order, 0].set(jnp.arange(n_supp) * 1.0)
+    else:
+        steps = places / _grid_step(n_supp, dimension)
+    places, steps = places[columns], steps[columns]
+    apart = jnp.max(jnp.abs(steps[:, None] - steps[None]), axis=2)
+    beside = (apart < _BESIDE) & (mass > 0)
+    heaviest = jnp.argmax(jnp.where(beside, mass, -1.0), axis=1)
+    for _ in range(mass.size.bit_length()):
+        heaviest = heaviest[heaviest]
+    joins = (heaviest[:, None] == jnp.arange(mass.size)) * mass[:, None]
+    total = jnp.sum(joins, axis=0)
+    means = (joins.T @ places) / jnp.where(total > 0, total, 1.0)[:, None]
+    found, chosen = jax.lax.top_k(total, min(n_slots, mass.size))
+    blank = n_slots - found.size
+    fits = (jnp.sum(probs > 0) <= mass.size) & (jnp.sum(total > 0) <= n_slots)
+    found = jnp.pad(found, (0, blank))
+    places = jnp.pad(means[chosen], ((0, blank), (0, 0)))
+    places = jnp.where((found > 0)[:, None], places, places[0])
+    return Atoms(places, found > 0, found), fits
 
 
-@eqx.filter_jit
-def _solve_masses(model: Model, data: Data, supp: Support, weights: Weights) -> Probs:
-    lclk = conditional_likelihoods(model, data, supp)
-    solver = "interior_point"
-    return solve_probs(lclk, weights=weights, solver=solver, throw=False).probs
+def _revise(
+    problem: JointProblem, theta: Float[Array, " p"], atoms: Atoms
+) -> tuple[Atoms, Scalar, Scalar, Bool[Array, ""]]:
+    """Climb the gradient function from atoms and grid: its maxima are the next atoms.
 
+    Returns:
+        The next atoms, the largest `log g`, the width of the kernels in grid steps, and
+        whether there was a slot for each atom.
+    """
+    n_slots = atoms.present.size
+    n_supp, dimension = problem.trial.shape
+    weights, outer = problem.weights, problem.outer
+    model = outer.build(theta)
+    masked = jnp.where(atoms.present, problem.lclk(theta, atoms.places), -jnp.inf)
+    terms = log_mixture(masked, atoms.probs)
+    log_ratio = jnp.where(weights > 0, jnp.log(weights) - terms, -jnp.inf)
 
-_log_ratios = eqx.filter_jit(log_ratios)
-_log_gradient = eqx.filter_jit(log_gradient)
-
-
-def _next_atoms(
-    problem: Problem, model: Model, points: Float[Array, "k d"], probs: Probs
-) -> tuple[Float[Array, "m d"], float]:
-    """Return the local maxima of `log g` near or above zero, and the largest value."""
-    box = problem.box
-    span = np.asarray(box.high - box.low)
-    log_ratio = problem.log_ratio(model, points, probs)
-    on_trial = _log_gradient(model, problem.data, box, log_ratio, problem.trial)
-    trial = np.asarray(problem.trial)
-    peaks = _local_maxima(trial, np.asarray(on_trial), span)
-    seeds = np.concatenate([np.asarray(points)[np.asarray(probs) > 0], trial[peaks]])
-    found, values = maximise_gradient(
-        model,
-        problem.data,
-        box,
-        log_ratio,
-        jnp.asarray(_pad_rows(seeds, _SEED_LADDER)),
-        jnp.asarray(span / len(trial) ** (1.0 / span.size)),
+    on_grid: LogCondLik = conditional_likelihoods(model, outer.data, outer.supp)
+    scaled, shift = scale_rows(on_grid)
+    values = jnp.log(jnp.exp(log_ratio + shift) @ scaled)
+    places = problem.to_places(problem.trial)
+    peaks = jnp.where(_are_peaks(problem.trial, places, values), values, -jnp.inf)
+    heights, chosen = jax.lax.top_k(peaks, min(n_supp, _PEAKS))
+    chosen = jnp.where(heights > -jnp.inf, chosen, chosen[0])
+    rows = problem.to_rows(atoms.places)
+    held = (atoms.probs > 0)[:, None]
+    seeds = jnp.concatenate(
+        [jnp.where(held, rows, problem.trial[chosen[0]]), problem.trial[chosen]]
     )
-    heights = np.asarray(values)
-    kept = distinct_points(np.asarray(found), heights, _MERGE * span)
-    kept = kept[heights[kept] >= -_NEAR_ONE]
-    return jnp.asarray(np.asarray(found)[kept]), float(np.max(heights))
+    reach = problem.span * _grid_step(n_supp, dimension)
+    found, heights = maximise_gradient(
+        model, outer.data, problem.box, log_ratio, seeds, reach
+    )
+    found = problem.to_places(found)
+    apart = jnp.max(jnp.abs(found[:, None] - found[None]), axis=2)
+    rank = jnp.arange(heights.size)
+    better = heights[None] > heights[:, None]
+    better |= (heights[None] == heights[:, None]) & (rank[None] < rank[:, None])
+    repeated = jnp.any((apart <= _MERGE) & better, axis=1)
+    kept = ~repeated & (heights >= -_NEAR_ONE)
+    # The old atoms first, in their slots' order, with the mass that led to them.
+    _, order = jax.lax.top_k(jnp.where(kept, -rank, -heights.size), n_slots)
+    places, present = found[order], kept[order]
+    distance = jnp.max(jnp.abs(atoms.places[:, None] - places[None]), axis=2)
+    nearest = jnp.argmin(jnp.where(present, distance, jnp.inf), axis=1)
+    probs = jnp.zeros(n_slots).at[nearest].add(atoms.probs)
+    following = Atoms(jnp.where(present[:, None], places, places[0]), present, probs)
+    fits = jnp.sum(kept) <= n_slots
+    return following, jnp.max(heights), width_in_steps(scaled), fits
 
 
-def _local_maxima(
-    points: np.ndarray, values: np.ndarray, span: np.ndarray
-) -> np.ndarray:
-    """Return the positions of grid points not below their nearest neighbours."""
-    count = min(3**span.size - 1, len(points) - 1)
-    distance = np.sum(((points[:, None] - points[None]) / span) ** 2, axis=2)
-    np.fill_diagonal(distance, np.inf)
-    near = np.argsort(distance, axis=1)[:, :count]
-    return np.flatnonzero(values >= np.max(values[near], axis=1))
+def _are_peaks(
+    rows: Float[Array, "n_supp d"], places: Float[Array, "n_supp d"], values: Probs
+) -> Bool[Array, " n_supp"]:
+    """Return the points of a grid that are not below their nearest neighbours."""
+    n_supp, dimension = rows.shape
+    if dimension == 1:
+        order = jnp.argsort(rows[:, 0])
+        padded = jnp.pad(values[order], 1, constant_values=-jnp.inf)
+        peaks = (padded[1:-1] >= padded[:-2]) & (padded[1:-1] >= padded[2:])
+        return jnp.zeros(n_supp, bool).at[order].set(peaks)
+    count = min(3**dimension, n_supp)
+    distance = jnp.sum((places[:, None] - places[None]) ** 2, axis=2)
+    _, near = jax.lax.top_k(-distance, count)
+    return values >= jnp.max(values[near], axis=1)
 
 
-def _match(points: Float[Array, "k d"], others: Float[Array, "k d"], box: Box) -> bool:
-    """Tell whether two sets of atoms are the same, in any order."""
-    span = np.asarray(box.high - box.low)
-    distance = np.abs(np.asarray(points)[:, None] - np.asarray(others)[None]) / span
-    return bool(np.all(np.min(np.max(distance, axis=2), axis=1) <= _MERGE))
-
-
-def _pad_rows(rows: np.ndarray, ladder: int) -> np.ndarray:
-    """Repeat the last row up to the next multiple of a number."""
-    return np.pad(rows, ((0, -len(rows) % ladder), (0, 0)), mode="edge")
+def _grid_step(n_supp: int, dimension: int) -> float:
+    """Return the spacing of an even grid, as a share of its range."""
+    return 1.0 / max(n_supp ** (1.0 / dimension) - 1.0, 1.0)

@@ -31,9 +31,13 @@ def grid_resolution(lclk: LogCondLik) -> Scalar:
     effective number of points `(sum_j A_ij)² / sum_j A_ij²` is `2 sqrt(pi) s / h`; the
     width returned is s / h. Infinite for a single point, which makes no grid.
     """
-    if lclk.shape[1] == 1:
+    return width_in_steps(scale_rows(lclk)[0])
+
+
+def width_in_steps(scaled: LogCondLik) -> Scalar:
+    """Return `grid_resolution` from the likelihoods, each row in any unit."""
+    if scaled.shape[1] == 1:
         return jnp.array(jnp.inf)
-    scaled, _ = scale_rows(lclk)
     # As products, so that the exponentials are computed once for both sums.
     total = scaled @ jnp.ones(scaled.shape[1])
     effective = total**2 / jnp.einsum("ij,ij->i", scaled, scaled)

@@ -13,7 +13,6 @@ from jaxtyping import Array, Int
 
 from spmlex._continuum import box_of
 from spmlex._correction import CORRECTIONS
-from spmlex._degenerate import MAX_RIPPLE
 from spmlex._explain import explain_failure
 from spmlex._free_support import search_free_support
 from spmlex._inner import InnerSolver, get_solver
@@ -146,23 +145,14 @@ def fit(
             raise ValueError(f"support='free': {reason}; or fit on a grid.")
         estimate = search_free_support(problem, thetas, n_random, weights, max_steps)
     else:
-        args = (correction, tol, max_steps)
-        estimate = maximise_on_grid(problem, thetas, n_random, weights, *args)
+        moves = support is None and correction is None and _can_move(problem)
+        args = (correction, tol, max_steps, moves)
+        estimate, drift = maximise_on_grid(problem, thetas, n_random, weights, *args)
+        if drift is not None:
+            problem = dataclasses.replace(
+                problem, supp=estimate.supp, drift=drift, origin=estimate.theta
+            )
         estimate = dataclasses.replace(estimate, problem=problem)
-        if support is None and not obstacle and _is_fooled(estimate):
-            thetas = jnp.vstack([estimate.theta, thetas])
-            args = (n_random, weights, max_steps)
-            moved = search_free_support(problem, thetas, *args)
-            if bool(moved.result == RESULTS.successful):
-                estimate = moved
-            elif throw:
-                warnings.warn(
-                    "the grid is too coarse for these kernels, and the search with "
-                    f"free support failed: {RESULTS[moved.result]} This is the fit on "
-                    "the grid; use a finer one.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
     if throw:
         estimate = raise_if_failed(
             estimate, estimate.result, lambda: explain_failure(estimate, data)
@@ -184,13 +174,11 @@ def _why_not_free(
     return ""
 
 
-def _is_fooled(estimate: Fit) -> bool:
-    """Tell whether the grid may decide theta, and free support can do without it."""
-    problem = estimate.problem
-    assert problem is not None
-    is_line = all(leaf.ndim == 1 for leaf in jax.tree.leaves(problem.supp))
-    ripple = float(estimate.grid_ripple)
-    return is_line and ripple > MAX_RIPPLE and not _unbounded_parameters(problem)
+def _can_move(problem: OuterProblem) -> bool:
+    """Tell whether support points are numbers that can move, on a common grid of F."""
+    leaves = jax.tree.leaves(problem.supp)
+    floats = all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves)
+    return floats and problem.groups is None and leaves[0].shape[0] > 1
 
 
 def _unbounded_parameters(problem: OuterProblem) -> list[str]:

@@ -1,32 +1,42 @@
-"""Fit with support points that are free to move: no grid.
+"""Fit with support points that are free to move: no grid, and a certificate.
 
 On a fixed grid the profile likelihood can have many local maxima about a grid spacing
 apart, because its atoms cannot follow theta. Here they can; `_atom_search` says how.
-An adaptive grid, which adds points where the gradient function exceeds one and keeps
-the others, is this search without its joint climb: it needs points ever closer together
-(and a face ever closer to singular) to reach what the climb reaches in a few Newton
-steps, and theta meanwhile moves on a grid. So there is one of the two.
+By default `fit` moves the atoms from the maximum on the grid. Here the search begins at
+the start itself, and a branch and bound over the continuum proves its end.
 """
 
-import dataclasses
+from typing import NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from spmlex._adequacy import Adequacy, bound_gradient
-from spmlex._atom_search import GAP_TOL, Outcome, Problem, search_from
-from spmlex._continuum import box_of
+from spmlex._atom_search import GAP_TOL, Search, merge_neighbours, search_atoms
+from spmlex._continuum import Box, box_of, log_ratios, rows_of
 from spmlex._design import covariance_root, normal_design
+from spmlex._inner import solve_probs
+from spmlex._joint import Atoms, make_joint
+from spmlex._newton import judge
 from spmlex._outer import OuterProblem
+from spmlex._polish import Moved, is_singular, profile_atoms
 from spmlex._result import Fit, Optima
 from spmlex._search import REACH
 from spmlex._solution import RESULTS, result_code
-from spmlex._types import Weights
+from spmlex._types import Model, Weights
 
 _SAME_OPTIMUM = 1e-5
 """Log-likelihoods closer than this, in nats, are one local optimum."""
+
+_SLOTS = (24, 64)
+"""Atoms that a search has room for: where the first are too few, the second."""
+
+_MAX_ROUNDS = 40
+
+_TOL = 1e-8
+"""As in `climb`."""
 
 _FATAL = (
     RESULTS.non_finite,
@@ -35,6 +45,39 @@ _FATAL = (
     RESULTS.stalled,
 )
 """Ends of a joint climb that explain why a search did not settle."""
+
+
+class _Outcome(NamedTuple):
+    """Where a search ended, and what it says about theta.
+
+    Attributes:
+        model: The model there.
+        theta: Its free parameters.
+        points: The atoms, as rows.
+        search: The search.
+        moved: The derivatives in theta.
+        singular: Whether theta is not identified there.
+        result: How the last climb ended.
+    """
+
+    model: Model
+    theta: Float[Array, " p"]
+    points: Float[Array, "k d"]
+    search: Search
+    moved: Moved
+    singular: Array
+    result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is a maximum over theta and all distributions."""
+        return bool(self.search.settled)
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Orders outcomes: the larger the better."""
+        value = -float(self.search.state.here.value)
+        return self.settled, value if np.isfinite(value) else -np.inf
 
 
 def search_free_support(
@@ -63,147 +106,201 @@ def search_free_support(
         The end with the largest log-likelihood, with its certificate on the continuum,
         and in `optima` all of them.
     """
-    box, trial = box_of(outer.supp)
-    problem = Problem(outer.data, box, trial, weights, outer.free, int(max_steps))
+    box, _ = box_of(outer.supp)
+
+    def search(theta: Float[Array, " p"]) -> _Outcome:
+        for n_slots in _SLOTS:
+            outcome = _search(outer, weights, theta, n_slots, jnp.asarray(max_steps))
+            if bool(outcome.search.fits):
+                break
+        return outcome
+
     starts = list(dict.fromkeys(tuple(theta.tolist()) for theta in thetas))
-    outcomes = [search_from(problem, outer.build(jnp.array(t))) for t in starts]
+    outcomes = [search(jnp.array(theta)) for theta in starts]
+
+    def finish(outcome: _Outcome) -> Fit:
+        ended = _certify(outer, box, weights, outcome, jnp.asarray(max_steps))
+        return _assemble(outer, box, weights, *ended)
+
     if n_random:
-        best = _assemble(problem, *_certify(problem, max(outcomes, key=_rank)))
+        best = finish(max(outcomes, key=lambda outcome: outcome.rank))
         root = covariance_root(best.hessian, weights.shape[0])
         for z in normal_design(best.theta.size, n_random)[:n_random]:
-            theta = best.theta + REACH * root @ z
-            outcomes.append(search_from(problem, outer.build(theta)))
-    chosen = max(range(len(outcomes)), key=lambda k: _rank(outcomes[k]))
-    estimate = _assemble(problem, *_certify(problem, outcomes[chosen]))
+            outcomes.append(search(best.theta + REACH * root @ z))
+    chosen = max(range(len(outcomes)), key=lambda k: outcomes[k].rank)
+    estimate = finish(outcomes[chosen])
     if len(outcomes) == 1:
         return estimate
-    return dataclasses.replace(estimate, optima=_report(outcomes, chosen))
+    optima = _report(outcomes, chosen, weights.shape[0])
+    return eqx.tree_at(
+        lambda fit: fit.optima, estimate, optima, is_leaf=lambda leaf: leaf is None
+    )
 
 
-def _rank(outcome: Outcome) -> tuple[bool, float]:
-    value = float(outcome.climbed.log_likelihood)
-    return outcome.settled, value if np.isfinite(value) else -np.inf
+@eqx.filter_jit
+def _search(
+    outer: OuterProblem,
+    weights: Weights,
+    theta0: Float[Array, " p"],
+    n_slots: int,
+    max_steps: Int[Array, ""],
+) -> _Outcome:
+    """Search from theta, with the masses that are best on the grid there."""
+    problem = make_joint(outer, weights)
+    solver = "interior_point"
+    solved = solve_probs(
+        outer.lclk(theta0), weights=weights, solver=solver, throw=False
+    )
+    atoms, fits = merge_neighbours(problem, solved.probs, n_slots)
+    args = (fits, _TOL, max_steps, _MAX_ROUNDS)
+    return _describe(outer, weights, search_atoms(problem, theta0, atoms, *args))
 
 
-def _report(outcomes: list[Outcome], chosen: int) -> Optima:
+@eqx.filter_jit
+def _go_on(
+    outer: OuterProblem,
+    weights: Weights,
+    before: Search,
+    place: Float[Array, " d"],
+    max_steps: Int[Array, ""],
+) -> _Outcome:
+    """Search again with one more atom."""
+    problem = make_joint(outer, weights)
+    count = before.present.size
+    size = before.state.theta.size - count * place.size
+    theta = before.state.theta[:size]
+    places = before.state.theta[size:].reshape(count, -1)
+    probs = before.state.here.probs
+    slot = jnp.argmin(probs)
+    atoms = Atoms(
+        jnp.clip(places, 0.0, 1.0).at[slot].set(problem.to_places(place[None])[0]),
+        (probs > 0).at[slot].set(True),
+        probs.at[slot].set(0.0),
+    )
+    args = (probs[slot] == 0.0, _TOL, max_steps, _MAX_ROUNDS)
+    search = search_atoms(problem, theta, atoms, *args)
+    search = search._replace(num_steps=search.num_steps + before.num_steps)
+    return _describe(outer, weights, search)
+
+
+def _describe(outer: OuterProblem, weights: Weights, search: Search) -> _Outcome:
+    problem = make_joint(outer, weights)
+    count, dimension = search.present.size, problem.trial.shape[1]
+    size = search.state.theta.size - count * dimension
+    theta = search.state.theta[:size]
+    moved = profile_atoms(search, size)
+    return _Outcome(
+        model=outer.build(theta),
+        theta=theta,
+        points=problem.to_rows(search.state.theta[size:].reshape(count, dimension)),
+        search=search,
+        moved=moved,
+        singular=is_singular(search, moved),
+        result=judge(search.state, jnp.array(jnp.inf), _TOL),
+    )
+
+
+def _report(outcomes: list[_Outcome], chosen: int, n_obs: int) -> Optima:
     """Describe the end of every search."""
-    heights = np.array([_rank(outcome)[1] for outcome in outcomes])
+    heights = n_obs * np.array([outcome.rank[1] for outcome in outcomes])
     settled = np.array([outcome.settled for outcome in outcomes])
     same = np.abs(heights[:, None] - heights[None, :]) <= _SAME_OPTIMUM
     same &= settled[None, :]
-    results = [_explain(outcome) for outcome in outcomes]
+    ends = [outcome.search for outcome in outcomes]
     return Optima(
         theta=jnp.stack([outcome.theta for outcome in outcomes]),
-        log_likelihood=jnp.array([o.climbed.log_likelihood for o in outcomes]),
-        num_atoms=jnp.array([jnp.sum(o.probs > 0) for o in outcomes]),
+        log_likelihood=jnp.asarray(heights),
+        num_atoms=jnp.array([jnp.sum(end.state.here.probs > 0) for end in ends]),
         flagged=jnp.zeros(len(outcomes), bool),
-        code=jnp.stack([result_code(result) for result in results]),
-        num_steps=jnp.array([outcome.num_steps for outcome in outcomes]),
+        code=jnp.stack([result_code(_explain(outcome)) for outcome in outcomes]),
+        num_steps=jnp.array([end.num_steps for end in ends]),
         optimum=jnp.array(np.where(settled, np.argmax(same, axis=1), -1)),
         chosen=jnp.array(chosen),
     )
 
 
-def _certify(problem: Problem, best: Outcome) -> tuple[Outcome, Adequacy]:
-    """Bound the gap over the continuum; go on where the trial grid missed a maximum."""
-    rounds = best.num_rounds
+def _certify(
+    outer: OuterProblem,
+    box: Box,
+    weights: Weights,
+    best: _Outcome,
+    max_steps: Int[Array, ""],
+) -> tuple[_Outcome, Adequacy]:
+    """Bound the gap over the continuum; go on where the search missed a maximum."""
+    rounds = int(best.search.num_rounds)
     while True:
-        log_ratio = problem.log_ratio(best.model, best.points, best.probs)
+        probs = best.search.state.here.probs
+        args = (box.to_supp(best.points), probs, weights)
         certificate = bound_gradient(
             best.model,
-            problem.data,
-            problem.box,
-            log_ratio,
+            outer.data,
+            box,
+            _log_ratios(best.model, outer.data, *args),
             best.points,
-            best.probs,
+            probs,
             tol=0.1 * GAP_TOL,
             max_cells=100_000,
         )
         missed = float(certificate.found) > GAP_TOL
-        if not (best.settled and missed) or rounds >= problem.max_rounds:
+        if not (best.settled and missed) or rounds >= _MAX_ROUNDS:
             return best, certificate
-        at, _ = ravel_pytree(certificate.at)
-        best = search_from(problem, best.model, jnp.vstack([best.points, at]))
-        rounds += best.num_rounds
+        at = rows_of(jnp.asarray(certificate.at)[None])[0]
+        best = _go_on(outer, weights, best.search, at, max_steps)
+        rounds += int(best.search.num_rounds)
 
 
-def _assemble(problem: Problem, best: Outcome, certificate: Adequacy) -> Fit:
-    """Profile the atoms out of the joint fit: a `Fit` of theta alone.
+_log_ratios = eqx.filter_jit(log_ratios)
 
-    With H the Hessian in (theta, atoms), that of theta is the Schur complement of the
-    block of the atoms, and the score of theta is the part that the atoms' scores do not
-    explain at that block; so is the gradient, which takes out to first order what the
-    climb left at the atoms. Atoms without mass or on the edge do not move with theta.
-    """
-    joint, size = best.climbed, best.theta.size
-    points, probs = np.asarray(best.points), np.asarray(best.probs)
-    moving = (probs > 0)[:, None] & ~np.asarray(best.held)
-    atoms = size + np.flatnonzero(moving)
-    full, scores = np.asarray(joint.hessian), np.asarray(joint.scores)
-    slope = np.asarray(joint.gradient)
-    block, cross = full[np.ix_(atoms, atoms)], full[atoms, :size]
-    response = -_solve_symmetric(block, cross)
-    hessian = full[:size, :size] + cross.T @ response
+
+def _assemble(
+    outer: OuterProblem,
+    box: Box,
+    weights: Weights,
+    best: _Outcome,
+    certificate: Adequacy,
+) -> Fit:
+    """Return the fit, its support the atoms alone."""
+    here = best.search.state.here
+    points, probs = np.asarray(best.points), np.asarray(here.probs)
     order = np.lexsort(points.T[::-1])
     order = order[probs[order] > 0]
     return Fit(
         model=best.model,
         probs=jnp.asarray(probs[order]),
-        supp=problem.box.to_supp(jnp.asarray(points[order])),
+        supp=box.to_supp(jnp.asarray(points[order])),
         theta=best.theta,
-        log_likelihood=joint.log_likelihood,
-        gradient=jnp.asarray(slope[:size] + slope[atoms] @ response),
-        hessian=jnp.asarray(0.5 * (hessian + hessian.T)),
-        scores=jnp.asarray(scores[:, :size] + scores[:, atoms] @ response),
-        weights=problem.weights,
+        log_likelihood=-here.value * weights.shape[0],
+        gradient=best.moved.gradient,
+        hessian=best.moved.hessian,
+        scores=best.moved.scores,
+        weights=weights,
         gap=certificate.gap,
-        residual=joint.residual,
-        num_steps=jnp.asarray(best.num_steps),
-        inner_steps=joint.inner_steps,
-        fallbacks=joint.fallbacks,
+        residual=here.residual,
+        num_steps=best.search.num_steps,
+        inner_steps=best.search.inner_steps,
+        fallbacks=best.search.fallbacks,
         num_atoms=jnp.asarray(len(order)),
         # The limit of ever finer grids: no kernel is narrower than the spacing.
         resolution=jnp.asarray(jnp.inf),
-        result=_judge(best, certificate, _is_singular(block) or _is_singular(hessian)),
-        free=problem.free,
+        result=_judge(best, certificate),
+        free=outer.free,
         certificate=certificate,
     )
 
 
-def _is_singular(matrix: np.ndarray) -> bool:
-    """Tell whether a matrix scaled to a unit diagonal is not positive definite."""
-    if matrix.size == 0:
-        return False
-    scale = np.sqrt(np.abs(np.diagonal(matrix)))
-    if not (np.isfinite(matrix).all() and (scale > 0).all()):
-        return True
-    return float(np.linalg.eigvalsh(matrix / np.outer(scale, scale))[0]) <= 1e-10
-
-
-def _solve_symmetric(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve, with `nan` where `_is_singular` will say so."""
-    if _is_singular(matrix):
-        return np.full_like(right, np.nan)
-    return np.linalg.solve(matrix, right)
-
-
-def _judge(best: Outcome, certificate: Adequacy, singular: bool):
+def _judge(best: _Outcome, certificate: Adequacy):
     """Turn the end of the search and its certificate into a result code."""
-    result = _explain(best)
     if not best.settled:
-        return result
+        return _explain(best)
     if float(certificate.gap) > GAP_TOL:
         return RESULTS.inner_not_certified
-    return RESULTS.singular_hessian if singular else result
+    singular = bool(best.singular) or not bool(best.moved.is_maximum)
+    return RESULTS.singular_hessian if singular else RESULTS.successful
 
 
-def _explain(outcome: Outcome):
+def _explain(outcome: _Outcome):
     """Turn the end of a search alone into a result code."""
-    result = outcome.climbed.result
-    if not outcome.settled:
-        explained = any(bool(result == failure) for failure in _FATAL)
-        return result if explained else RESULTS.max_steps_reached
-    # Atoms that the last climb left without mass make its own Hessian singular.
-    if bool(result == RESULTS.singular_hessian):
+    if outcome.settled:
         return RESULTS.successful
-    return result
+    explained = any(bool(outcome.result == failure) for failure in _FATAL)
+    return outcome.result if explained else RESULTS.max_steps_reached

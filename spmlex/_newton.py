@@ -62,9 +62,30 @@ def climb(
         tol: Largest entry of the scaled gradient at which the method has converged.
         max_steps: Limit on the number of evaluations.
     """
+    def is_running(state):
+        return ~state.converged & ~state.stalled & (state.num_steps < max_steps)
+
+    def advance(state: State) -> State:
+        theta = state.theta + state.step
+        guess = jnp.maximum(state.here.probs + state.here.probs_dot @ state.step, 0.0)
+        total = jnp.sum(guess, axis=-1, keepdims=True)
+        probs0 = jnp.where(total > 0, guess / total, state.here.probs)
+        there = evaluate(theta, probs0)
+        return _accept_or_shrink(state, theta, there, tol)
+
+    start = stand_at(n_obs, theta0, probs0)
+    return jax.lax.while_loop(is_running, advance, start)
+
+
+def stand_at(
+    n_obs: int, theta0: Float[Array, " p"], probs0: Float[Array, "*n_groups n_supp"]
+) -> State:
+    """Return the state before the first pass.
+
+    That evaluates theta0: a step of zero from a point of infinite value.
+    """
     size = theta0.size
-    # The first pass evaluates theta0: a step of zero from a point of infinite value.
-    start = State(
+    return State(
         theta0,
         nowhere(n_obs, theta0, probs0),
         jnp.zeros(size),
@@ -78,19 +99,6 @@ def climb(
         jnp.array(False),
         jnp.array(False),
     )
-
-    def is_running(state):
-        return ~state.converged & ~state.stalled & (state.num_steps < max_steps)
-
-    def advance(state: State) -> State:
-        theta = state.theta + state.step
-        guess = jnp.maximum(state.here.probs + state.here.probs_dot @ state.step, 0.0)
-        total = jnp.sum(guess, axis=-1, keepdims=True)
-        probs0 = jnp.where(total > 0, guess / total, state.here.probs)
-        there = evaluate(theta, probs0)
-        return _accept_or_shrink(state, theta, there, tol)
-
-    return jax.lax.while_loop(is_running, advance, start)
 
 
 def _accept_or_shrink(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
+from spmlex._continuum import range_of
 from spmlex._evaluation import Evaluation, evaluate, evaluate_groups
 from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inputs import conditional_likelihoods
@@ -29,6 +30,10 @@ class OuterProblem(eqx.Module):
         solver: The inner solver.
         kernel: F is this matrix times the mixing probabilities; `None` where F is not
             restricted.
+        drift: How each support point, as a row of coordinates, moves with theta; `None`
+            on a grid, which does not. To first order the maximum over F follows, and so
+            the second derivatives at `origin` are those with free support.
+        origin: Theta at which the support points are at `supp`.
     """
 
     model: Model
@@ -39,6 +44,21 @@ class OuterProblem(eqx.Module):
     free: tuple[bool, ...] = eqx.field(static=True)
     solver: InnerSolver = eqx.field(static=True)
     kernel: Kernel | None = None
+    drift: Float[Array, "n_supp d p"] | None = None
+    origin: Float[Array, " p"] | None = None
+
+    def supp_at(
+        self, theta: Float[Array, " p"], columns: Int[Array, " k"] | None = None
+    ) -> Support:
+        """Return support points at theta, all of them or some."""
+        points, drift = self.supp, self.drift
+        if columns is not None:
+            points = jax.tree.map(lambda leaf: leaf[columns], points)
+            drift = None if drift is None else drift[columns]
+        if drift is None:
+            return points
+        box, rows = range_of(points)
+        return box.to_supp(rows + drift @ (theta - self.origin))
 
     def within(self, kernel: Kernel | None) -> "OuterProblem":
         """Return the same problem with F restricted to mixtures of these columns."""
@@ -55,7 +75,8 @@ class OuterProblem(eqx.Module):
 
         With a kernel those of the distributions in its columns.
         """
-        lclk = conditional_likelihoods(self.build(theta), self.data, self.supp)
+        supp = self.supp_at(theta)
+        lclk = conditional_likelihoods(self.build(theta), self.data, supp)
         return lclk if self.kernel is None else mix_columns(lclk, self.kernel)
 
     def uniform_probs(self) -> Float[Array, "*n_groups n_supp"]:
@@ -73,10 +94,12 @@ class OuterProblem(eqx.Module):
         """Return the profile value at theta with all its derivatives."""
 
         def lclk_at(theta, columns):
-            points = jax.tree.map(lambda leaf: leaf[columns], self.supp)
+            points = self.supp_at(theta, columns)
             return conditional_likelihoods(self.build(theta), self.data, points)
 
-        lclk = conditional_likelihoods(self.build(theta), self.data, self.supp)
+        lclk = conditional_likelihoods(
+            self.build(theta), self.data, self.supp_at(theta)
+        )
         how = (probs0, self.solver, self.kernel)
         if self.groups is None:
             return evaluate(lclk_at, theta, lclk, weights, *how)

@@ -82,6 +82,8 @@ class Fit(eqx.Module):
         correction: The corrected centre; `None` where `fit` was not asked for one.
         theta0: The last of the starts: where a corrected centre is looked for.
         problem: What was maximised, with the data; `None` where the support is free.
+        moved: Whether the points with mass were moved off the grid, to where no
+            distribution on its range gained more; `None` where that was not tried.
         certificate: Where the support is free, what any distribution on the range could
             still gain, theta held; `None` on a grid, whose `adequacy` has to be asked
             for.
@@ -109,12 +111,15 @@ class Fit(eqx.Module):
     correction: Correction | None = None
     theta0: Float[Array, " p"] | None = None
     problem: OuterProblem | None = None
+    moved: Bool[Array, ""] | None = None
     certificate: Adequacy | None = None
 
     @property
     def support(self) -> str:
         """Whether F has its atoms on a "grid" or anywhere on its range, "free"."""
-        return "grid" if self.certificate is None else "free"
+        if self.certificate is not None:
+            return "free"
+        return "free" if self.moved is not None and bool(self.moved) else "grid"
 
     @property
     def grid_ripple(self) -> Scalar:
@@ -123,7 +128,8 @@ class Fit(eqx.Module):
         By the rule of thumb of `spmlex/README.md`, "The grid"; zero where the support
         is free. Above about half a nat the spacing decides where the maximum is.
         """
-        return grid_ripple(self.resolution, self.scores.shape[0])
+        ripple = grid_ripple(self.resolution, self.scores.shape[0])
+        return ripple if self.moved is None else jnp.where(self.moved, 0.0, ripple)
 
     @property
     def gradient_norm(self) -> Scalar:

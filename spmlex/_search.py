@@ -11,8 +11,11 @@ from jaxtyping import Array, Float, Int
 from spmlex._correction import correct_iterated, correct_once
 from spmlex._degenerate import grid_resolution, is_degenerate
 from spmlex._design import covariance_root, normal_design
+from spmlex._inner import CERTIFICATE_TOL
+from spmlex._joint import make_joint
 from spmlex._newton import State, climb, judge
 from spmlex._outer import OuterProblem
+from spmlex._polish import polish, take_polished
 from spmlex._result import Fit, Optima
 from spmlex._smoothing import correct_smoothed
 from spmlex._solution import RESULTS, result_code
@@ -43,7 +46,8 @@ def maximise_on_grid(
     correction: str | None,
     tol: float,
     max_steps: int | Int[Array, ""],
-) -> Fit:
+    is_free: bool = False,
+) -> tuple[Fit, Float[Array, "n_supp d p"] | None]:
     """Search from every start, and return the end that `choose_start` prefers.
 
     Args:
@@ -54,6 +58,10 @@ def maximise_on_grid(
         correction: As in `fit`.
         tol: As in `fit`.
         max_steps: As in `fit`.
+        is_free: Free the support at that end.
+
+    Returns:
+        The fit, and how its support points move with theta where they do.
     """
     probs0 = problem.uniform_probs()
 
@@ -87,7 +95,7 @@ def maximise_on_grid(
         corrected = correct_iterated(problem, thetas[-1], weights, tol)
     if correction == "smoothed":
         corrected = correct_smoothed(problem, thetas[-1], here.probs, weights, tol)
-    return Fit(
+    on_grid = Fit(
         model=problem.build(state.theta),
         probs=here.probs.T,
         supp=problem.supp,
@@ -110,6 +118,15 @@ def maximise_on_grid(
         correction=corrected,
         theta0=thetas[-1],
     )
+    if not is_free:
+        return on_grid, None
+    tries = (result == RESULTS.successful) | (result == RESULTS.stalled)
+    tries &= ~on_grid.flagged & (here.gap <= CERTIFICATE_TOL)
+    joint = make_joint(problem, weights)
+    polished = polish(
+        joint, state.theta, here.probs, here.value, tries, tol, max_steps
+    )
+    return take_polished(on_grid, joint, polished)
 
 
 def _search_all(

@@ -1,0 +1,213 @@
+"""From the maximum on a grid to the one with the support points free to move."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from spmlex._atom_search import Search, merge_neighbours, search_atoms
+from spmlex._degenerate import is_degenerate
+from spmlex._joint import JointProblem
+from spmlex._result import Fit
+from spmlex._solution import RESULTS
+from spmlex._types import Probs, Scalar
+
+N_SLOTS = 24
+"""Most atoms that a fit moves by default."""
+
+MAX_ROUNDS = 12
+
+_SINGULAR = 1e-10
+"""Eigenvalues of a scaled Hessian below this are zero."""
+
+
+class Moved(NamedTuple):
+    """Theta with the atoms profiled out.
+
+    Attributes:
+        hessian: Of the profile value, the atoms moving too.
+        scores: Of each observation.
+        gradient: Of the profile value.
+        response: How the place of each atom moves with theta.
+        is_maximum: Whether the block of the atoms is positive definite.
+    """
+
+    hessian: Float[Array, "p p"]
+    scores: Float[Array, "n_obs p"]
+    gradient: Float[Array, " p"]
+    response: Float[Array, "k d p"]
+    is_maximum: Bool[Array, ""]
+
+
+def profile_atoms(search: Search, size: int) -> Moved:
+    """Take the atoms out of the joint derivatives.
+
+    With H the Hessian in (theta, atoms), that of theta is the Schur complement of the
+    block of the atoms, and the score of theta is the part that the atoms' scores do not
+    explain at that block; so is the gradient, which takes out to first order what the
+    climb left at the atoms. Atoms without mass or on the edge do not move with theta.
+
+    Args:
+        search: Where a search ended.
+        size: Number of parameters.
+    """
+    here = search.state.here
+    block, cross = here.hessian[size:, size:], here.hessian[size:, :size]
+    diagonal = jnp.diagonal(block)
+    scale = 1.0 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0))
+    values, vectors = jnp.linalg.eigh(block * scale * scale[:, None])
+    is_maximum = jnp.all(diagonal > 0) & (values[0] > _SINGULAR)
+    inverse = jnp.where(values > _SINGULAR, 1.0 / values, 0.0)
+    right = vectors.T @ (scale[:, None] * cross)
+    response = -scale[:, None] * (vectors @ (inverse[:, None] * right))
+    hessian = here.hessian[:size, :size] + cross.T @ response
+    return Moved(
+        hessian=0.5 * (hessian + hessian.T),
+        scores=here.scores[:, :size] + here.scores[:, size:] @ response,
+        gradient=here.gradient[:size] + here.gradient[size:] @ response,
+        response=response.reshape(search.present.size, -1, size),
+        is_maximum=is_maximum,
+    )
+
+
+def is_singular(search: Search, moved: Moved) -> Bool[Array, ""]:
+    """Tell whether a shift of the atoms takes the place of some direction of theta."""
+    diagonal = jnp.abs(jnp.diagonal(search.state.here.hessian))[: len(moved.hessian)]
+    unit = jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0))
+    curvature = jnp.linalg.eigvalsh(moved.hessian / (unit * unit[:, None]))
+    return ~(curvature[0] > _SINGULAR)
+
+
+class Polished(NamedTuple):
+    """A maximum with free support, on the rows of the grid.
+
+    Attributes:
+        found: Whether it is one; else the rest means nothing.
+        search: How it was found.
+        moved: Its derivatives.
+        rows: The grid, with the points with mass where the atoms are.
+        probs: Mixing probabilities on it.
+        drift: How the points move with theta.
+        singular: Whether theta is not identified there.
+    """
+
+    found: Bool[Array, ""]
+    search: Search
+    moved: Moved
+    rows: Float[Array, "n_supp d"]
+    probs: Probs
+    drift: Float[Array, "n_supp d p"]
+    singular: Bool[Array, ""]
+
+
+def polish(
+    problem: JointProblem,
+    theta0: Float[Array, " p"],
+    probs0: Probs,
+    value: Scalar,
+    allowed: Bool[Array, ""],
+    tol: float | Scalar,
+    max_steps: int | Int[Array, ""],
+) -> Polished:
+    """Free the support from a maximum on the grid.
+
+    Args:
+        problem: What to maximise.
+        theta0: The maximum on the grid.
+        probs0: The mixing probabilities there.
+        value: The profile value there, not to be exceeded.
+        allowed: Whether to try.
+        tol: As in `climb`.
+        max_steps: Limit on the evaluations of one climb.
+    """
+    size, n_supp = theta0.size, probs0.size
+    atoms, fits = merge_neighbours(problem, probs0, min(N_SLOTS, n_supp))
+    search = search_atoms(
+        problem, theta0, atoms, fits & allowed, tol, max_steps, MAX_ROUNDS
+    )
+    moved = profile_atoms(search, size)
+    rows, probs, drift = _place(problem, search, moved.response)
+    here = search.state.here
+    found = search.settled & moved.is_maximum
+    found &= here.value <= value + 1e-9 * (1.0 + jnp.abs(value))
+    found &= ~is_degenerate(probs, search.resolution)
+    singular = is_singular(search, moved)
+    return Polished(found, search, moved, rows, probs, drift, singular)
+
+
+def take_polished(
+    on_grid: Fit, joint: JointProblem, polished: Polished
+) -> tuple[Fit, Float[Array, "n_supp d p"]]:
+    """Return the fit with free support where that was found, else the one on the grid.
+
+    Args:
+        on_grid: The fit on the grid.
+        joint: What was maximised.
+        polished: Where that ended.
+    """
+    found, search, moved = polished.found, polished.search, polished.moved
+    here, size = search.state.here, on_grid.theta.size
+    theta = search.state.theta[:size]
+    successful = RESULTS.where(
+        polished.singular, RESULTS.singular_hessian, RESULTS.successful
+    )
+    free = dataclasses.replace(
+        on_grid,
+        model=joint.outer.build(theta),
+        probs=polished.probs,
+        supp=joint.box.to_supp(polished.rows),
+        theta=theta,
+        log_likelihood=-here.value * joint.weights.size,
+        gradient=moved.gradient,
+        hessian=moved.hessian,
+        scores=moved.scores,
+        gap=search.gap,
+        residual=here.residual,
+        num_atoms=jnp.sum(polished.probs > 0),
+        resolution=search.resolution,
+        result=successful,
+    )
+    chosen = jax.tree.map(lambda new, old: jnp.where(found, new, old), free, on_grid)
+    drift = jnp.where(found, polished.drift, 0.0)
+    return dataclasses.replace(
+        chosen,
+        num_steps=on_grid.num_steps + search.num_steps,
+        inner_steps=on_grid.inner_steps + search.inner_steps,
+        fallbacks=on_grid.fallbacks + search.fallbacks,
+        moved=found,
+    ), drift
+
+
+def _place(
+    problem: JointProblem, search: Search, response: Float[Array, "k d p"]
+) -> tuple[Float[Array, "n_supp d"], Probs, Float[Array, "n_supp d p"]]:
+    """Put each atom in the row of the grid point nearest to it, no two in one.
+
+    The other points stay, without mass; with theta they move like the nearest atom.
+    """
+    n_supp, dimension = problem.trial.shape
+    count, probs = search.present.size, search.state.here.probs
+    places = search.state.theta[-count * dimension :].reshape(count, dimension)
+    places = jnp.clip(places, 0.0, 1.0)
+    grid = problem.to_places(problem.trial)
+    distance = jnp.max(jnp.abs(places[:, None] - grid[None]), axis=2)
+    has_mass = probs > 0
+
+    def assign(k, state):
+        taken, row_of = state
+        row = jnp.argmin(jnp.where(taken, jnp.inf, distance[k]))
+        return (
+            taken.at[row].set(taken[row] | has_mass[k]),
+            row_of.at[k].set(jnp.where(has_mass[k], row, n_supp)),
+        )
+
+    none = jnp.zeros(n_supp, bool), jnp.full(count, n_supp)
+    _, row_of = jax.lax.fori_loop(0, count, assign, none)
+    rows = problem.trial.at[row_of].set(problem.to_rows(places), mode="drop")
+    masses = jnp.zeros(n_supp).at[row_of].set(probs, mode="drop")
+    nearest = jnp.argmin(jnp.where(has_mass[:, None], distance, jnp.inf), axis=0)
+    drift = problem.span[:, None] * response
+    moving = drift[nearest].at[row_of].set(drift, mode="drop")
+    return rows, masses, moving
