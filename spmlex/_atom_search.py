@@ -224,21 +224,26 @@ def _revise(
     found, heights = maximise_gradient(
         model, outer.data, problem.box, log_ratio, seeds, reach
     )
-    found = problem.to_places(found)
-    apart = jnp.max(jnp.abs(found[:, None] - found[None]), axis=2)
-    rank = jnp.arange(heights.size)
-    better = heights[None] > heights[:, None]
-    better |= (heights[None] == heights[:, None]) & (rank[None] < rank[:, None])
-    repeated = jnp.any((apart <= _MERGE) & better, axis=1)
-    kept = ~repeated & (heights >= -_NEAR_ONE)
-    # The old atoms first, in their slots' order, with the mass that led to them.
-    _, order = jax.lax.top_k(jnp.where(kept, -rank, -heights.size), n_slots)
-    places, present = found[order], kept[order]
+    # The maxima first, the highest first; then the atoms as they are, by mass. All of
+    # them are there for the next masses, so that nothing is lost by the change.
+    found = jnp.concatenate([problem.to_places(found), atoms.places])
+    rank = jnp.where(heights >= -_NEAR_ONE, 1.0 + heights - jnp.max(heights), -jnp.inf)
+    num_maxima = rank.size
+    mass = jnp.where(atoms.probs > 0, atoms.probs - 2.0, -jnp.inf)
+    rank = jnp.concatenate([rank, mass])
+    rank, order = jax.lax.top_k(rank, rank.size)
+    found = found[order]
+    same = jnp.max(jnp.abs(found[:, None] - found[None]), axis=2) <= _MERGE
+    earlier = jnp.tri(rank.size, k=-1, dtype=bool) & (rank > -jnp.inf)
+    kept = (rank > -jnp.inf) & ~jnp.any(same & earlier, axis=1)
+    fits = jnp.sum(kept & (order < num_maxima)) <= n_slots
+    position = jnp.arange(rank.size)
+    _, first = jax.lax.top_k(jnp.where(kept, -position, -rank.size - position), n_slots)
+    places, present = found[first], kept[first]
     distance = jnp.max(jnp.abs(atoms.places[:, None] - places[None]), axis=2)
     nearest = jnp.argmin(jnp.where(present, distance, jnp.inf), axis=1)
     probs = jnp.zeros(n_slots).at[nearest].add(atoms.probs)
     following = Atoms(jnp.where(present[:, None], places, places[0]), present, probs)
-    fits = jnp.sum(kept) <= n_slots
     return following, jnp.max(heights), width_in_steps(scaled), fits
 
 
