@@ -3,11 +3,9 @@
 With K atoms the log-likelihood is smooth in theta, the atoms and their masses. A round
 
 1. climbs jointly: Newton's method over theta and the atoms, the masses profiled out;
-2. climbs the gradient function over the continuum from every atom and from every local
-   maximum on the grid. It has settled where none of them exceeds one. Else the maxima
-   not below one are the next atoms: atoms that meet merge, those without mass go, and
-   points are added where the gradient function exceeds one (Lindsay 1983; Lesperance
-   and Kalbfleisch 1992).
+2. climbs the gradient function over the continuum from its local maxima on the grid. It
+   has settled where none exceeds one. Else those not below one join the atoms (Lindsay
+   1983; Lesperance and Kalbfleisch 1992), and what has no mass then goes.
 
 All shapes are fixed, so that it runs under `jit` and `vmap`.
 """
@@ -215,14 +213,9 @@ def _revise(
     peaks = jnp.where(_are_peaks(problem.trial, places, values), values, -jnp.inf)
     heights, chosen = jax.lax.top_k(peaks, min(n_supp, _PEAKS))
     chosen = jnp.where(heights > -jnp.inf, chosen, chosen[0])
-    rows = problem.to_rows(atoms.places)
-    held = (atoms.probs > 0)[:, None]
-    seeds = jnp.concatenate(
-        [jnp.where(held, rows, problem.trial[chosen[0]]), problem.trial[chosen]]
-    )
     reach = problem.span * _grid_step(n_supp, dimension)
     found, heights = maximise_gradient(
-        model, outer.data, problem.box, log_ratio, seeds, reach
+        model, outer.data, problem.box, log_ratio, problem.trial[chosen], reach
     )
     # The maxima first, the highest first; then the atoms as they are, by mass. All of
     # them are there for the next masses, so that nothing is lost by the change.

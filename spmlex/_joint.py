@@ -21,6 +21,10 @@ from spmlex._solution import RESULTS
 from spmlex._types import LogCondLik, Weights
 
 
+_CHUNK = 8
+"""Atoms that are differentiated together."""
+
+
 class Atoms(eqx.Module):
     """Support points in a fixed number of slots.
 
@@ -60,9 +64,7 @@ class JointProblem(eqx.Module):
 
     def to_rows(self, places: Float[Array, "k d"]) -> Float[Array, "k d"]:
         """Return places as coordinates within the range."""
-        return jnp.clip(
-            self.box.low + self.span * places, self.box.low, self.box.high
-        )
+        return jnp.clip(self.box.low + self.span * places, self.box.low, self.box.high)
 
     def to_places(self, rows: Float[Array, "k d"]) -> Float[Array, "k d"]:
         """Return coordinates in units of the range."""
@@ -74,6 +76,102 @@ class JointProblem(eqx.Module):
         """Return the log conditional likelihoods at some places."""
         supp = self.box.to_supp(self.box.low + self.span * places)
         return conditional_likelihoods(self.outer.build(theta), self.outer.data, supp)
+
+    def _differentiate(
+        self,
+        theta: Float[Array, " p"],
+        places: Float[Array, "k d"],
+        relative: LogCondLik,
+        mass: Float[Array, " k"],
+    ) -> tuple[Float[Array, "q n_obs"], Float[Array, "q q"], Float[Array, "q k"]]:
+        """Return the derivatives of `l_i` over `l_i`, a few atoms at a time.
+
+        Args:
+            theta: The parameters.
+            places: The atoms.
+            relative: Their densities over that of the mixture.
+            mass: Their masses; those without are left out.
+
+        Returns:
+            First derivatives in theta and places, and in mean over the sample the
+            second ones among these and with the masses.
+        """
+        size, (count, dimension) = theta.size, places.shape
+        chunk = min(_CHUNK, count)
+        n_obs, flat = self.weights.size, count * dimension
+        order = jnp.argsort(-mass)
+        num_atoms = jnp.sum(mass > 0)
+        units = jnp.broadcast_to(
+            jnp.eye(dimension)[:, None], (dimension, chunk, dimension)
+        )
+        tangents = (
+            jnp.concatenate([jnp.eye(size), jnp.zeros((dimension, size))]),
+            jnp.concatenate([jnp.zeros((size, chunk, dimension)), units]),
+        )
+
+        def add_chunk(state):
+            start, expected, own, square, mixed, alone, to_mass = state
+            first = jnp.minimum(start, count - chunk)
+            columns = jax.lax.dynamic_slice(order, (first,), (chunk,))
+            fresh = first + jnp.arange(chunk) >= start
+            held = jnp.where(fresh, mass[columns], 0.0)
+            ratio = relative[:, columns]
+            posterior = ratio * held
+            frozen = self.weights[:, None] * posterior
+
+            def differentiate(theta, places):
+                """Return `lclk` and the gradient of its mean, weights frozen."""
+                values, pull_back = jax.vjp(self.lclk, theta, places)
+                return values, pull_back(frozen)
+
+            # A tangent of ones moves every atom, and each column only by its own.
+            slopes: Float[Array, "directions n_obs chunk"]
+            slopes, (bends, turns) = jax.vmap(
+                lambda t, v: jax.jvp(differentiate, (theta, places[columns]), (t, v))[1]
+            )(*tangents)
+            slopes = jnp.where(ratio > 0, slopes, 0.0)
+            moment = frozen * slopes
+            by_theta, by_place = slopes[:size], slopes[size:]
+            across = jnp.einsum("pik,cik->pkc", by_theta, moment[size:])
+            curved = jnp.einsum("cik,eik->kce", by_place, moment[size:])
+            outer = moment[:size].reshape(size, -1) @ by_theta.reshape(size, -1).T
+            per_mass = jnp.einsum("i,ik,qik->kq", self.weights, ratio, slopes)
+            moved = (by_place * posterior).transpose(2, 0, 1)
+            # Repeated columns have been there before, with their mass.
+            slots = jnp.where(fresh, columns, count)
+            return (
+                start + chunk,
+                expected + jnp.sum(by_theta * posterior, axis=2),
+                own.at[slots].set(moved, mode="drop"),
+                square + outer + bends[:size],
+                mixed.at[:, slots].set(across + turns[:size], mode="drop"),
+                alone.at[slots].set(
+                    curved + turns[size:].transpose(1, 0, 2), mode="drop"
+                ),
+                to_mass.at[slots].set(per_mass, mode="drop"),
+            )
+
+        start = (
+            0,
+            jnp.zeros((size, n_obs)),
+            jnp.zeros((count, dimension, n_obs)),
+            jnp.zeros((size, size)),
+            jnp.zeros((size, count, dimension)),
+            jnp.zeros((count, dimension, dimension)),
+            jnp.zeros((count, size + dimension)),
+        )
+        _, expected, own, square, mixed, alone, per_mass = jax.lax.while_loop(
+            lambda state: state[0] < num_atoms, add_chunk, start
+        )
+        mixed = mixed.reshape(size, flat)
+        second = jnp.zeros((size + flat, size + flat)).at[:size, :size].set(square)
+        second = second.at[:size, size:].set(mixed).at[size:, :size].set(mixed.T)
+        index = size + jnp.arange(flat).reshape(count, dimension)
+        second = second.at[index[:, :, None], index[:, None]].set(alone)
+        to_mass = jnp.zeros((size + flat, count)).at[:size].set(per_mass[:, :size].T)
+        to_mass = to_mass.at[index, jnp.arange(count)[:, None]].set(per_mass[:, size:])
+        rows = jnp.concatenate([expected, own.reshape(flat, n_obs)])
+        return rows, second, to_mass
 
     def evaluate(
         self,
@@ -101,54 +199,11 @@ class JointProblem(eqx.Module):
         solution = solve_probs(
             lclk, weights=self.weights, probs0=probs0, solver=ActiveSet(), throw=False
         )
-        mass, weights = solution.probs, self.weights[:, None]
+        mass = solution.probs
         scaled, _ = scale_rows(lclk)
         density = scaled @ mass
         relative = scaled / jnp.where(density > 0, density, 1.0)[:, None]
-        frozen = weights * relative * mass
-
-        def differentiate(theta, places):
-            """Return `lclk` and the gradient of its expectation, weights frozen."""
-            values, pull_back = jax.vjp(self.lclk, theta, places)
-            return values, pull_back(frozen)
-
-        units = jnp.broadcast_to(
-            jnp.eye(dimension)[:, None], (dimension, count, dimension)
-        )
-        tangents = (
-            jnp.concatenate([jnp.eye(size), jnp.zeros((dimension, size))]),
-            jnp.concatenate([jnp.zeros((size, count, dimension)), units]),
-        )
-        slopes, (bends, turns) = jax.vmap(
-            lambda t, v: jax.jvp(differentiate, (theta, inside), (t, v))[1]
-        )(*tangents)
-        slopes = jnp.where(relative > 0, slopes, 0.0)
-        own = slopes[size:].transpose(2, 0, 1) * (relative * mass).T[:, None]
-        rows = jnp.concatenate(
-            [
-                jnp.sum(slopes[:size] * (relative * mass), axis=2),
-                own.reshape(count * dimension, -1),
-            ]
-        )
-
-        # Second derivatives of l_i over l_i, in mean: theta and places, then masses.
-        flat = count * dimension
-        by_theta, by_place = slopes[:size], slopes[size:]
-        long = by_theta.reshape(size, -1)
-        outer = (frozen * by_theta).reshape(size, -1) @ long.T
-        crossed = jnp.einsum("ik,pik,cik->pkc", frozen, by_theta, by_place)
-        squared = jnp.einsum("ik,cik,eik->kce", frozen, by_place, by_place)
-        per_mass = jnp.sum((weights * relative) * slopes, axis=1)
-        second = jnp.zeros((size + flat, size + flat))
-        second = second.at[:size, :size].set(outer + bends[:size])
-        mixed = (crossed + turns[:size]).reshape(size, flat)
-        second = second.at[:size, size:].set(mixed).at[size:, :size].set(mixed.T)
-        index = size + jnp.arange(flat).reshape(count, dimension)
-        alone = squared + turns[size:].transpose(1, 0, 2)
-        second = second.at[index[:, :, None], index[:, None]].set(alone)
-        to_mass = jnp.zeros((size + flat, count)).at[:size].set(per_mass[:size])
-        slots = jnp.arange(count)[:, None]
-        to_mass = to_mass.at[index, slots].set(per_mass[size:].T)
+        rows, second, to_mass = self._differentiate(theta, inside, relative, mass)
 
         weighted = rows * self.weights
         across = weighted @ relative - to_mass
@@ -180,4 +235,3 @@ def make_joint(outer: OuterProblem, weights: Weights) -> JointProblem:
     """Return the joint problem of a problem on a grid."""
     box, trial = range_of(outer.supp)
     return JointProblem(outer, box, trial, weights)
-

@@ -62,6 +62,7 @@ def climb(
         tol: Largest entry of the scaled gradient at which the method has converged.
         max_steps: Limit on the number of evaluations.
     """
+
     def is_running(state):
         return ~state.converged & ~state.stalled & (state.num_steps < max_steps)
 

@@ -123,9 +123,7 @@ def maximise_on_grid(
     tries = (result == RESULTS.successful) | (result == RESULTS.stalled)
     tries &= ~on_grid.flagged & (here.gap <= CERTIFICATE_TOL)
     joint = make_joint(problem, weights)
-    polished = polish(
-        joint, state.theta, here.probs, here.value, tries, tol, max_steps
-    )
+    polished = polish(joint, state.theta, here.probs, here.value, tries, tol, max_steps)
     return take_polished(on_grid, joint, polished)
 
 
