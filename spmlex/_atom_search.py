@@ -25,7 +25,7 @@ from spmlex._newton import State, climb, stand_at
 from spmlex._types import LogCondLik, Probs, Scalar
 
 GAP_TOL = 1e-9
-"""Largest `log g` over the continuum at which a search has settled, in nats."""
+"""Largest `log g` over the continuum at which a search has settled by default."""
 
 _MERGE = 1e-6
 """Atoms closer than this share of the range are one."""
@@ -80,7 +80,8 @@ def search_atoms(
     fits: Bool[Array, ""],
     tol: float | Scalar,
     max_steps: int | Int[Array, ""],
-    max_rounds: int | Int[Array, ""],
+    max_rounds: int,
+    gap_tol: float = GAP_TOL,
 ) -> Search:
     """Repeat rounds until no distribution on the range gains anything.
 
@@ -92,6 +93,7 @@ def search_atoms(
         tol: As in `climb`.
         max_steps: Limit on the evaluations of one climb.
         max_rounds: Limit on the rounds.
+        gap_tol: Largest `log g` on the continuum at which the search has settled.
     """
     size, n_obs = theta0.size, problem.weights.size
 
@@ -102,7 +104,9 @@ def search_atoms(
         def at(joint, probs0):
             return problem.evaluate(joint, probs0, atoms.present)
 
-        state = climb(at, n_obs, joint, atoms.probs, tol, max_steps)
+        state = climb(
+            at, n_obs, joint, atoms.probs, tol, max_steps, keeps_masses=True
+        )
         theta = state.theta[:size]
         ended = state.theta[size:].reshape(atoms.places.shape)
         ended = Atoms(jnp.clip(ended, 0.0, 1.0), atoms.present, state.here.probs)
@@ -116,7 +120,7 @@ def search_atoms(
             gap,
             resolution,
             fits & jnp.isfinite(state.here.value) & jnp.isfinite(gap),
-            stands & (gap <= GAP_TOL),
+            stands & (gap <= gap_tol),
             search.num_rounds + 1,
             search.num_steps + state.num_steps,
             search.inner_steps + state.inner_steps,

@@ -63,16 +63,23 @@ def grid_ripple(resolution: Scalar, n_obs: int) -> Scalar:
 def is_degenerate(
     probs: Float[Array, " n_supp *n_groups"], resolution: Scalar
 ) -> Bool[Array, ""]:
-    """Tell whether F reproduces single observations; see `Fit.flagged`.
+    """Tell whether F on a grid reproduces single observations; see `Fit.flagged`.
 
     Args:
         probs: Mixing probabilities, a column for each group where there are.
         resolution: Width of the kernels in grid steps; infinite without a grid.
     """
+    return (resolution < MIN_RESOLUTION) | is_crowded(probs, resolution)
+
+
+def is_crowded(
+    probs: Float[Array, " n_supp *n_groups"], resolution: Scalar
+) -> Bool[Array, ""]:
+    """Tell whether much of the grid has mass: the mark that free support has too."""
     n_supp = probs.shape[0]
     largest = jnp.max(jnp.sum(probs > 0, axis=0))
     crowded = largest > max(MAX_GRID_SHARE * n_supp, _MIN_ATOMS)
     rather_crowded = largest > max(_CROWDED * n_supp, _MIN_CROWD)
     both = rather_crowded & (resolution < _NARROW)
     on_grid = jnp.isfinite(resolution)
-    return (resolution < MIN_RESOLUTION) | (on_grid & (crowded | both))
+    return on_grid & (crowded | both)

@@ -70,13 +70,14 @@ def fit(
             distribution of its own on the common grid.
         n_groups: Number of groups; needed only where `groups` is traced.
         weights: Nonnegative observation weights; their scale does not matter.
-        support: "grid", or "free": the atoms of F then move together with theta, within
-            the range of `supp`, until no distribution on it gains anything; `supp` only
-            starts the search. Not under `jit`, and not with a free noise scale, which
-            makes the likelihood unbounded without a grid. By default the grid, and free
-            support where the grid turns out to be too coarse for the kernels to be
-            trusted (`Fit.grid_ripple` above 0.5 nats), the call allows it and the
-            likelihood is bounded. `Fit.support` says which it was.
+        support: By default the points with mass move, from where they are at the
+            maximum on the grid, together with theta to the local maximum near it, so
+            that neither the estimate nor its standard errors depend on where the grid
+            lies. Where that finds none, with groups, integer support points or a
+            `correction`, they stay: `Fit.support` says which it was. "grid" leaves them
+            where they are. "free" lets them move from the start and proves that no
+            distribution on the range of `supp` gains anything; not under `jit`, and not
+            with a free noise scale, which makes the likelihood unbounded.
         fixed: Picks the leaves that keep their values in `model0`, for example
             `lambda model: model.coef`, or several in a tuple.
         starts: Further starting values. By default what `model0.starting_values(data)`

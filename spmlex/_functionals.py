@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
@@ -56,20 +57,31 @@ def delta_method(
     normal.
 
     Args:
-        estimate: A fit on a grid, without groups.
+        estimate: A fit with `support="grid"`, without groups.
         function: Of the model and the mixing probabilities, (n_supp,); differentiable,
             returns arrays.
 
     Raises:
-        ValueError: The fit has groups, or is not on a grid.
+        ValueError: The fit has groups, or its support points were moved.
     """
     problem = resampled_problem(estimate)
+    moved = estimate.moved
+    if moved is not None and not isinstance(moved, Tracer) and bool(moved):
+        raise ValueError(
+            "the support points of this fit were moved, and a function of `probs` does "
+            "not see them move with theta: refit with support='grid'."
+        )
     if estimate.probs.ndim != 1:
         raise ValueError(
             "groups: the delta method takes a fit with one mixing distribution. Fit "
             "the groups' distributions one by one, or bootstrap."
         )
-    return _delta(problem, estimate, function)
+    result = _delta(problem, estimate, function)
+    if moved is None:
+        return result
+    # Under `jit`, where nothing can be refused.
+    missing = jnp.where(moved, jnp.nan, result.influence)
+    return Functional(result.value, missing, result.weights)
 
 
 @eqx.filter_jit

@@ -152,6 +152,7 @@ def corrected_centre(estimate: "Fit") -> Correction:
     if estimate.correction is not None:
         return estimate.correction
     problem = resampled_problem(estimate)
+    problem = dataclasses.replace(problem, drift=None, origin=None)
     assert estimate.theta0 is not None  # as every fit on a grid has one
     given = (estimate.theta0, estimate.probs.T, estimate.weights, _TOL)
     return eqx.filter_jit(correct_smoothed)(problem, *given)

@@ -19,6 +19,9 @@ _DIVERGED = 1e4
 _LONG_STEP = 1e-3
 """At a maximum the next step of Newton's method is shorter, relative to theta."""
 
+_LEAST_SHARE = 0.02
+"""A step is not shortened by more than this for a mass that it would lose."""
+
 _ONE_POINT = 0.2821
 """Width of a kernel that sees one grid point, `1 / (2 sqrt(pi))` grid steps."""
 
@@ -51,6 +54,8 @@ def climb(
     probs0: Float[Array, "*n_groups n_supp"],
     tol: float | Scalar,
     max_steps: int | Int[Array, ""],
+    *,
+    keeps_masses: bool = False,
 ) -> State:
     """Run Newton's method; every pass is one evaluation, then accept or shrink.
 
@@ -61,12 +66,16 @@ def climb(
         probs0: The first start for the mixing probabilities.
         tol: Largest entry of the scaled gradient at which the method has converged.
         max_steps: Limit on the number of evaluations.
+        keeps_masses: End a step where, by its derivatives, a mass would be lost: beyond
+            that they say nothing about the value.
     """
 
     def is_running(state):
         return ~state.converged & ~state.stalled & (state.num_steps < max_steps)
 
     def advance(state: State) -> State:
+        if keeps_masses:
+            state = _shorten(state)
         theta = state.theta + state.step
         guess = jnp.maximum(state.here.probs + state.here.probs_dot @ state.step, 0.0)
         total = jnp.sum(guess, axis=-1, keepdims=True)
@@ -100,6 +109,20 @@ def stand_at(
         jnp.array(False),
         jnp.array(False),
     )
+
+
+def _shorten(state: State) -> State:
+    """End the step where the first mass reaches zero, and promise what is left."""
+    here = state.here
+    change = here.probs_dot @ state.step
+    lost = (here.probs > 0) & (here.probs + change < 0)
+    shares = jnp.where(lost, here.probs / jnp.where(lost, -change, 1.0), 1.0)
+    share = jnp.maximum(jnp.min(shares), _LEAST_SHARE)
+    step = share * state.step
+    promised = -(here.gradient @ step) - 0.5 * step @ here.hessian @ step
+    # The whole step's promise, where that was rounded up to nothing, stays.
+    promised = jnp.where(share < 1.0, jnp.maximum(promised, 0.0), state.promised)
+    return state._replace(step=step, promised=promised)
 
 
 def _accept_or_shrink(

@@ -4,6 +4,7 @@ Each refit starts at the estimate with its mixing probabilities and takes two or
 evaluations. Both resample observations, or whole clusters.
 """
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import equinox as eqx
@@ -240,4 +241,7 @@ def resampled_problem(estimate: "Fit") -> OuterProblem:
             "the fit is not one on a grid (its support was free to move): refit with "
             "`fit` on a grid around its atoms, or use kind='observed' or 'sandwich'."
         )
+    # A corrected centre is that of a smooth F, whose points stay where they are.
+    if estimate.correction is not None:
+        return dataclasses.replace(problem, drift=None, origin=None)
     return problem

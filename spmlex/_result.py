@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._adequacy import Adequacy
 from spmlex._correction import Correction
-from spmlex._degenerate import grid_ripple, is_degenerate
+from spmlex._degenerate import grid_ripple, is_crowded, is_degenerate
 from spmlex._inference import covariance_matrix
 from spmlex._intervals import Intervals, make_intervals
 from spmlex._outer import OuterProblem
@@ -60,7 +60,7 @@ class Fit(eqx.Module):
     Attributes:
         model: The model at the estimate.
         probs: Mixing probabilities on `supp`; a column for each group where there are.
-        supp: The support grid.
+        supp: The support grid, the points with mass moved where `moved` says so.
         theta: The free parameters as one vector, in the order of `parameter_names`.
         log_likelihood: Of the sample, nats (observations times the weighted mean).
         gradient: Of the profile value, nats per observation.
@@ -68,25 +68,27 @@ class Fit(eqx.Module):
         scores: Profile score of each observation, nats.
         weights: Observation weights, sum one.
         gap: Bound on what other mixing probabilities could still gain, nats per
-            observation.
+            observation; where the support was moved, what distributions on the range
+            could, by the maxima of the gradient function that were found.
         residual: Largest deviation of the gradient function from one on the support.
         num_steps: Evaluations of the profile likelihood.
         inner_steps: Steps of the inner solver, all evaluations together.
         fallbacks: Evaluations in which the inner solver needed its safety net.
         num_atoms: Support points with mass, all groups together.
-        resolution: Median width of `v -> G(w_i, v)` in grid steps; infinite where the
-            support is free, or a single point.
+        resolution: Median width of `v -> G(w_i, v)` in steps of the grid given;
+            infinite with `support="free"`, or a single point.
         result: Result code.
         free: Which leaves of the model are theta.
         optima: Where each start led; `None` where there was one.
         correction: The corrected centre; `None` where `fit` was not asked for one.
         theta0: The last of the starts: where a corrected centre is looked for.
-        problem: What was maximised, with the data; `None` where the support is free.
+        problem: What was maximised, with the data; where the support was moved its
+            points go on moving with theta, to first order as the maximum would have
+            it. `None` with `support="free"`.
         moved: Whether the points with mass were moved off the grid, to where no
             distribution on its range gained more; `None` where that was not tried.
-        certificate: Where the support is free, what any distribution on the range could
-            still gain, theta held; `None` on a grid, whose `adequacy` has to be asked
-            for.
+        certificate: With `support="free"`, what any distribution on the range could
+            still gain, theta held; else `None`, and `adequacy` has to be asked for.
     """
 
     model: Model
@@ -142,8 +144,13 @@ class Fit(eqx.Module):
 
         With noise scales free and a fine grid, F can reproduce single observations:
         the kernels become narrower than the grid, or much of the grid carries mass.
+        Kernels narrower than the grid are no mark where the support was moved.
         """
-        return is_degenerate(self.probs, self.resolution)
+        flagged = is_degenerate(self.probs, self.resolution)
+        if self.moved is None:
+            return flagged
+        crowded = is_crowded(self.probs, self.resolution)
+        return jnp.where(self.moved, crowded, flagged)
 
     def covariance(
         self,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from spmlex._correction import correct_iterated, correct_once
-from spmlex._degenerate import grid_resolution, is_degenerate
+from spmlex._degenerate import grid_resolution, is_crowded, is_degenerate
 from spmlex._design import covariance_root, normal_design
 from spmlex._inner import CERTIFICATE_TOL
 from spmlex._joint import make_joint
@@ -121,7 +121,7 @@ def maximise_on_grid(
     if not is_free:
         return on_grid, None
     tries = (result == RESULTS.successful) | (result == RESULTS.stalled)
-    tries &= ~on_grid.flagged & (here.gap <= CERTIFICATE_TOL)
+    tries &= ~is_crowded(on_grid.probs, resolution) & (here.gap <= CERTIFICATE_TOL)
     joint = make_joint(problem, weights)
     polished = polish(joint, state.theta, here.probs, here.value, tries, tol, max_steps)
     return take_polished(on_grid, joint, polished)

@@ -72,7 +72,7 @@ def format_fit(fit, level: float | int, kind: str) -> str:
         lines.append(_describe_correction(fit.correction))
     if fit.optima is not None:
         lines += _list_optima(fit.optima)
-    if fit.support == "free":
+    if fit.certificate is not None:
         lines.append(_describe_certificate(fit.certificate))
     lines += _list_atoms(fit)
     lines += [f"Warning: {text}" for text in _warnings(fit)]
@@ -178,8 +178,14 @@ def _warnings(fit) -> list[str]:
             f"log-likelihood can rise and fall by {float(fit.grid_ripple):.1f} nats, "
             "and noise scales are estimated too small. Use more points."
         )
+    if fit.moved is not None and not bool(fit.moved):
+        found.append(
+            "no maximum with the support points free to move was found near the one on "
+            "the grid: the estimate, and more so its standard errors, depend on where "
+            "the grid lies."
+        )
     edge = 0.0
-    if fit.support == "free":
+    if fit.certificate is not None:
         edge = float(fit.certificate.edge_mass)
     elif jnp.ndim(fit.supp) == 1 and fit.supp.size > 1:
         ends = np.array([np.argmin(fit.supp), np.argmax(fit.supp)])
