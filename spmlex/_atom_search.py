@@ -104,9 +104,7 @@ def search_atoms(
         def at(joint, probs0):
             return problem.evaluate(joint, probs0, atoms.present)
 
-        state = climb(
-            at, n_obs, joint, atoms.probs, tol, max_steps, keeps_masses=True
-        )
+        state = climb(at, n_obs, joint, atoms.probs, tol, max_steps, keeps_masses=True)
         theta = state.theta[:size]
         ended = state.theta[size:].reshape(atoms.places.shape)
         ended = Atoms(jnp.clip(ended, 0.0, 1.0), atoms.present, state.here.probs)

@@ -28,7 +28,7 @@ from spmlex._parameters import free_leaves
 from spmlex._result import Fit
 from spmlex._scale import unbounded_parameters
 from spmlex._search import maximise_on_grid
-from spmlex._solution import RESULTS, raise_if_failed
+from spmlex._solution import raise_if_failed
 from spmlex._starts import gather_starts
 from spmlex._summary import describe_degeneracy
 from spmlex._types import Data, Model, Support, Weights

@@ -20,7 +20,6 @@ from spmlex._profile import face_system, solve_face
 from spmlex._solution import RESULTS
 from spmlex._types import LogCondLik, Weights
 
-
 _CHUNK = 8
 """Atoms that are differentiated together."""
 

@@ -11,6 +11,8 @@ from experiments.models.duration import WeibullHazard
 from experiments.models.panel_binary import PanelBinary
 from experiments.models.poisson import MixedPoisson
 from spmlex import RESULTS, fit
+from spmlex._joint import make_joint
+from tests.spmlex.problems import DATA, approx, central_differences, linear_factor
 
 N_OBS, SLOPE = 500, 0.7
 
@@ -90,3 +92,90 @@ def test_mean_of_a_covariate_does_not_matter(name, kind):
     apart = np.abs(centred.theta - moved.theta) / errors(centred)
     assert np.max(apart) < 0.05
     assert np.max(np.abs(errors(moved) / errors(centred) - 1.0)) < 0.05
+
+
+@pytest.fixture(scope="module")
+def faults():
+    """Faults in rolls of fabric (Hinde 1982)."""
+    table = np.loadtxt(DATA / "fabric.csv", delimiter=",", skiprows=1)
+    return {"y": jnp.asarray(table[:, 1]), "x": jnp.asarray(table[:, 2])}
+
+
+COUNTS = Counts(jnp.array(1.0))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("n_supp", [51, 101, 201, 401, 801])
+def test_known_maximum_is_reached_on_every_grid(faults, n_supp):
+    found = fit(COUNTS, faults, jnp.linspace(-7.0, 1.0, n_supp))
+    assert found.support == "free"
+    assert float(found.theta[0]) == pytest.approx(0.7991, abs=1e-4)
+    assert -2 * float(found.log_likelihood) == pytest.approx(172.66217, abs=1e-5)
+    assert errors(found)[0] == pytest.approx(0.235, rel=0.005)
+    held = found.probs > 0
+    assert np.sort(found.supp[held]) == approx([-3.12807, -2.36213], 1e-4)
+    assert np.sort(found.probs[held]) == approx([0.2026, 0.7974], 1e-4)
+
+
+def test_fit_is_the_same_compiled_and_in_a_batch(faults):
+    supp = jnp.linspace(-7.0, 1.0, 51)
+    plain = fit(COUNTS, faults, supp)
+
+    def run(data):
+        found = fit(COUNTS, data, supp, throw=False)
+        return found.theta, found.hessian, found.supp, found.moved
+
+    compiled = jax.jit(run)(faults)
+    batch = jax.vmap(run)(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), faults))
+    for theta, hessian, points, moved in (
+        compiled,
+        jax.tree.map(lambda x: x[1], batch),
+    ):
+        assert np.asarray(theta) == approx(plain.theta, 1e-8)
+        assert np.asarray(hessian) == approx(plain.hessian, 1e-8)
+        assert np.asarray(points) == approx(plain.supp, 1e-7)
+        assert bool(moved)
+
+
+def test_derivatives_are_those_of_points_that_move_with_theta(faults):
+    found = fit(COUNTS, faults, jnp.linspace(-7.0, 1.0, 51))
+    assert found.problem is not None
+    there = found.problem.evaluate(found.theta, found.probs, found.weights)
+    assert np.asarray(there.hessian) == approx(found.hessian, 1e-8)
+    assert np.asarray(there.scores) == approx(found.scores, 1e-6)
+    nailed = fit(COUNTS, faults, jnp.linspace(-7.0, 1.0, 51), support="grid")
+    assert nailed.moved is None
+    assert float(nailed.hessian[0, 0]) > 20 * float(found.hessian[0, 0])
+
+
+def test_joint_derivatives_are_right():
+    model, data, supp = linear_factor(n_obs=60, n_supp=20)
+    problem = fit(model, data, supp, support="grid", throw=False).problem
+    assert problem is not None
+    joint = make_joint(problem, jnp.full(60, 1 / 60))
+    present = jnp.array([True, True, True, False])
+    places = joint.to_places(jnp.array([[-3.1], [0.1], [4.8], [0.0]]))
+    theta = jnp.concatenate([model.coef, model.log_std_e, places.ravel()])
+    probs = present / 3.0
+    evaluate = jax.jit(lambda theta: joint.evaluate(theta, probs, present))
+    there = evaluate(theta)
+    slope = central_differences(lambda z: evaluate(z).value, theta)
+    assert np.asarray(there.gradient) == approx(slope, 1e-6)
+    bend = central_differences(lambda z: evaluate(z).gradient, theta)
+    bend = bend.at[-1, -1].set(1.0)  # an empty slot stays where it is
+    assert np.asarray(there.hessian) == approx(bend, 1e-5)
+    mean = joint.weights @ there.scores
+    assert np.asarray(mean) == approx(-there.gradient, 1e-12)
+
+
+def test_what_a_shift_of_the_atoms_can_replace_is_not_identified(faults):
+    ones = {**faults, "x": jnp.ones(faults["x"].shape)}
+    found = fit(COUNTS, ones, jnp.linspace(-7.0, 4.0, 51), throw=False)
+    assert found.result == RESULTS.singular_hessian
+
+
+def test_groups_stay_on_the_grid(faults):
+    groups = jnp.arange(faults["y"].size) % 2
+    found = fit(COUNTS, faults, jnp.linspace(-7.0, 1.0, 51), groups=groups)
+    assert found.support == "grid"
+    assert found.moved is None
