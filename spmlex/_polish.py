@@ -62,8 +62,9 @@ def profile_atoms(search: Search, size: int) -> Moved:
     """
     here = search.state.here
     block, cross = here.hessian[size:, size:], here.hessian[size:, :size]
-    diagonal = jnp.diagonal(block)
-    scale = 1.0 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0))
+    diagonal: Float[Array, " r"] = jnp.diagonal(block)
+    scale: Float[Array, " r"] = 1.0 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0))
+    values: Float[Array, " r"]
     values, vectors = jnp.linalg.eigh(block * scale * scale[:, None])
     is_maximum = jnp.all(diagonal > 0) & (values[0] > _SINGULAR)
     inverse = jnp.where(values > _SINGULAR, 1.0 / values, 0.0)

@@ -127,10 +127,8 @@ def test_fit_is_the_same_compiled_and_in_a_batch(faults):
 
     compiled = jax.jit(run)(faults)
     batch = jax.vmap(run)(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), faults))
-    for theta, hessian, points, moved in (
-        compiled,
-        jax.tree.map(lambda x: x[1], batch),
-    ):
+    second = jax.tree.map(lambda leaf: leaf[1], batch)
+    for theta, hessian, points, moved in (compiled, second):
         assert np.asarray(theta) == approx(plain.theta, 1e-8)
         assert np.asarray(hessian) == approx(plain.hessian, 1e-8)
         assert np.asarray(points) == approx(plain.supp, 1e-7)

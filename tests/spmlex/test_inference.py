@@ -30,7 +30,7 @@ NAMES = ("coef[0]", "coef[1]", "log_std_e[0]", "log_std_e[1]", "log_std_e[2]")
 @pytest.fixture(scope="module")
 def estimate():
     model, data, supp = linear_factor()
-    return fit(model, data, supp)
+    return fit(model, data, supp, support="grid")
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +253,8 @@ def test_the_delta_method_follows_the_influence_of_each_observation(estimate):
     # The same by brute force: refit with the weight of an observation moved.
 
     def moved(weights):
-        there = fit(estimate.model, problem.data, supp, weights=weights, tol=1e-10)
+        given = {"weights": weights, "tol": 1e-10, "support": "grid"}
+        there = fit(estimate.model, problem.data, supp, **given)
         values = mean_and_loading(there.model, there.probs)
         return jnp.array([values["mean"], values["ratio"]])
 
