@@ -55,7 +55,7 @@ class OuterProblem(eqx.Module):
         if columns is not None:
             points = jax.tree.map(lambda leaf: leaf[columns], points)
             drift = None if drift is None else drift[columns]
-        if drift is None:
+        if drift is None or self.origin is None:
             return points
         box, rows = range_of(points)
         return box.to_supp(rows + drift @ (theta - self.origin))
