@@ -209,7 +209,7 @@ def test_summary_warns_of_a_coarse_grid(small):
     assert "coarse" not in dataclasses.replace(
         estimate, resolution=jnp.array(3.0)
     ).summary(kind="observed")
-    coarse = dataclasses.replace(estimate, resolution=jnp.array(0.9))
+    coarse = dataclasses.replace(estimate, resolution=jnp.array(0.9), moved=None)
     assert "can rise and fall by 4.8 nats" in coarse.summary(kind="observed")
 
 
