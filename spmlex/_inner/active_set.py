@@ -89,7 +89,8 @@ class ActiveSet(eqx.Module):
             )
 
         def fall_back(state):
-            start = state.mass / jnp.sum(state.mass)
+            known = jnp.all(jnp.isfinite(state.mass))
+            start = jnp.where(known, state.mass / jnp.sum(state.mass), 1.0 / n_supp)
             mass, steps = interior_point.minimise(scaled, weights, start, self.atol)
             return mass, state.num_steps + steps
 
@@ -231,8 +232,9 @@ def _step(
         enough = change <= _ARMIJO * length * slope + 1e-15
         return ~enough & (shortened < 30)
 
-    lowest = jnp.min(change)
-    longest = jnp.where(lowest <= -1.0, 0.99 / jnp.maximum(-lowest, 1.0), 1.0)
+    # No density falls below a hundredth: what were left of it could be rounding alone,
+    # zero or less, and the way back up would be a doubling at a time.
+    longest = jnp.minimum(1.0, 0.99 / jnp.maximum(-jnp.min(change), 0.99))
     length, _, shortened = jax.lax.while_loop(
         too_long, shorten, (longest, objective_change(longest), 0)
     )
