@@ -349,6 +349,10 @@ MISTAKES = {
         lambda: spmlex.likelihood_ratio_test(FITS.on_grid, "beta", 0.0),
         "parameter='beta': this model has slope",
     ),
+    "test: a value in words": (
+        lambda: spmlex.likelihood_ratio_test(FITS.on_grid, {"slope": "1"}),
+        "value='1' for slope: give one number",
+    ),
     "adequacy: two coordinates": (
         lambda: spmlex.adequacy(FITS.on_grid, DATA, np.zeros(2), np.ones(2)),
         "give low and high in the form of one support point",
