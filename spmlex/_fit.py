@@ -62,6 +62,8 @@ def fit(
 
     Args:
         model0: The model at the starting values; its floating-point arrays are theta.
+            Its `lclk` needs forward derivatives: loops and `jax.custom_jvp` are fine,
+            `jax.custom_vjp` is not.
             A consistent start, such as `model.starting_values(data)` where the model
             has one, matters more than many starts.
         data: A pytree of arrays with leading axis n_obs.

@@ -55,6 +55,12 @@ def conditional_likelihoods(model: Model, data: Data, supp: Support) -> LogCondL
     try:
         lclk = model.lclk(data, supp)
     except Exception as error:
+        if "custom_vjp" in str(error) or "custom_lin" in str(error):
+            raise ValueError(
+                f"{type(model).__name__}.lclk holds a jax.custom_vjp, which has no "
+                "forward derivatives, and this needs them. Write its rule as a "
+                "jax.custom_jvp: JAX turns that round by itself."
+            ) from error
         error.add_note(
             f"Raised by {type(model).__name__}.lclk(data, supp), which has to be "
             f"written in jax.numpy, called with {_list_shapes('model', model)}; "
