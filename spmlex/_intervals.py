@@ -31,8 +31,6 @@ INTERVAL_KINDS = (
     "likelihood_ratio",
 )
 
-_JACKKNIFE_GROUPS = 10
-
 _TOL = 1e-7
 """As the default of `fit`."""
 
@@ -95,7 +93,8 @@ def make_intervals(
         kind: One of `INTERVAL_KINDS`.
         clusters: Whole number for each observation; those with the same one may depend
             on each other.
-        resamples: A jackknife of this fit; by default one of ten groups is made.
+        resamples: A jackknife of this fit; by default one of ten groups is made, or
+            of as many as there are observations or clusters.
 
     Raises:
         ValueError: The level is not between 0 and 1, the kind is unknown, or the
@@ -131,7 +130,7 @@ def make_intervals(
         estimate = dataclasses.replace(estimate, correction=correction)
         centre = jnp.where(correction.converged, correction.theta, jnp.nan)
     if resamples is None:
-        resamples = jackknife(estimate, n_groups=_JACKKNIFE_GROUPS, clusters=clusters)
+        resamples = jackknife(estimate, clusters=clusters)
     elif resamples.of_centre != refits_centre(estimate):
         wanted = "the estimate" if resamples.of_centre else "the corrected centre"
         raise ValueError(

@@ -90,6 +90,7 @@ class ActiveSet(eqx.Module):
 
         def fall_back(state):
             known = jnp.all(jnp.isfinite(state.mass))
+            start: Probs
             start = jnp.where(known, state.mass / jnp.sum(state.mass), 1.0 / n_supp)
             mass, steps = interior_point.minimise(scaled, weights, start, self.atol)
             return mass, state.num_steps + steps

@@ -261,6 +261,16 @@ def test_the_delta_method_follows_the_influence_of_each_observation(estimate):
     assert found.standard_errors[0] == approx(direct, float(0.2 * direct))
 
 
+def test_few_clusters_make_as_many_groups(estimate):
+    clusters = np.arange(200) % 4
+    made = estimate.intervals(kind="jackknife", clusters=clusters)
+    own = jackknife(estimate, n_groups=4, clusters=clusters)
+    assert own.theta.shape == (4, 5)
+    assert made.standard_error == approx(own.standard_errors, 1e-12)
+    margin = stats.t.ppf(0.975, 3) * np.asarray(own.standard_errors)
+    assert made.upper - made.centre == approx(margin, 1e-9)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
