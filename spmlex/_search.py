@@ -127,7 +127,8 @@ def _search_all(
     """
     n_given, size = thetas.shape
     apart = jnp.abs(thetas[:, None] - thetas)
-    same = jnp.all(apart <= _ROUNDING * (1.0 + jnp.abs(thetas)), axis=2)
+    size_of = jnp.maximum(jnp.abs(thetas[:, None]), jnp.abs(thetas))
+    same = jnp.all(apart <= _ROUNDING * size_of, axis=2)
     source = jnp.argmax(same | jnp.eye(n_given, dtype=bool), axis=1)
     source = jnp.concatenate([source, jnp.arange(n_given, n_given + n_random)])
     limits = jnp.where(source == jnp.arange(source.size), max_steps, 0)

@@ -11,7 +11,9 @@ import pytest
 from jax.scipy.special import gammaln
 from problems import LinearFactor, approx, linear_factor
 
-from spmlex import RESULTS, fit
+from spmlex import RESULTS, data_range, fit
+from spmlex._continuum import box_of
+from spmlex._scale import unbounded_parameters
 
 UNITS = (1e-8, 1e-3, 1e4, 1e8)
 
@@ -164,6 +166,62 @@ def test_units_change_theta_by_the_unit_and_nothing_else(name):
             own = jnp.sqrt(jnp.diagonal(plain.covariance(kind)))
             found = jnp.sqrt(jnp.diagonal(there.covariance(kind))) / factor
             assert found / own == approx(np.ones(own.size), 1e-5)
+
+
+@pytest.mark.parametrize("name", ["duration, covariate", "duration, time"])
+def test_units_do_not_matter_where_the_support_moves(name):
+    plain = fit(*in_units(name, 1.0)[0], support="free")
+    for unit in (1e-8, 1e8):
+        _, moved, (factor, shift) = in_units(name, unit)
+        there = fit(*moved, support="free")
+        assert (there.theta - shift) / factor == approx(plain.theta, 1e-5)
+        assert there.num_atoms == plain.num_atoms
+        assert there.certificate is not None
+        assert there.certificate.gap <= 1e-9
+
+
+class Levels(LinearFactor):
+    """The linear factor model with its noise scales in levels, not in logarithms."""
+
+    def lclk(self, data, supp):
+        other = LinearFactor(self.coef, jnp.log(jnp.abs(self.log_std_e)))
+        return other.lclk(data, supp)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_likelihood_without_bound_is_recognised_in_any_unit(unit):
+    _, (model, data, supp), _ = in_units("factor", unit)
+    levels = Levels(model.coef, jnp.exp(model.log_std_e))
+    for kind in (model, levels):
+        found = unbounded_parameters(kind, (True, True), data, *box_of(supp))
+        assert found == [f"log_std_e[{t}]" for t in range(3)]
+    _, (bounded, data, supp), _ = in_units("poisson", unit)
+    assert unbounded_parameters(bounded, (True,), data, *box_of(supp)) == []
+    held = (True, False)
+    _, (line, data, supp), _ = in_units("panel, covariate", unit)
+    assert unbounded_parameters(line, held, data, *box_of(supp)) == []
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_starts_are_told_apart_in_any_unit(unit):
+    model, data, supp = panel()
+    data = data | {"x": data["x"] / unit}
+    near, far = (Panel(jnp.array(unit * b), model.log_std) for b in (0.3, 0.33))
+    given = (near, data, supp)
+    other = fit(*given, support="grid", starts=[far, near], max_steps=2, throw=False)
+    assert other.optima is not None
+    # A start given twice is searched once; another one, however near, by itself.
+    assert other.optima.theta[0] == approx(other.optima.theta[2], 0)
+    assert not jnp.array_equal(other.optima.theta[0], other.optima.theta[1])
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_range_of_the_data_has_the_unit_of_the_data(unit):
+    model, data, _ = linear_factor()
+    plain = data_range(model, data, -20.0, 20.0)
+    _, (moved, there, _), _ = in_units("factor", unit)
+    found = data_range(moved, there, -20.0 * unit, 20.0 * unit)
+    assert np.array(found) / unit == approx(np.array(plain), 1e-9)
 
 
 @pytest.mark.parametrize("unit", [1e-8, 1.0, 1e8])
