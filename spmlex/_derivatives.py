@@ -116,7 +116,7 @@ def profile_derivatives(
 
             def along(direction):
                 slope = jax.jvp(some_lclk, (theta,), (direction,))[1]
-                return jnp.sum(jnp.where(frozen > 0, frozen * slope, 0.0))
+                return jnp.sum(frozen * slope, where=frozen > 0)
 
             return some_lclk(theta), jax.vmap(along)(jnp.eye(size))
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from spmlex._evaluation import Evaluation
+from spmlex._likelihood import count_observations
 from spmlex._newton import climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._parameters import parameter_names
@@ -188,6 +189,7 @@ def _ratio(
         )
         rest = rest - slope @ (values - estimate.theta[held])
     state = climb(at, n_obs, rest, estimate.probs.T, _TOL, _MAX_STEPS)
-    gained = estimate.log_likelihood + n_obs * state.here.value
+    count = count_observations(estimate.weights)
+    gained = estimate.log_likelihood + count * state.here.value
     done = judge(state, jnp.array(jnp.inf), _TOL) == RESULTS.successful
     return 2.0 * gained, theta_of(state.theta), done

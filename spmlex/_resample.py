@@ -18,6 +18,7 @@ from spmlex._correction import penalise
 from spmlex._degenerate import grid_resolution
 from spmlex._design import covariance_root
 from spmlex._inputs import number_clusters, read_count
+from spmlex._likelihood import count_observations
 from spmlex._newton import climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._solution import result_code
@@ -210,16 +211,17 @@ def _refit(
         hessian, scores = maximum.hessian, maximum.scores
         problem = problem.within(correction.kernel)
 
-    root = covariance_root(hessian, estimate.weights.shape[0])
+    n_obs = count_observations(estimate.weights)
+    root = covariance_root(hessian, n_obs)
 
     def refit(number):
         weights = estimate.weights * reweight(number)[units]
         weights = weights / jnp.sum(weights)
         # Newton's first step, from the scores at hand. The unweighted one is zero.
         uphill = root.T @ ((weights - estimate.weights) @ scores)
-        length = jnp.linalg.norm(uphill) * estimate.weights.shape[0]
+        length = jnp.linalg.norm(uphill) * n_obs
         step = uphill * jnp.minimum(1.0, _MAX_START / length)
-        start = theta0 + estimate.weights.shape[0] * root @ step
+        start = theta0 + n_obs * root @ step
         at = penalise(problem, slope, theta0, weights)
         state = climb(at, weights.size, start, probs0, _TOL, _MAX_STEPS)
         resolution = grid_resolution(problem.lclk(state.theta))

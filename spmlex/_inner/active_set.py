@@ -88,10 +88,12 @@ class ActiveSet(eqx.Module):
                 state,
             )
 
-        def fall_back(state):
-            known = jnp.all(jnp.isfinite(state.mass))
-            start: Probs
-            start = jnp.where(known, state.mass / jnp.sum(state.mass), 1.0 / n_supp)
+        def fall_back(state: _State):
+            total = jnp.sum(state.mass)
+            equal: Probs = jnp.full(n_supp, 1.0 / n_supp)
+            start: Probs = jax.lax.cond(
+                jnp.isfinite(total), lambda: state.mass / total, lambda: equal
+            )
             mass, steps = interior_point.minimise(scaled, weights, start, self.atol)
             return mass, state.num_steps + steps
 

@@ -318,7 +318,7 @@ MISTAKES = {
         "solver=None is no inner solver. Choose from active_set",
     ),
     "solver: a class": (
-        lambda: solve_probs(jnp.zeros((3, 2)), solver=spmlex._inner.ActiveSet),
+        lambda: solve_probs(jnp.zeros((3, 2)), solver=spmlex.SOLVERS["active_set"]),
         "is no inner solver",
         "an object such as ActiveSet()",
     ),
