@@ -16,6 +16,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
+from spmlex._derivatives import has_reverse
 from spmlex._inputs import cast_to_float64, conditional_likelihoods
 from spmlex._likelihood import log_mixture
 from spmlex._types import Data, Model, Probs, Support, Weights
@@ -154,8 +155,22 @@ def maximise_gradient(
         values = log_gradient(model, data, box, log_ratio, points)
         return jnp.sum(values), values
 
-    slope = jax.grad(total, has_aux=True)
     directions = jnp.eye(seeds.shape[1])
+
+    def slope_forwards(points):
+        """Return the same as `jax.grad`: every point has its own value."""
+
+        def values_at(points):
+            return total(points)[1]
+
+        def each(direction):
+            tangent = jnp.broadcast_to(direction, points.shape)
+            return jax.jvp(values_at, (points,), (tangent,))[1]
+
+        return jax.vmap(each, out_axes=1)(directions), values_at(points)
+
+    backwards = has_reverse(lambda points: total(points)[0], seeds)
+    slope = jax.grad(total, has_aux=True) if backwards else slope_forwards
 
     def derivatives(points):
         def along(direction):

@@ -1,7 +1,7 @@
 """Recognise degenerate maxima: F that reproduces single observations."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._likelihood import scale_rows
 from spmlex._types import LogCondLik, Scalar
@@ -44,7 +44,7 @@ def width_in_steps(scaled: LogCondLik) -> Scalar:
     return jnp.median(effective) / (2.0 * jnp.sqrt(jnp.pi))
 
 
-def grid_ripple(resolution: Scalar, n_obs: int) -> Scalar:
+def grid_ripple(resolution: Scalar, n_obs: int | Int[Array, ""]) -> Scalar:
     """Return how much the log-likelihood can ripple with the spacing, in nats.
 
     An atom half-way between two points of spacing h is represented by both, with a

@@ -22,6 +22,25 @@ _FACE_SIZE = 24
 """Most support points with mass for which equation (5) is solved on them alone."""
 
 
+def has_reverse(function: Callable[[Array], Array], at: Array) -> bool:
+    """Tell whether a function can be differentiated forwards over backwards.
+
+    A `jax.lax.while_loop` can't: it keeps no record of its steps. Found out by tracing,
+    as JAX has no other way to tell; where something else is wrong the forward passes
+    that follow say so.
+    """
+
+    def pull_back(at):
+        values, pull = jax.vjp(function, at)
+        return pull(jnp.ones_like(values))[0]
+
+    try:
+        jax.eval_shape(lambda at: jax.jvp(pull_back, (at,), (at,)), at)
+    except Exception:  # noqa: BLE001 - what JAX raises differs with the primitive
+        return False
+    return True
+
+
 class ProfileDerivatives(NamedTuple):
     """Derivatives of the profile value along a path `theta -> lclk(theta)`.
 
@@ -52,7 +71,8 @@ def profile_derivatives(
     The same derivatives as those of `profile`, written out so that the model is
     differentiated once for all of them, and only at support points with mass: the
     others contribute to none. They are taken `_FACE_CHUNK` at a time, so memory stays
-    O(n_obs n_supp) and a sample with few atoms pays for few.
+    O(n_obs n_supp) and a sample with few atoms pays for few. Forwards over backwards,
+    or forwards twice where `lclk` has no reverse mode.
 
     Args:
         lclk_at: Columns of `lclk` at some support points, as a function of theta.
@@ -83,11 +103,24 @@ def profile_derivatives(
         posterior = relative * held
         frozen = weights[:, None] * posterior
 
-        def differentiate(theta):
+        def some_lclk(theta):
+            return lclk_at(theta, columns)
+
+        def backwards(theta):
             """Return `lclk` and the gradient of its expectation, weights frozen."""
-            values, pull_back = jax.vjp(lambda t: lclk_at(t, columns), theta)
+            values, pull_back = jax.vjp(some_lclk, theta)
             return values, pull_back(frozen)[0]
 
+        def forwards(theta):
+            """Return the same, a forward pass a parameter."""
+
+            def along(direction):
+                slope = jax.jvp(some_lclk, (theta,), (direction,))[1]
+                return jnp.sum(frozen * slope, where=frozen > 0)
+
+            return some_lclk(theta), jax.vmap(along)(jnp.eye(size))
+
+        differentiate = backwards if has_reverse(some_lclk, theta) else forwards
         # (p, n_obs, chunk): one forward pass a parameter.
         slopes: Float[Array, "p n_obs chunk"]
         slopes, bends = jax.vmap(lambda v: jax.jvp(differentiate, (theta,), (v,))[1])(

@@ -5,8 +5,9 @@ import math
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
+from spmlex._likelihood import count_observations
 from spmlex._types import Weights
 
 _SEED = 20260101
@@ -38,7 +39,9 @@ def normal_design(size: int, count: int) -> Float[Array, "n size"]:
     return jax.vmap(block)(jnp.arange(n_blocks)).reshape(-1, size)
 
 
-def covariance_root(hessian: Float[Array, "p p"], n_obs: int) -> Float[Array, "p p"]:
+def covariance_root(
+    hessian: Float[Array, "p p"], n_obs: int | Int[Array, ""]
+) -> Float[Array, "p p"]:
     """Return L with `L L'` the observed covariance, also where the Hessian has none.
 
     From the eigenvalues of the Hessian scaled to a unit diagonal, their signs dropped
@@ -64,5 +67,6 @@ def information_root(
         scores: Profile score of each observation.
         weights: Observation weights with sum one.
     """
-    weighted = weights.shape[0] * weights[:, None] * scores
-    return covariance_root(weighted.T @ weighted / weights.shape[0], weights.shape[0])
+    n_obs = count_observations(weights)
+    weighted = n_obs * weights[:, None] * scores
+    return covariance_root(weighted.T @ weighted / n_obs, n_obs)

@@ -1,8 +1,13 @@
 """What a failed fit can say beyond its code: which observations, which data."""
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from spmlex._inputs import conditional_likelihoods, describe_non_finite
+from spmlex._parameters import parameter_names, split_model
 from spmlex._result import Fit
 from spmlex._solution import RESULTS
 from spmlex._types import Data
@@ -28,11 +33,57 @@ def explain_failure(estimate: Fit, data: Data) -> str:
         wrong = np.any(np.isnan(lclk) | (lclk == np.inf), axis=1)
         sentences = [f"`lclk` is nan or infinite in {_list_rows(wrong)}."]
         if not wrong.any():
-            return (
-                "`lclk` itself is finite, its derivatives are not: look for a root or "
-                "a logarithm of zero, also in the branch that a `where` does not take."
-            )
+            return _explain_derivatives(estimate, data)
     return " ".join([*sentences, *describe_non_finite("data", data)])
+
+
+def _explain_derivatives(estimate: Fit, data: Data) -> str:
+    """Say in which parameters and observations a derivative is not finite."""
+    names = parameter_names(estimate.model, estimate.free)
+    gradient, hessian = np.asarray(estimate.gradient), np.asarray(estimate.hessian)
+    theta = np.asarray(estimate.theta)
+    first = [n for n, g in zip(names, gradient, strict=True) if not np.isfinite(g)]
+    second = [n for k, n in enumerate(names) if not np.isfinite(hessian[k, k])]
+    if np.isfinite(gradient).all() and np.isfinite(hessian).all():
+        return (
+            "At the last point, where "
+            + ", ".join(f"{n} = {t:.6g}" for n, t in zip(names, theta, strict=True))
+            + ", likelihood and derivatives are finite, but not a step further: it is "
+            "at the edge of where `lclk` is defined. Express the parameter by one "
+            "without bounds, such as its logarithm."
+        )
+    which, order = (first, "first") if first else (second or names, "second")
+    rows = _rows_without_derivative(estimate, data, names.index(which[0]), order)
+    where = f" in {_list_rows(rows)}" if rows is not None and rows.any() else ""
+    return (
+        f"`lclk` itself is finite, its derivatives are not: the {order} in "
+        f"{', '.join(which)} is nan or infinite{where}. Look for a root or a logarithm "
+        "of zero, also in the branch that a `where` does not take."
+    )
+
+
+def _rows_without_derivative(
+    estimate: Fit, data: Data, index: int, order: str
+) -> np.ndarray | None:
+    """Return for which observations a derivative in one parameter is not finite."""
+    variable, constant = split_model(estimate.model, estimate.free)
+    theta, unravel = ravel_pytree(variable)
+    direction = jnp.zeros_like(theta).at[index].set(1.0)
+
+    def lclk(length):
+        model = eqx.combine(unravel(theta + length * direction), constant)
+        return conditional_likelihoods(model, data, estimate.supp)
+
+    def slope(length):
+        return jax.jvp(lclk, (length,), (jnp.ones(()),))[1]
+
+    derivative = slope if order == "first" else jax.jacfwd(slope)
+    try:
+        found = np.asarray(derivative(jnp.zeros(())))
+    except Exception:  # noqa: BLE001 - only an explanation: the failure has its sentence
+        return None
+    carries = np.isfinite(np.asarray(lclk(0.0)))
+    return np.any(~np.isfinite(found) & carries, axis=1)
 
 
 def _list_rows(wrong: np.ndarray) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
@@ -19,6 +20,7 @@ from spmlex._inner import InnerSolver, get_solver
 from spmlex._inputs import (
     cast_to_float64,
     conditional_likelihoods,
+    read_count,
     read_groups,
     read_inputs,
 )
@@ -61,6 +63,8 @@ def fit(
 
     Args:
         model0: The model at the starting values; its floating-point arrays are theta.
+            Its `lclk` needs forward derivatives: loops and `jax.custom_jvp` are fine,
+            `jax.custom_vjp` is not.
             A consistent start, such as `model.starting_values(data)` where the model
             has one, matters more than many starts.
         data: A pytree of arrays with leading axis n_obs.
@@ -124,10 +128,12 @@ def fit(
         raise ValueError(
             f"correction={correction!r}: choose from {', '.join(CORRECTIONS)}, or None."
         )
-    if not tol > 0:
-        raise ValueError(f"tol={tol}: give a positive number, such as 1e-7.")
-    if not isinstance(max_steps, Tracer) and max_steps < 1:
-        raise ValueError(f"max_steps={max_steps}: give 1 or more, such as 100.")
+    if isinstance(tol, str | bool) or np.ndim(tol) or not tol > 0:
+        raise ValueError(f"tol={tol!r}: give a positive number, such as 1e-7.")
+    if not isinstance(max_steps, Tracer):
+        # An array stays one: compiled code takes any.
+        if read_count("max_steps", max_steps, 100) < 1:
+            raise ValueError(f"max_steps={max_steps}: give 1 or more, such as 100.")
     thetas, n_random = gather_starts(model0, starts, data, free)
     problem = OuterProblem(
         model0, data, supp, groups, n_groups, free, get_solver(solver)

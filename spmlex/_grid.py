@@ -151,12 +151,21 @@ def locate_observations(
 
     Returns:
         Support points, one an observation, in the form of `supp`.
+
+    Raises:
+        ValueError: `probs` does not give a mass for each support point.
     """
     model, data, supp = read_inputs(model, data, supp)
     lclk = conditional_likelihoods(model, data, supp)
     if probs is None:
         most_likely = jnp.argmax(lclk, axis=1)
         return jax.tree.map(lambda leaf: leaf[most_likely], supp)
+    if jnp.shape(probs) != lclk.shape[1:]:
+        raise ValueError(
+            f"probs has shape {jnp.shape(probs)}; give one mass for each of the "
+            f"{lclk.shape[1]} support points: of a fit with groups the column of one "
+            "group, and the data of that group."
+        )
     posterior = posterior_weights(lclk, probs)
     return jax.tree.map(lambda leaf: posterior @ leaf, supp)
 

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from spmlex._inputs import number_clusters
+from spmlex._likelihood import count_observations
 from spmlex._types import Weights
 
 COVARIANCE_KINDS = ("observed", "opg", "sandwich")
@@ -38,9 +39,10 @@ def covariance_matrix(
     With the Hessian H of the mean profile likelihood and the profile scores s_i, whose
     derivative includes that of `probs`: "observed" is `(n H)^{-1}`, "opg" `(n J)^{-1}`
     with `J = (1/n) sum w_i² s_i s_i'`, "sandwich" `H^{-1} J H^{-1} / n` (Huber 1967;
-    White 1982). Weights have mean one in these formulas. With clusters the weighted
-    scores are summed within each of the C clusters first and J is multiplied by
-    `C / (C - 1)` (Liang and Zeger 1986).
+    White 1982). Here n is the number of observations with weight, and their weights
+    have mean one. With clusters the weighted scores are summed within each of the C
+    clusters with weight first and J is multiplied by `C / (C - 1)` (Liang and Zeger
+    1986).
 
     Args:
         hessian: Of the negative mean log-likelihood, nats per observation.
@@ -54,10 +56,10 @@ def covariance_matrix(
         In squared units of theta; `nan` where the Hessian (or J) is singular.
     """
     check_kind(kind)
-    n_obs = scores.shape[0]
+    n_obs = count_observations(weights)
     weighted = n_obs * weights[:, None] * scores
     if clusters is not None:
-        weighted = _sum_within(weighted, clusters, kind)
+        weighted = _sum_within(weighted, weights, clusters, kind)
     outer = weighted.T @ weighted / n_obs
     if kind == "opg":
         return _inverse(outer) / n_obs
@@ -69,6 +71,7 @@ def covariance_matrix(
 
 def _sum_within(
     weighted: Float[Array, "n_obs p"],
+    weights: Weights,
     clusters: Int[Array | np.ndarray, " _"],
     kind: str,
 ) -> Float[Array, "n_obs p"]:
@@ -78,7 +81,8 @@ def _sum_within(
             "kind='observed' takes no clusters: it rests on independence. Use "
             "'sandwich'."
         )
-    numbers, count = number_clusters(clusters, n_obs)
+    numbers, _ = number_clusters(clusters, n_obs)
+    count = jnp.sum(jnp.zeros(n_obs, bool).at[numbers].max(weights > 0))
     summed = jnp.zeros_like(weighted).at[numbers].add(weighted)
     return summed * jnp.sqrt(count / (count - 1.0))
 

@@ -55,6 +55,12 @@ def conditional_likelihoods(model: Model, data: Data, supp: Support) -> LogCondL
     try:
         lclk = model.lclk(data, supp)
     except Exception as error:
+        if "custom_vjp" in str(error) or "custom_lin" in str(error):
+            raise ValueError(
+                f"{type(model).__name__}.lclk holds a jax.custom_vjp, which has no "
+                "forward derivatives, and this needs them. Write its rule as a "
+                "jax.custom_jvp: JAX turns that round by itself."
+            ) from error
         error.add_note(
             f"Raised by {type(model).__name__}.lclk(data, supp), which has to be "
             f"written in jax.numpy, called with {_list_shapes('model', model)}; "
@@ -81,6 +87,20 @@ def conditional_likelihoods(model: Model, data: Data, supp: Support) -> LogCondL
     return jnp.asarray(lclk, jnp.float64)
 
 
+def read_count(name: str, value: Any, example: int) -> int:
+    """Return a whole number, also one of NumPy or JAX, as Python's.
+
+    Raises:
+        ValueError: Not a whole number: of another type, or a truth value.
+    """
+    is_array = isinstance(value, _ARRAYS) and not isinstance(value, Tracer)
+    if is_array and value.shape == () and value.dtype.kind in "iu":
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError(f"{name}={value!r}: give a whole number, such as {example}.")
+
+
 def check_model(model: Model) -> None:
     """Refuse what has no method `lclk`, and a class in place of its instance."""
     if isinstance(model, type):
@@ -105,6 +125,11 @@ def read_weights(weights: Any, n_obs: int) -> Weights:
     _check_length("weights", weights, n_obs)
     if isinstance(weights, Tracer):
         return weights
+    if weights.dtype.kind not in "biuf":
+        raise ValueError(
+            f"weights has dtype {weights.dtype}; give nonnegative numbers, for example "
+            "by astype(float)."
+        )
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
         raise ValueError(
@@ -216,6 +241,12 @@ def _check_rows(name: str, tree: Any, axis: str) -> None:
             raise ValueError(
                 f"{full_name} is a masked array, whose mask would be lost: fill it, "
                 "and pass the mask as an array of its own."
+            )
+        if getattr(leaf.dtype, "names", None):
+            raise ValueError(
+                f"{full_name} is a structured array with the fields "
+                f"{', '.join(leaf.dtype.names or ())}: make a dictionary of arrays, "
+                "one for each field."
             )
         is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
         if not is_key and np.dtype(leaf.dtype).kind not in "biufcV":  # V: small floats

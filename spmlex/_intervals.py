@@ -1,7 +1,6 @@
 """Confidence intervals of every kind, and the one recommended."""
 
 import dataclasses
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import equinox as eqx
@@ -19,6 +18,7 @@ from spmlex._resample import (
     resampled_problem,
 )
 from spmlex._smoothing import correct_smoothed
+from spmlex._student import student_quantile
 
 if TYPE_CHECKING:
     from spmlex._result import Fit
@@ -30,8 +30,6 @@ INTERVAL_KINDS = (
     "jackknife",
     "likelihood_ratio",
 )
-
-_JACKKNIFE_GROUPS = 10
 
 _TOL = 1e-7
 """As the default of `fit`."""
@@ -95,7 +93,8 @@ def make_intervals(
         kind: One of `INTERVAL_KINDS`.
         clusters: Whole number for each observation; those with the same one may depend
             on each other.
-        resamples: A jackknife of this fit; by default one of ten groups is made.
+        resamples: A jackknife of this fit; by default one of ten groups is made, or
+            of as many as there are observations or clusters.
 
     Raises:
         ValueError: The level is not between 0 and 1, the kind is unknown, or the
@@ -131,7 +130,7 @@ def make_intervals(
         estimate = dataclasses.replace(estimate, correction=correction)
         centre = jnp.where(correction.converged, correction.theta, jnp.nan)
     if resamples is None:
-        resamples = jackknife(estimate, n_groups=_JACKKNIFE_GROUPS, clusters=clusters)
+        resamples = jackknife(estimate, clusters=clusters)
     elif resamples.of_centre != refits_centre(estimate):
         wanted = "the estimate" if resamples.of_centre else "the corrected centre"
         raise ValueError(
@@ -175,27 +174,3 @@ def _known_variance(
         return sandwich
     observed = jnp.diagonal(covariance_matrix(*evidence, "observed"))
     return jnp.maximum(sandwich, observed)
-
-
-def student_quantile(
-    level: float, degrees_of_freedom: float | Float[Array, "..."]
-) -> Float[Array, "..."]:
-    """Return quantiles of Student's t distribution, from nine degrees of freedom on.
-
-    The expansion in their inverse around the normal quantile, to the fourth power
-    (Abramowitz and Stegun 1964, 26.7.5): within 2e-4 up to the 0.995 quantile.
-
-    Args:
-        level: Between 0 and 1.
-        degrees_of_freedom: Infinite for the normal quantile.
-    """
-    x = NormalDist().inv_cdf(level)
-    terms = (
-        (x**3 + x) / 4,
-        (5 * x**5 + 16 * x**3 + 3 * x) / 96,
-        (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / 384,
-        (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / 92160,
-    )
-    inverse = 1.0 / jnp.asarray(degrees_of_freedom)
-    powers = inverse[..., None] ** jnp.arange(1, 5)
-    return x + powers @ jnp.array(terms)

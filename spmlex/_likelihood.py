@@ -8,7 +8,7 @@ observation underflows however unlikely it is.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from spmlex._inputs import read_weights
 from spmlex._types import Kernel, LogCondLik, Probs, Scalar, Weights
@@ -20,6 +20,11 @@ def normalise_weights(weights: Weights | None, n_obs: int) -> Weights:
         return jnp.full(n_obs, 1.0 / n_obs)
     weights = read_weights(weights, n_obs)
     return weights / jnp.sum(weights)
+
+
+def count_observations(weights: Weights) -> Int[Array, ""]:
+    """Return how many observations there are: those of weight zero are none."""
+    return jnp.sum(weights > 0)
 
 
 def row_max(lclk: LogCondLik) -> Float[Array, " n_obs"]:

@@ -1,14 +1,17 @@
-"""Likelihood ratio tests and intervals for one parameter, the others profiled out."""
+"""Likelihood ratio tests and intervals, the parameters not in question profiled out."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.scipy as jsp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 from spmlex._evaluation import Evaluation
+from spmlex._likelihood import count_observations
 from spmlex._newton import climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._parameters import parameter_names
@@ -27,44 +30,76 @@ _ROOT_TOL = 1e-4
 
 
 class LikelihoodRatio(eqx.Module):
-    """A test of a value of one parameter.
+    """A test of values of one or more parameters.
 
     Attributes:
         statistic: Twice the difference in log-likelihood.
-        p_value: From the chi-square distribution with one degree of freedom.
+        p_value: From the chi-square distribution.
         theta: The estimate under the hypothesis.
         converged: Whether that estimate is a maximum; else the statistic is too large.
+        degrees_of_freedom: Of the chi-square distribution: how many parameters have
+            values under the hypothesis.
     """
 
     statistic: Scalar
     p_value: Scalar
     theta: Float[Array, " p"]
     converged: Array
+    degrees_of_freedom: int = eqx.field(static=True, default=1)
 
 
 def likelihood_ratio_test(
-    estimate: "Fit", parameter: str, value: float | int
+    estimate: "Fit",
+    parameter: str | Mapping[str, float | int],
+    value: float | int | None = None,
 ) -> LikelihoodRatio:
-    """Test that a parameter has a value (Wilks 1938; Murphy and van der Vaart 2000).
+    """Test that parameters have given values.
+
+    By the chi-square distribution of the likelihood ratio (Wilks 1938), that of the
+    profile likelihood too (Murphy and van der Vaart 2000).
 
     Args:
         estimate: A fit on a grid.
-        parameter: Its name, as in `parameter_names`.
-        value: The value under the hypothesis.
+        parameter: The name of a parameter, as in `parameter_names`; or values by name,
+            such as `{"coef[0]": 1.0, "coef[1]": 0.0}`, which are tested jointly.
+        value: The value under the hypothesis; only with a name.
 
     Raises:
-        ValueError: There is no such parameter.
+        ValueError: There is no such parameter, or a value is missing.
     """
     problem = resampled_problem(estimate)
     names = parameter_names(estimate.model, estimate.free)
-    if parameter not in names:
-        raise ValueError(f"parameter={parameter!r}: this model has {', '.join(names)}.")
-    index = names.index(parameter)
-    statistic, theta, done = _ratio(
-        problem, estimate, jnp.asarray(index), jnp.asarray(value, float)
-    )
-    deviate = jnp.sqrt(jnp.maximum(statistic, 0.0))
-    return LikelihoodRatio(statistic, 2.0 * jsp.stats.norm.sf(deviate), theta, done)
+    hypothesis = _read_hypothesis(parameter, value, names)
+    held = jnp.array([names.index(name) for name in hypothesis])
+    values = jnp.array(list(hypothesis.values()), float)
+    statistic, theta, done = _ratio(problem, estimate, held, values)
+    freedom = len(hypothesis)
+    p_value = jsp.stats.chi2.sf(jnp.maximum(statistic, 0.0), freedom)
+    return LikelihoodRatio(statistic, p_value, theta, done, freedom)
+
+
+def _read_hypothesis(
+    parameter: str | Mapping[str, float | int],
+    value: float | int | None,
+    names: list[str],
+) -> Mapping[str, float | int]:
+    if not isinstance(parameter, Mapping):
+        if value is None:
+            raise ValueError(
+                f"value is missing: give the one that {parameter!r} has under the "
+                "hypothesis."
+            )
+        parameter = {parameter: value}
+    elif value is not None:
+        raise ValueError(f"value={value}: the values are in parameter={parameter!r}.")
+    if not parameter:
+        raise ValueError("parameter={}: name at least one, with its value.")
+    for name, number in parameter.items():
+        if name not in names:
+            raise ValueError(f"parameter={name!r}: this model has {', '.join(names)}.")
+        if np.ndim(number) or not isinstance(number, float | int | np.number | Array):
+            raise ValueError(f"value={number!r} for {name}: give one number.")
+    return parameter
 
 
 def likelihood_ratio_interval(
@@ -92,7 +127,7 @@ def _interval(problem: OuterProblem, estimate: "Fit", level: Scalar):
         centre, error = estimate.theta[index], errors[index]
 
         def root(value):
-            statistic, _, done = _ratio(problem, estimate, index, value)
+            statistic, _, done = _ratio(problem, estimate, index[None], value[None])
             return jnp.where(done, jnp.sqrt(jnp.maximum(statistic, 0.0)), jnp.nan)
 
         def advance(state):
@@ -121,11 +156,17 @@ def _interval(problem: OuterProblem, estimate: "Fit", level: Scalar):
 
 
 @eqx.filter_jit
-def _ratio(problem: OuterProblem, estimate: "Fit", index, value):
+def _ratio(
+    problem: OuterProblem,
+    estimate: "Fit",
+    held: Int[Array, " k"],
+    values: Float[Array, " k"],
+):
     """Return the statistic, theta under the hypothesis, and whether it converged."""
     size, n_obs = estimate.theta.size, estimate.weights.shape[0]
-    others = (index + 1 + jnp.arange(size - 1)) % size
-    base = jnp.zeros(size).at[index].set(value)
+    is_free = jnp.ones(size, bool).at[held].set(False)
+    (others,) = jnp.nonzero(is_free, size=size - held.size)
+    base = jnp.zeros(size).at[held].set(values)
 
     def theta_of(rest):
         return base.at[others].set(rest)
@@ -139,12 +180,16 @@ def _ratio(problem: OuterProblem, estimate: "Fit", index, value):
             probs_dot=there.probs_dot[..., others],
         )
 
-    # Where the others go with this one, to first order.
-    slope = jnp.linalg.solve(
-        estimate.hessian[jnp.ix_(others, others)], estimate.hessian[others, index]
-    )
-    rest = estimate.theta[others] - slope * (value - estimate.theta[index])
+    rest = estimate.theta[others]
+    if others.size:
+        # Where the others go with these, to first order.
+        slope = jnp.linalg.solve(
+            estimate.hessian[jnp.ix_(others, others)],
+            estimate.hessian[jnp.ix_(others, held)],
+        )
+        rest = rest - slope @ (values - estimate.theta[held])
     state = climb(at, n_obs, rest, estimate.probs.T, _TOL, _MAX_STEPS)
-    gained = estimate.log_likelihood + n_obs * state.here.value
+    count = count_observations(estimate.weights)
+    gained = estimate.log_likelihood + count * state.here.value
     done = judge(state, jnp.array(jnp.inf), _TOL) == RESULTS.successful
     return 2.0 * gained, theta_of(state.theta), done

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from spmlex._atom_search import Search, merge_neighbours, search_atoms
 from spmlex._degenerate import is_crowded
 from spmlex._joint import JointProblem
+from spmlex._likelihood import count_observations
 from spmlex._result import Fit
 from spmlex._solution import RESULTS
 from spmlex._types import Probs, Scalar
@@ -140,7 +141,7 @@ def polish(
         tol,
         jnp.minimum(max_steps, _MAX_STEPS),
         _MAX_ROUNDS,
-        _MOST_GAIN / problem.weights.size,
+        _MOST_GAIN / count_observations(problem.weights),
     )
     moved = profile_atoms(search, size)
     rows, probs, drift = _place(problem, search, moved.response)
@@ -174,7 +175,7 @@ def take_polished(
         probs=polished.probs,
         supp=joint.box.to_supp(polished.rows),
         theta=theta,
-        log_likelihood=-here.value * joint.weights.size,
+        log_likelihood=-here.value * count_observations(joint.weights),
         gradient=moved.gradient,
         hessian=moved.hessian,
         scores=moved.scores,

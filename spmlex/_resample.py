@@ -18,7 +18,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from spmlex._correction import penalise
 from spmlex._degenerate import grid_resolution
 from spmlex._design import covariance_root
-from spmlex._inputs import number_clusters
+from spmlex._inputs import number_clusters, read_count
+from spmlex._likelihood import count_observations
 from spmlex._newton import climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._solution import result_code
@@ -32,6 +33,9 @@ _TOL = 1e-5
 """As in `fit`, on the gradient: well below the differences between resamples."""
 
 _MAX_STEPS = 50
+
+_N_GROUPS = 10
+"""Of the jackknife, where there are as many observations or clusters."""
 
 _MAX_START = 3.0
 """Longest first step, in observed standard errors."""
@@ -79,7 +83,7 @@ class Resamples(eqx.Module):
 def jackknife(
     estimate: "Fit",
     *,
-    n_groups: int = 10,
+    n_groups: int | None = None,
     clusters: Int[Array | np.ndarray, " n_obs"] | None = None,
     seed: int = 0,
 ) -> Resamples:
@@ -96,7 +100,8 @@ def jackknife(
 
     Args:
         estimate: A fit on a grid.
-        n_groups: Number of groups, from 2 to the number of observations.
+        n_groups: Number of groups, from 2 to the number of observations (or clusters);
+            by default ten, or that number where it is less.
         clusters: Cluster of each observation: whole clusters are left out.
         seed: Of the random groups.
 
@@ -105,12 +110,15 @@ def jackknife(
     """
     problem = resampled_problem(estimate)
     units, n_units = _number_units(clusters, estimate.weights.shape[0])
+    if n_groups is None:
+        n_groups = min(_N_GROUPS, n_units)
+    n_groups = read_count("n_groups", n_groups, _N_GROUPS)
     if not 2 <= n_groups <= n_units:
         raise ValueError(
             f"n_groups={n_groups}: give a number from 2 to the number of "
             f"{'observations' if clusters is None else 'clusters'}, {n_units}."
         )
-    reweight = _WithoutGroup(jr.permutation(jr.key(seed), n_units) % n_groups)
+    reweight = _WithoutGroup(jr.permutation(_read_key(seed), n_units) % n_groups)
     theta, code = _refit(problem, estimate, units, reweight, n_groups)
     others = n_groups - 1.0
     return Resamples(theta, code, others, others, refits_centre(estimate))
@@ -142,16 +150,21 @@ def bootstrap(
     """
     problem = resampled_problem(estimate)
     units, n_units = _number_units(clusters, estimate.weights.shape[0])
+    n_draws = read_count("n_draws", n_draws, 200)
     if n_draws < 2:
         raise ValueError(f"n_draws={n_draws}: give 2 or more, such as 200.")
     if weights not in BOOTSTRAP_WEIGHTS:
         raise ValueError(
             f"weights={weights!r}: choose from {', '.join(BOOTSTRAP_WEIGHTS)}."
         )
-    reweight = _RandomWeights(jr.key(seed), n_units, weights)
+    reweight = _RandomWeights(_read_key(seed), n_units, weights)
     theta, code = _refit(problem, estimate, units, reweight, n_draws)
     factor = n_draws / (n_draws - 1.0)
     return Resamples(theta, code, float("inf"), factor, refits_centre(estimate))
+
+
+def _read_key(seed: int) -> PRNGKeyArray:
+    return jr.key(seed if isinstance(seed, Tracer) else read_count("seed", seed, 0))
 
 
 def refits_centre(estimate: "Fit") -> bool:
@@ -199,16 +212,17 @@ def _refit(
         hessian, scores = maximum.hessian, maximum.scores
         problem = problem.within(correction.kernel)
 
-    root = covariance_root(hessian, estimate.weights.shape[0])
+    n_obs = count_observations(estimate.weights)
+    root = covariance_root(hessian, n_obs)
 
     def refit(number):
         weights = estimate.weights * reweight(number)[units]
         weights = weights / jnp.sum(weights)
         # Newton's first step, from the scores at hand. The unweighted one is zero.
         uphill = root.T @ ((weights - estimate.weights) @ scores)
-        length = jnp.linalg.norm(uphill) * estimate.weights.shape[0]
+        length = jnp.linalg.norm(uphill) * n_obs
         step = uphill * jnp.minimum(1.0, _MAX_START / length)
-        start = theta0 + estimate.weights.shape[0] * root @ step
+        start = theta0 + n_obs * root @ step
         at = penalise(problem, slope, theta0, weights)
         state = climb(at, weights.size, start, probs0, _TOL, _MAX_STEPS)
         resolution = grid_resolution(problem.lclk(state.theta))

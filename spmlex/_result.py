@@ -11,6 +11,7 @@ from spmlex._correction import Correction
 from spmlex._degenerate import grid_ripple, is_crowded, is_degenerate
 from spmlex._inference import covariance_matrix
 from spmlex._intervals import Intervals, make_intervals
+from spmlex._likelihood import count_observations
 from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
 from spmlex._resample import Resamples
@@ -62,7 +63,8 @@ class Fit(eqx.Module):
         probs: Mixing probabilities on `supp`; a column for each group where there are.
         supp: The support grid, the points with mass moved where `moved` says so.
         theta: The free parameters as one vector, in the order of `parameter_names`.
-        log_likelihood: Of the sample, nats (observations times the weighted mean).
+        log_likelihood: Of the sample, nats: the weighted mean times the number of
+            observations with weight.
         gradient: Of the profile value, nats per observation.
         hessian: Of the profile value, nats per observation.
         scores: Profile score of each observation, nats.
@@ -130,7 +132,7 @@ class Fit(eqx.Module):
         By the rule of thumb of `spmlex/README.md`, "The grid"; zero where the support
         is free. Above about half a nat the spacing decides where the maximum is.
         """
-        ripple = grid_ripple(self.resolution, self.scores.shape[0])
+        ripple = grid_ripple(self.resolution, count_observations(self.weights))
         return ripple if self.moved is None else jnp.where(self.moved, 0.0, ripple)
 
     @property

@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from spmlex._continuum import Box, maximise_gradient
+from spmlex._derivatives import has_reverse
 from spmlex._inputs import conditional_likelihoods
 from spmlex._parameters import parameter_names, split_model
 from spmlex._types import Data, Model
@@ -89,7 +90,8 @@ def _saturate(
             peak, height = maximise_gradient(
                 build(theta), alone, box, jnp.zeros(1), seed[None], reach
             )
-            curvature = jnp.trace(jax.hessian(lclk)(peak[0]))
+            inner = jax.jacrev if has_reverse(lclk, peak[0]) else jax.jacfwd
+            curvature = jnp.trace(jax.jacfwd(inner(lclk))(peak[0]))
             return height[0], 1.0 / jnp.sqrt(jnp.maximum(-curvature, 1e-300))
 
         heights, widths = jax.vmap(one)(data, trial[start])

@@ -13,6 +13,7 @@ from spmlex._degenerate import grid_resolution, is_crowded, is_degenerate
 from spmlex._design import covariance_root, normal_design
 from spmlex._inner import CERTIFICATE_TOL
 from spmlex._joint import make_joint
+from spmlex._likelihood import count_observations
 from spmlex._newton import State, climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._polish import polish, take_polished
@@ -81,8 +82,8 @@ def maximise_on_grid(
     if thetas.shape[0] + n_random == 1:
         end = search(thetas[0], max_steps)
     else:
-        ends, source = _search_all(search, thetas, n_random, max_steps)
-        optima = _report(ends, source, weights.shape[0])
+        ends, source = _search_all(search, thetas, n_random, weights, max_steps)
+        optima = _report(ends, source, count_observations(weights))
         end = jax.tree.map(lambda leaf: leaf[optima.chosen], ends)
     state, resolution, result = end
     here = state.here
@@ -100,7 +101,7 @@ def maximise_on_grid(
         probs=here.probs.T,
         supp=problem.supp,
         theta=state.theta,
-        log_likelihood=-here.value * weights.shape[0],
+        log_likelihood=-here.value * count_observations(weights),
         gradient=here.gradient,
         hessian=here.hessian,
         scores=here.scores,
@@ -131,6 +132,7 @@ def _search_all(
     search: Callable[..., _End],
     thetas: Float[Array, "n_given p"],
     n_random: int,
+    weights: Weights,
     max_steps: int | Int[Array, ""],
 ) -> tuple[_End, Int[Array, " n_starts"]]:
     """Search from every start given, then from random ones around the last end.
@@ -142,7 +144,8 @@ def _search_all(
     """
     n_given, size = thetas.shape
     apart = jnp.abs(thetas[:, None] - thetas)
-    same = jnp.all(apart <= _ROUNDING * (1.0 + jnp.abs(thetas)), axis=2)
+    size_of = jnp.maximum(jnp.abs(thetas[:, None]), jnp.abs(thetas))
+    same = jnp.all(apart <= _ROUNDING * size_of, axis=2)
     source = jnp.argmax(same | jnp.eye(n_given, dtype=bool), axis=1)
     source = jnp.concatenate([source, jnp.arange(n_given, n_given + n_random)])
     limits = jnp.where(source == jnp.arange(source.size), max_steps, 0)
@@ -159,7 +162,7 @@ def _search_all(
         found = search(theta0, limit)
         if n_random:
             here = found.state.here
-            spread = covariance_root(here.hessian, here.scores.shape[0])
+            spread = covariance_root(here.hessian, count_observations(weights))
             fresh = is_given & (limit > 0)
             end = jnp.where(fresh, found.state.theta, end)
             root = jnp.where(fresh, spread, root)
@@ -172,7 +175,9 @@ def _search_all(
     return found, source
 
 
-def _report(ends: _End, source: Int[Array, " n_starts"], n_obs: int) -> Optima:
+def _report(
+    ends: _End, source: Int[Array, " n_starts"], n_obs: Int[Array, ""]
+) -> Optima:
     """Describe the end of every search and choose among them."""
     state = ends.state
     heights = -state.here.value * n_obs

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
@@ -66,7 +67,8 @@ def gather_starts(
     Raises:
         ValueError: A start is not a model like `model0`, or the number is negative.
     """
-    if isinstance(starts, int):
+    if isinstance(starts, int | np.integer):
+        starts = starts if isinstance(starts, bool) else int(starts)
         if starts < 0 or isinstance(starts, bool):
             raise ValueError(f"starts={starts}: give 0 or more, or a list of models.")
         return gather_starts(model0, None, data, free)[0], starts

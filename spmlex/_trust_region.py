@@ -22,8 +22,10 @@ def solve_trust_region(
 
     Returns:
         The step, the decrease of the model it promises (nonnegative), and the smallest
-        eigenvalue of the Hessian.
+        eigenvalue of the Hessian: infinite where there is no parameter.
     """
+    if gradient.size == 0:
+        return gradient, jnp.array(0.0), jnp.array(jnp.inf)
     values, vectors = jnp.linalg.eigh(hessian)
     along = vectors.T @ gradient
     norm = jnp.linalg.norm(along)

@@ -88,8 +88,12 @@ class ActiveSet(eqx.Module):
                 state,
             )
 
-        def fall_back(state):
-            start = state.mass / jnp.sum(state.mass)
+        def fall_back(state: _State):
+            total = jnp.sum(state.mass)
+            equal: Probs = jnp.full(n_supp, 1.0 / n_supp)
+            start: Probs = jax.lax.cond(
+                jnp.isfinite(total), lambda: state.mass / total, lambda: equal
+            )
             mass, steps = interior_point.minimise(scaled, weights, start, self.atol)
             return mass, state.num_steps + steps
 
@@ -231,8 +235,9 @@ def _step(
         enough = change <= _ARMIJO * length * slope + 1e-15
         return ~enough & (shortened < 30)
 
-    lowest = jnp.min(change)
-    longest = jnp.where(lowest <= -1.0, 0.99 / jnp.maximum(-lowest, 1.0), 1.0)
+    # No density falls below a hundredth: what were left of it could be rounding alone,
+    # zero or less, and the way back up would be a doubling at a time.
+    longest = jnp.minimum(1.0, 0.99 / jnp.maximum(-jnp.min(change), 0.99))
     length, _, shortened = jax.lax.while_loop(
         too_long, shorten, (longest, objective_change(longest), 0)
     )

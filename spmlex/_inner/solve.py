@@ -70,6 +70,11 @@ def get_solver(solver: InnerSolver):
         ValueError: The name is unknown.
     """
     if not isinstance(solver, str):
+        if not callable(solver) or isinstance(solver, type):
+            raise ValueError(
+                f"solver={solver!r} is no inner solver. Choose from "
+                f"{', '.join(SOLVERS)}, or give an object such as ActiveSet()."
+            )
         return solver
     if solver not in SOLVERS:
         close = difflib.get_close_matches(solver, SOLVERS, n=1)

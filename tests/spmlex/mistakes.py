@@ -159,6 +159,10 @@ MISTAKES = {
         lambda: fit(MODEL, but(x=X.astype(object)), SUPP),
         "data['x'] has dtype object",
     ),
+    "data: structured": (
+        lambda: fit(MODEL, but(x=np.zeros(N, [("a", float), ("b", int)])), SUPP),
+        "data['x'] is a structured array with the fields a, b: make a dictionary",
+    ),
     "data: masked": (
         lambda: fit(MODEL, but(x=np.ma.masked_less(X, 0)), SUPP),
         "data['x'] is a masked array",
@@ -203,6 +207,10 @@ MISTAKES = {
         "supp is a list of numbers",
     ),
     "grid: a number": (lambda: fit(MODEL, DATA, 3.0), "supp is of type float"),
+    "grid: masses of groups": (
+        lambda: spmlex.locate_observations(MODEL, DATA, SUPP, np.ones((5, 2)) / 5),
+        "probs has shape (5, 2); give one mass for each of the 5 support points",
+    ),
     "grid: empty": (lambda: fit(MODEL, DATA, np.zeros(0)), "supp is empty"),
     "grid: nan": (
         lambda: fit(MODEL, DATA, np.array([0.0, np.nan])),
@@ -224,6 +232,10 @@ MISTAKES = {
         lambda: fit(MODEL, DATA, SUPP, weights=np.ones(3)),
         "weights has shape (3,); it must give one weight for each of the 20 "
         "observations.",
+    ),
+    "weights: text": (
+        lambda: fit(MODEL, DATA, SUPP, weights=np.full(N, "1")),
+        "weights has dtype <U1; give nonnegative numbers",
     ),
     "weights: negative": (
         lambda: fit(MODEL, DATA, SUPP, weights=np.where(X > 0, 1.0, -1.0)),
@@ -293,6 +305,23 @@ MISTAKES = {
         lambda: fit(MODEL, DATA, SUPP, max_steps=0),
         "max_steps=0: give 1 or more",
     ),
+    "max_steps: a float": (
+        lambda: fit(MODEL, DATA, SUPP, max_steps=10.0),
+        "max_steps=10.0: give a whole number, such as 100",
+    ),
+    "tol: text": (
+        lambda: fit(MODEL, DATA, SUPP, tol="1e-6"),
+        "tol='1e-6': give a positive number",
+    ),
+    "solver: none": (
+        lambda: fit(MODEL, DATA, SUPP, solver=None),
+        "solver=None is no inner solver. Choose from active_set",
+    ),
+    "solver: a class": (
+        lambda: solve_probs(jnp.zeros((3, 2)), solver=spmlex.SOLVERS["active_set"]),
+        "is no inner solver",
+        "an object such as ActiveSet()",
+    ),
     "tol: zero": (lambda: fit(MODEL, DATA, SUPP, tol=0), "tol=0: give a positive"),
     "perfect separation": (
         lambda: fit(MODEL, SEPARATED, SUPP),
@@ -337,6 +366,18 @@ MISTAKES = {
         lambda: FITS.on_grid.standard_errors("observed", clusters=np.arange(N)),
         "kind='observed' takes no clusters",
     ),
+    "jackknife: half a group": (
+        lambda: spmlex.jackknife(FITS.on_grid, n_groups=2.5),
+        "n_groups=2.5: give a whole number, such as 10",
+    ),
+    "bootstrap: half a draw": (
+        lambda: spmlex.bootstrap(FITS.on_grid, n_draws=10.5),
+        "n_draws=10.5: give a whole number, such as 200",
+    ),
+    "bootstrap: a seed of its own": (
+        lambda: spmlex.bootstrap(FITS.on_grid, n_draws=2, seed=0.5),
+        "seed=0.5: give a whole number",
+    ),
     "jackknife: too many groups": (
         lambda: spmlex.jackknife(FITS.on_grid, n_groups=21),
         "n_groups=21: give a number from 2 to the number of observations, 20",
@@ -348,6 +389,10 @@ MISTAKES = {
     "test: no such parameter": (
         lambda: spmlex.likelihood_ratio_test(FITS.on_grid, "beta", 0.0),
         "parameter='beta': this model has slope",
+    ),
+    "test: a value in words": (
+        lambda: spmlex.likelihood_ratio_test(FITS.on_grid, {"slope": "1"}),
+        "value='1' for slope: give one number",
     ),
     "adequacy: two coordinates": (
         lambda: spmlex.adequacy(FITS.on_grid, DATA, np.zeros(2), np.ones(2)),

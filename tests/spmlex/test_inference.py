@@ -22,7 +22,6 @@ from spmlex import (
     solve_probs,
 )
 from spmlex._design import covariance_root, information_root, normal_design
-from spmlex._intervals import student_quantile
 
 NAMES = ("coef[0]", "coef[1]", "log_std_e[0]", "log_std_e[1]", "log_std_e[2]")
 
@@ -202,14 +201,6 @@ def test_every_interval_has_its_centre_and_error(estimate, one_step):
     assert jnp.array_equal(upper, made["corrected"].upper)
 
 
-def test_student_quantiles_are_those_of_the_tables():
-    freedom = jnp.array([9.0, 12.0, 18.0, 36.0, 1e9])
-    for level in (0.6, 0.95, 0.975, 0.995):
-        exact = stats.t.ppf(level, np.asarray(freedom))
-        assert student_quantile(level, freedom) == approx(exact, 2e-4)
-    assert student_quantile(0.975, float("inf")) == approx(1.959963985, 1e-8)
-
-
 @pytest.mark.thorough
 def test_the_likelihood_ratio_is_the_drop_of_a_fit_with_the_value_held(estimate):
     problem = estimate.problem
@@ -269,6 +260,16 @@ def test_the_delta_method_follows_the_influence_of_each_observation(estimate):
     assert found.covariance == approx(weighted.T @ weighted, 1e-12)
     direct = problem.data["outcomes"][:, 0].std() / np.sqrt(200)
     assert found.standard_errors[0] == approx(direct, float(0.2 * direct))
+
+
+def test_few_clusters_make_as_many_groups(estimate):
+    clusters = np.arange(200) % 4
+    made = estimate.intervals(kind="jackknife", clusters=clusters)
+    own = jackknife(estimate, n_groups=4, clusters=clusters)
+    assert own.theta.shape == (4, 5)
+    assert made.standard_error == approx(own.standard_errors, 1e-12)
+    margin = stats.t.ppf(0.975, 3) * np.asarray(own.standard_errors)
+    assert made.upper - made.centre == approx(margin, 1e-9)
 
 
 @pytest.mark.parametrize(

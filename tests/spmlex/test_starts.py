@@ -8,7 +8,7 @@ from problems import LinearFactor, approx, linear_factor
 
 from spmlex import RESULT_CODES, RESULTS, fit
 from spmlex._degenerate import is_degenerate
-from spmlex._starts import choose_start, number_optima
+from spmlex._starts import choose_start, gather_starts, number_optima
 
 CODES = {name: code for code, name, _ in RESULT_CODES}
 
@@ -208,3 +208,10 @@ def test_rather_narrow_kernels_on_a_rather_crowded_grid_are_flagged():
     assert not flag(12, 25, 1.2)
     assert not flag(8, 10, 2.4)
     assert not flag(10, 10, jnp.inf)
+
+
+def test_a_number_of_starts_may_be_one_of_numpy():
+    model, data, supp = linear_factor(n_obs=20, n_supp=8)
+    thetas, n_random = gather_starts(model, np.int64(2), data, (True, True))
+    assert thetas.shape == (1, 5)
+    assert n_random == 2

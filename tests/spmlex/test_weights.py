@@ -1,0 +1,73 @@
+"""An observation of weight zero is none: as if it were not in the data."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problems import approx, linear_factor
+
+from spmlex import RESULTS, fit, likelihood_ratio_test
+from spmlex._degenerate import grid_ripple
+
+KEPT = np.arange(100) % 2 == 0
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Return a fit with half of the observations at weight zero, and without them."""
+    model, data, supp = linear_factor(n_obs=100)
+    weights = jnp.where(KEPT, 1.0 + jnp.arange(100) % 3, 0.0)
+    half = {"outcomes": data["outcomes"][KEPT]}
+    return (
+        fit(model, data, supp, weights=weights, support="grid", throw=False),
+        fit(model, half, supp, weights=weights[KEPT], support="grid", throw=False),
+    )
+
+
+def test_weight_zero_is_as_good_as_absence(pair):
+    zeros, absent = pair
+    assert zeros.result == RESULTS.successful
+    assert zeros.theta == approx(absent.theta, 1e-8)
+    assert zeros.log_likelihood == approx(absent.log_likelihood, 1e-8)
+    for kind in ("observed", "opg", "sandwich"):
+        assert zeros.covariance(kind) == approx(absent.covariance(kind), 1e-9)
+    assert zeros.grid_ripple == approx(grid_ripple(zeros.resolution, 50), 1e-12)
+
+
+def test_a_cluster_of_weight_zero_is_none(pair):
+    zeros, absent = pair
+    # Every second cluster of two holds nobody with weight.
+    clusters = np.where(KEPT, np.arange(100) // 4, 50 + np.arange(100) // 4)
+    found = zeros.covariance("sandwich", clusters=clusters)
+    assert found == approx(absent.covariance("sandwich", clusters=clusters[KEPT]), 1e-9)
+
+
+def test_tests_do_not_count_observations_of_weight_zero(pair):
+    statistics = [
+        float(likelihood_ratio_test(each, "coef[0]", 1.4).statistic) for each in pair
+    ]
+    assert statistics[0] == approx(statistics[1], 1e-6)
+
+
+def test_traced_weights_are_counted_too(pair):
+    zeros, _ = pair
+    problem = zeros.problem
+
+    def value(weights):
+        made = fit(
+            zeros.model, problem.data, problem.supp, weights=weights, throw=False
+        )
+        return made.log_likelihood, made.covariance("sandwich")
+
+    ll, covariance = jax.jit(value)(jnp.asarray(zeros.weights))
+    assert ll == approx(zeros.log_likelihood, 1e-8)
+    assert covariance == approx(zeros.covariance("sandwich"), 1e-9)
+
+
+def test_local_optima_are_compared_by_observations_with_weight(pair):
+    zeros, absent = pair
+    problem = zeros.problem
+    given = (zeros.model, problem.data, problem.supp)
+    two = fit(*given, weights=zeros.weights, starts=[zeros.model], throw=False)
+    assert two.optima is not None
+    assert two.optima.log_likelihood[0] == approx(absent.log_likelihood, 1e-8)
