@@ -10,6 +10,10 @@ jax.config.update("jax_enable_x64", True)
 
 from spmlex._adequacy import Adequacy, adequacy, gradient_on  # noqa: E402
 from spmlex._correction import CORRECTIONS, Correction  # noqa: E402
+from spmlex._efficient_estimate import (  # noqa: E402
+    EfficientEstimate,
+    efficient_estimate,
+)
 from spmlex._fit import SUPPORTS, fit  # noqa: E402
 from spmlex._functionals import Functional, delta_method  # noqa: E402
 from spmlex._grid import (  # noqa: E402
@@ -54,6 +58,8 @@ __all__ = [
     "Correction",
     "COVARIANCE_KINDS",
     "INTERVAL_KINDS",
+    "EfficientEstimate",
+    "efficient_estimate",
     "Functional",
     "Intervals",
     "LikelihoodRatio",

@@ -81,7 +81,7 @@ def search_atoms(
     tol: float | Scalar,
     max_steps: int | Int[Array, ""],
     max_rounds: int,
-    gap_tol: float = GAP_TOL,
+    gap_tol: float | Scalar = GAP_TOL,
 ) -> Search:
     """Repeat rounds until no distribution on the range gains anything.
 

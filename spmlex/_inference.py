@@ -57,9 +57,12 @@ def covariance_matrix(
     """
     check_kind(kind)
     n_obs = count_observations(weights)
-    weighted = n_obs * weights[:, None] * scores
-    if clusters is not None:
-        weighted = _sum_within(weighted, weights, clusters, kind)
+    if clusters is not None and kind == "observed":
+        raise ValueError(
+            "kind='observed' takes no clusters: it rests on independence. Use "
+            "'sandwich'."
+        )
+    weighted = sum_within(scores, weights, clusters)
     outer = weighted.T @ weighted / n_obs
     if kind == "opg":
         return _inverse(outer) / n_obs
@@ -69,18 +72,26 @@ def covariance_matrix(
     return inverse @ outer @ inverse / n_obs
 
 
-def _sum_within(
-    weighted: Float[Array, "n_obs p"],
+def sum_within(
+    scores: Float[Array, "n_obs p"],
     weights: Weights,
-    clusters: Int[Array | np.ndarray, " _"],
-    kind: str,
+    clusters: Int[Array | np.ndarray, " _"] | None,
 ) -> Float[Array, "n_obs p"]:
-    n_obs = weighted.shape[0]
-    if kind == "observed":
-        raise ValueError(
-            "kind='observed' takes no clusters: it rests on independence. Use "
-            "'sandwich'."
-        )
+    """Return scores times their weights, with mean one, summed within clusters.
+
+    Args:
+        scores: Of each observation.
+        weights: With sum one.
+        clusters: Whole number for each observation; `None`: each is one by itself.
+
+    Returns:
+        A row for each cluster, in the scale that makes up for their number; the other
+        rows are zero.
+    """
+    n_obs = scores.shape[0]
+    weighted = count_observations(weights) * weights[:, None] * scores
+    if clusters is None:
+        return weighted
     numbers, _ = number_clusters(clusters, n_obs)
     count = jnp.sum(jnp.zeros(n_obs, bool).at[numbers].max(weights > 0))
     summed = jnp.zeros_like(weighted).at[numbers].add(weighted)

@@ -49,6 +49,11 @@ class RESULTS(eqx.Enumeration):
         "observation sees a single support point. An outcome is reproduced exactly by "
         "points of the grid. Hold its scale fixed, or move the grid off its values."
     )
+    simulation_disagrees = (
+        "What `simulate` draws does not have the distribution that `lclk` says. Look "
+        "for a missing term in one of them: also one that depends on the unobservable "
+        "or on the parameters alone counts."
+    )
 
 
 RESULT_CODES: tuple[tuple[int, str, str], ...] = tuple(
@@ -64,6 +69,7 @@ RESULT_CODES: tuple[tuple[int, str, str], ...] = tuple(
             "parameter_diverging",
             "stalled",
             "variance_collapsed",
+            "simulation_disagrees",
         )
     )
 )

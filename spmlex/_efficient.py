@@ -1,0 +1,230 @@
+"""The efficient score of theta with F unrestricted: a projection under the model.
+
+Moving mass to a support point v changes the log-density of an observation by
+`b_v = G_v / p - 1`. What is left of the score of theta after its regression on all
+these directions is the efficient score. The regression is one under the model at
+(theta, F), not in the sample: so the efficient score has mean zero whatever F is, the
+one plugged in or another. Section "The efficient score" of `spmlex/README.md`,
+equations (7) to (11).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from spmlex._draws import draw_rows, how_rows_are_made, list_outcomes
+from spmlex._inputs import conditional_likelihoods
+from spmlex._likelihood import scale_rows
+from spmlex._outer import OuterProblem
+from spmlex._types import Data, Probs, Scalar, Weights
+
+N_DRAWS = 2048
+"""Rows drawn from the model. The error of a coefficient does not depend on n, and that
+of the estimate is a tenth of its standard error at every n."""
+
+_SPREAD = 0.002
+"""Share of F that is spread evenly, so that no direction has infinite variance."""
+
+_PROPOSAL = 0.25
+"""Share of the draws that come from evenly spread support points."""
+
+_SEEN = 1e-6
+"""Points less likely than this, relative to the best, for everyone are left out."""
+
+_CUTOFF = 1e-5
+"""Directions that vary by less than this share of the largest count as none."""
+
+_FLOW_CUTOFF = 1e-12
+
+
+class ScoreParts(NamedTuple):
+    """What the efficient score is made of, for each row.
+
+    Attributes:
+        score: Of theta with F held, nats.
+        columns: `b_v` at every support point.
+        flows: Scores of moving all of F: shifted and stretched in each coordinate. They
+            are limits of the columns, taken exactly.
+        log_density: Of the row under F, nats.
+    """
+
+    score: Float[Array, "n_rows p"]
+    columns: Float[Array, "n_rows n_supp"]
+    flows: Float[Array, "n_rows q"]
+    log_density: Float[Array, " n_rows"]
+
+
+class Projection(NamedTuple):
+    """The regression of the score on the directions of F under the model.
+
+    Attributes:
+        on_columns: Coefficients of `b_v`.
+        on_flows: Coefficients of the flows.
+        information: Efficient, nats per observation: the variance of what is left.
+        remaining: The variance that is left after the flows alone.
+        parametric: The variance of the score: the information with F known.
+        misfit: How far the rows are from having the means that the model says, zero up
+            to the error of the draws.
+    """
+
+    on_columns: Float[Array, "n_supp p"]
+    on_flows: Float[Array, "q p"]
+    information: Float[Array, "p p"]
+    remaining: Float[Array, "p p"]
+    parametric: Float[Array, "p p"]
+    misfit: Scalar
+
+    def apply(self, parts: ScoreParts) -> Float[Array, "n_rows p"]:
+        """Return the efficient score of each row."""
+        explained = parts.columns @ self.on_columns + parts.flows @ self.on_flows
+        return parts.score - explained
+
+
+def split_score(
+    problem: OuterProblem, theta: Float[Array, " p"], probs: Probs, data: Data
+) -> ScoreParts:
+    """Return the score and the directions of F at some rows of data. Equation (7).
+
+    Args:
+        problem: Gives the model and the grid.
+        theta: Where.
+        probs: F, on the grid.
+        data: The rows.
+    """
+
+    def lclk_at(theta):
+        return conditional_likelihoods(problem.build(theta), data, problem.supp)
+
+    scaled, shift = scale_rows(lclk_at(theta))
+    density = scaled @ probs
+    relative = scaled / jnp.where(density > 0, density, 1.0)[:, None]
+    posterior = relative * probs
+
+    def score_along(direction):
+        _, slope = jax.jvp(lclk_at, (theta,), (direction,))
+        return jnp.sum(jnp.where(posterior > 0, posterior * slope, 0.0), axis=1)
+
+    score: Float[Array, "p n_rows"] = jax.vmap(score_along)(jnp.eye(theta.size))
+    flows = _score_flows(problem, theta, posterior, data)
+    return ScoreParts(score.T, relative - 1.0, flows, jnp.log(density) + shift)
+
+
+def _score_flows(
+    problem: OuterProblem,
+    theta: Float[Array, " p"],
+    posterior: Float[Array, "n_rows n_supp"],
+    data: Data,
+) -> Float[Array, "n_rows q"]:
+    """Return the scores of moving every support point v by A v + c."""
+    model = problem.build(theta)
+    _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], problem.supp))
+    points = jax.vmap(lambda point: ravel_pytree(point)[0])(problem.supp)
+
+    def lclk_at(points):
+        return conditional_likelihoods(model, data, jax.vmap(unravel)(points))
+
+    spread = jnp.std(points, axis=0)
+    centred = (points - jnp.mean(points, axis=0)) / jnp.where(spread > 0, spread, 1.0)
+    moves = jnp.hstack([jnp.ones((points.shape[0], 1)), centred])
+
+    def score_coordinate(coordinate):
+        tangent = jnp.broadcast_to(coordinate, points.shape)
+        _, slope = jax.jvp(lclk_at, (points,), (tangent,))
+        moved = jnp.where(posterior > 0, posterior * slope, 0.0)
+        return jnp.where(jnp.isfinite(moved), moved, 0.0) @ moves
+
+    each = [score_coordinate(row) for row in jnp.eye(points.shape[1])]
+    return jnp.hstack(each)
+
+
+def spread_out(probs: Probs, seen: Bool[Array, " n_supp"]) -> tuple[Probs, Probs]:
+    """Return F with a little mass wherever data are, and what to draw from."""
+    seen = seen | (probs > 0)
+    even = seen / jnp.sum(seen)
+    wider = [share * even + (1 - share) * probs for share in (_SPREAD, _PROPOSAL)]
+    return wider[0], wider[1]
+
+
+def find_seen(
+    lclk: Float[Array, "n_obs n_supp"], weights: Weights
+) -> Bool[Array, " n_supp"]:
+    """Tell which support points some observation finds at all likely."""
+    scaled, _ = scale_rows(lclk)
+    return jnp.any((scaled > _SEEN) & (weights[:, None] > 0), axis=0)
+
+
+def project_score(
+    problem: OuterProblem,
+    theta: Float[Array, " p"],
+    probs: Probs,
+    proposal: Probs,
+    weights: Weights,
+    key: PRNGKeyArray,
+    n_draws: int,
+) -> Projection:
+    """Regress the score on the directions of F under the model. Equation (8).
+
+    The flows are taken out first and exactly, so that neither the mean of a covariate
+    nor the unit of the unobservable matters; then the columns, scaled to unit variance,
+    up to directions that hardly vary.
+
+    Args:
+        problem: Gives the model, the covariates and the grid.
+        theta: Where.
+        probs: F, positive wherever mass may move.
+        proposal: What support points are drawn from.
+        weights: Of the observations, sum one.
+        key: Of the draws; not used where the model lists its outcomes.
+        n_draws: Number of draws.
+    """
+    model = problem.build(theta)
+    data, supp = problem.data, problem.supp
+    if how_rows_are_made(model, data, n_draws) == "outcomes":
+        parts = split_score(problem, theta, probs, list_outcomes(model, data))
+        n_cells = parts.score.shape[0] // weights.shape[0]
+        shares = jnp.tile(weights, n_cells) * jnp.exp(parts.log_density)
+    else:
+        rows = draw_rows(model, data, supp, proposal, weights, key, n_draws)
+        parts = split_score(problem, theta, probs, rows)
+        # The density under F over that under what was drawn from.
+        shares = 1.0 / ((parts.columns + 1.0) @ proposal)
+        shares = shares / jnp.sum(shares)
+    columns = jnp.where(proposal > 0, parts.columns, 0.0)
+    q, m = parts.flows.shape[1], columns.shape[1]
+    joint = jnp.hstack([parts.flows, columns, parts.score])
+    joint = jnp.where(shares[:, None] > 0, joint, 0.0)
+    second = joint.T @ (shares[:, None] * joint)
+    unit = jnp.sqrt(jnp.diagonal(second))
+    unit = jnp.where(unit > 0, unit, 1.0)
+    second = second / (unit[:, None] * unit)
+    mean = shares @ joint / unit
+    f, c, s = slice(0, q), slice(q, q + m), slice(q + m, None)
+    by_flows = _pseudo_inverse(second[f, f], _FLOW_CUTOFF) @ second[f]
+    rest = second - second[:, f] @ by_flows
+    inverse = _pseudo_inverse(rest[c, c], _CUTOFF)
+    on_columns = inverse @ rest[c, s]
+    information = rest[s, s] - rest[s, c] @ on_columns
+    on_flows = by_flows[:, s] - by_flows[:, c] @ on_columns
+    off = mean[c] - by_flows[:, c].T @ mean[f]
+    size = unit[s]
+    square = size[:, None] * size
+    return Projection(
+        on_columns=on_columns / unit[c, None] * size,
+        on_flows=on_flows / unit[f, None] * size,
+        information=0.5 * (information + information.T) * square,
+        remaining=rest[s, s] * square,
+        parametric=second[s, s] * square,
+        misfit=off @ inverse @ off,
+    )
+
+
+def _pseudo_inverse(matrix: Float[Array, "k k"], cutoff: float) -> Float[Array, "k k"]:
+    """Invert a positive semidefinite matrix on its large eigenvalues."""
+    values: Float[Array, " k"]
+    values, vectors = jnp.linalg.eigh(matrix)
+    kept = values > cutoff * jnp.max(values)
+    inverse = jnp.where(kept, 1.0 / jnp.where(kept, values, 1.0), 0.0)
+    return (vectors * inverse) @ vectors.T

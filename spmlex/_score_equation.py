@@ -1,0 +1,268 @@
+"""The mean efficient score as a function of theta, F estimated there, and its root."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from spmlex._efficient import (
+    find_seen,
+    project_score,
+    split_score,
+    spread_out,
+)
+from spmlex._identification import Directions, split_directions
+from spmlex._inner import solve_probs
+from spmlex._likelihood import count_observations
+from spmlex._outer import OuterProblem
+from spmlex._smooth_mixing import SmoothMixing, choose_mixing, estimate_mixing
+from spmlex._types import Scalar, Weights
+
+_MAX_STEPS = 20
+_TOL = 0.02
+"""Of the last step, in standard errors: the step itself is still taken."""
+
+_LONGEST = 3.0
+"""Longest step, in standard errors."""
+
+_CHOOSING = 2
+"""Evaluations in which the data choose the bandwidth."""
+
+
+class ScoreAt(NamedTuple):
+    """The efficient score at one theta, with all that inference needs of it.
+
+    Attributes:
+        theta: Where.
+        scores: Efficient score of each observation.
+        raw: Score of theta with F held, of each observation.
+        mean: Weighted mean of the efficient scores, nats per observation.
+        information: Efficient information, nats per observation.
+        parametric: Information with F known.
+        directions: Which combinations of theta are identified.
+        probs: The smooth estimate of F, by group.
+        bandwidth: Its bandwidth, by group.
+        misfit: Largest of the groups, see `Projection`.
+    """
+
+    theta: Float[Array, " p"]
+    scores: Float[Array, "n_obs p"]
+    raw: Float[Array, "n_obs p"]
+    mean: Float[Array, " p"]
+    information: Float[Array, "p p"]
+    parametric: Float[Array, "p p"]
+    directions: Directions
+    probs: Float[Array, "n_groups n_supp"]
+    bandwidth: Float[Array, " n_groups"]
+    misfit: Scalar
+
+    @property
+    def step(self) -> Float[Array, " p"]:
+        """The step to the root, `I^{-1}` times the mean, along what is identified."""
+        return self.directions.inverse @ self.mean
+
+    def step_length(self, n_obs: Scalar) -> Scalar:
+        """Return the longest entry of the step in standard errors."""
+        error = jnp.sqrt(jnp.diagonal(self.directions.inverse) / n_obs)
+        apart = jnp.abs(self.step) / jnp.where(error > 0, error, jnp.inf)
+        return jnp.max(apart, initial=0.0)
+
+
+class ScoreEquation(eqx.Module):
+    """What does not change with theta.
+
+    Attributes:
+        problem: The outer problem, its grid and data.
+        weights: Observation weights with sum one.
+        spread: A mixing distribution for each group: the unit of bandwidths.
+        key: Of the draws.
+        n_draws: Their number for each group.
+    """
+
+    problem: OuterProblem
+    weights: Weights
+    spread: Float[Array, "n_groups n_supp"]
+    key: PRNGKeyArray
+    n_draws: int = eqx.field(static=True)
+
+    @property
+    def n_obs(self) -> Scalar:
+        """Number of observations with weight."""
+        return count_observations(self.weights)
+
+    def at(
+        self,
+        theta: Float[Array, " p"],
+        bandwidth: Float[Array, " n_groups"] | None = None,
+    ) -> ScoreAt:
+        """Evaluate the efficient score, F estimated at this theta.
+
+        Args:
+            theta: Where.
+            bandwidth: Of the estimate of F; chosen by the data where not given.
+        """
+        problem = self.problem
+        lclk = problem.lclk(theta)
+        own = _weights_by_group(problem, self.weights)
+        shares = jnp.sum(own, axis=1)
+
+        def one_group(item):
+            own, share, spread, bandwidth = item
+            some = share > 0
+            weights = jnp.where(some, own / jnp.where(some, share, 1.0), self.weights)
+            about_f = (lclk, problem.supp, spread, weights)
+            if bandwidth is None:
+                count = jnp.sum(own > 0)
+                mixing = choose_mixing(*about_f, count, problem.solver)
+            else:
+                mixing = estimate_mixing(*about_f, bandwidth, problem.solver)
+            plugged, proposal = spread_out(mixing.probs, find_seen(lclk, weights))
+            given = (weights, self.key, self.n_draws)
+            found = project_score(problem, theta, plugged, proposal, *given)
+            parts = split_score(problem, theta, plugged, problem.data)
+            seen = jnp.where(proposal > 0, parts.columns, 0.0)
+            scores = found.apply(parts._replace(columns=seen))
+            mine = (own > 0)[:, None]
+            return (
+                jnp.where(mine, scores, 0.0),
+                jnp.where(mine, parts.score, 0.0),
+                share * found.information,
+                share * found.remaining,
+                share * found.parametric,
+                mixing,
+                jnp.where(some, found.misfit, 0.0),
+            )
+
+        items = (own, shares, self.spread, bandwidth)
+        each = jax.lax.map(one_group, items)
+        scores, raw, information, remaining, parametric, mixing, misfit = each
+        scores, raw, information, remaining, parametric = (
+            jnp.sum(x, axis=0)
+            for x in (scores, raw, information, remaining, parametric)
+        )
+        mixing: SmoothMixing
+        return ScoreAt(
+            theta=theta,
+            scores=scores,
+            raw=raw,
+            mean=self.weights @ scores,
+            information=information,
+            parametric=parametric,
+            directions=split_directions(information, remaining, parametric),
+            probs=mixing.probs,
+            bandwidth=mixing.bandwidth,
+            misfit=jnp.max(misfit),
+        )
+
+
+def _weights_by_group(
+    problem: OuterProblem, weights: Weights
+) -> Float[Array, "n_groups n_obs"]:
+    if problem.groups is None:
+        return weights[None]
+    numbers = jnp.arange(problem.n_groups)[:, None]
+    return jnp.where(problem.groups == numbers, weights, 0.0)
+
+
+def make_equation(
+    problem: OuterProblem,
+    theta: Float[Array, " p"],
+    weights: Weights,
+    key: PRNGKeyArray,
+    n_draws: int,
+) -> ScoreEquation:
+    """Return the equation, bandwidths measured in the spread of F fitted at theta."""
+    lclk = problem.lclk(theta)
+    spread = jax.lax.map(
+        lambda own: (
+            solve_probs(lclk, weights=own, solver=problem.solver, throw=False).probs
+        ),
+        _weights_by_group(problem, weights),
+    )
+    return ScoreEquation(problem, weights, spread, key, n_draws)
+
+
+class Root(NamedTuple):
+    """Where the search for a root ended.
+
+    Attributes:
+        here: The last evaluation, or the one with the shortest step where the search
+            did not settle.
+        theta: One step further: the estimate.
+        converged: Whether that step was short.
+        num_steps: Evaluations.
+    """
+
+    here: ScoreAt
+    theta: Float[Array, " p"]
+    converged: Bool[Array, ""]
+    num_steps: Int[Array, ""]
+
+
+class _State(NamedTuple):
+    theta: Float[Array, " p"]
+    best: ScoreAt
+    shortest: Scalar
+    last: Scalar
+    damping: Scalar
+    num_steps: Int[Array, ""]
+    running: Bool[Array, ""]
+
+
+def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
+    """Find theta at which the mean efficient score is zero. Equation (12).
+
+    Scoring: steps of `I^{-1}` times the mean, which is Newton's method but for the
+    error of the information. F is estimated anew at each theta, its bandwidth chosen
+    in the first two.
+    """
+
+    def advance(state: _State) -> _State:
+        here = jax.lax.cond(
+            state.num_steps < _CHOOSING,
+            lambda: equation.at(state.theta),
+            lambda: equation.at(state.theta, state.best.bandwidth),
+        )
+        length = here.step_length(equation.n_obs)
+        finite = jnp.isfinite(length) & jnp.all(jnp.isfinite(here.step))
+        # The bandwidth may change in the second evaluation: the first is no rival.
+        better = finite & ((length < state.shortest) | (state.num_steps < _CHOOSING))
+        best = jax.tree.map(lambda a, b: jnp.where(better, a, b), here, state.best)
+        # Steps that do not shrink go back and forth: take half of them.
+        damping = jnp.where(
+            length > 0.7 * state.last, 0.5 * state.damping, state.damping
+        )
+        damping = jnp.maximum(jnp.where(state.num_steps < _CHOOSING, 1.0, damping), 0.1)
+        step = here.step * damping * jnp.minimum(1.0, _LONGEST / length)
+        settled = (length <= _TOL) & (state.num_steps > 0)
+        return _State(
+            jnp.where(finite, state.theta + step, state.theta),
+            best,
+            jnp.where(better, length, state.shortest),
+            length,
+            damping,
+            state.num_steps + 1,
+            finite & ~settled,
+        )
+
+    shape = jax.eval_shape(equation.at, theta0)
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+    infinite = jnp.array(jnp.inf)
+    start = _State(
+        theta0,
+        nothing._replace(theta=theta0),
+        infinite,
+        infinite,
+        jnp.array(1.0),
+        jnp.array(0),
+        jnp.array(True),
+    )
+    end = jax.lax.while_loop(
+        lambda state: state.running & (state.num_steps < _MAX_STEPS), advance, start
+    )
+    converged = end.shortest <= _TOL
+    share = jnp.minimum(1.0, _LONGEST / jnp.maximum(end.shortest, 1e-300))
+    theta = end.best.theta + jnp.where(converged, end.best.step, 0.0) * share
+    return Root(end.best, theta, converged, end.num_steps)
