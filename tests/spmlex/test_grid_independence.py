@@ -50,8 +50,8 @@ class Counts(eqx.Module):
 
 
 CASES = {
-    "one count": (MixedPoisson([SLOPE]), 1, (-9.0, 3.0), 100),
-    "three counts": (MixedPoisson([SLOPE]), 3, (-9.0, 3.0), 100),
+    "one count": (MixedPoisson([SLOPE]), 1, (-9.0, 5.0), 100),
+    "three counts": (MixedPoisson([SLOPE]), 3, (-9.0, 5.0), 100),
     "logit": (PanelBinary([SLOPE]), 5, (-6.0, 6.0), 80),
     "durations": (WeibullHazard(0.2, [SLOPE], 6.0), 2, (-7.0, 4.0), 100),
     "linear": (LinearPanel(jnp.array(SLOPE), jnp.array(-0.3)), 3, (-5.0, 5.0), 100),
