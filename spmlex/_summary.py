@@ -5,12 +5,12 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy import stats
 
 from spmlex._degenerate import MAX_RIPPLE
 from spmlex._intervals import corrected_centre
 from spmlex._parameters import parameter_names
 from spmlex._solution import RESULT_CODES, RESULTS
+from spmlex._student import student_p_value
 
 _EDGE_MASS = 1e-3
 """More at an end of the range is warned of, whatever the number of observations."""
@@ -44,7 +44,7 @@ def format_fit(fit, level: float | int, kind: str) -> str:
     else:
         z = made.centre / made.standard_error
         columns["std. error"] = made.standard_error
-        tests = {"z": z, "P>|z|": 2.0 * np.asarray(stats.norm.sf(np.abs(z)))}
+        tests = {"z": z, "P>|z|": np.asarray(student_p_value(z, float("inf")))}
     head = "".join(f" {name:>10}" for name in columns)
     head += "".join(f" {name:>8}" for name in tests)
     percent = f"{100 * level:g}% interval"
