@@ -32,7 +32,8 @@ def test_every_experiment_composes_and_builds(experiment):
 )
 def test_every_option_composes_and_builds(choice):
     group, _, option = choice.partition("=")
-    extra = {"points": ["n_supp=[3]"], "product": ["n_supp=[9]"]}.get(option, [])
+    sizes = {"points": 3, "product": 9, "product_wide": 9}
+    extra = [f"n_supp=[{sizes[option]}]"] if option in sizes else []
     config = cfg.compose([choice, *extra])
     build_design(config)
     cfg.instantiate(config, "compute")

@@ -222,6 +222,26 @@ def test_covariates_have_the_stated_dependence():
     np.testing.assert_allclose(found, expected, atol=0.03)
 
 
+@pytest.mark.parametrize("mean", [4.0, [4.0, -1.0]])
+def test_the_mean_of_covariates_moves_them_and_nothing_else(mean):
+    latent = jr.normal(jr.key(5), (50,))
+    plain, moved = (
+        made.simulate(latent, rng=jr.key(0))["covariates"]
+        for made in (
+            NormalCovariates(3, 2, share=0.3, on_latent=0.5),
+            NormalCovariates(3, 2, share=0.3, on_latent=0.5, mean=mean),
+        )
+    )
+    expected = np.broadcast_to(mean, plain.shape)
+    np.testing.assert_allclose(moved - plain, expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("mean", [[1.0, 2.0, 3.0], [1.0], [[1.0, 2.0]], np.nan])
+def test_a_mean_of_covariates_that_fits_none_is_refused(mean):
+    with pytest.raises(ValueError, match="give one finite number, or a list of n_cov"):
+        NormalCovariates(3, 2, mean=mean)
+
+
 @pytest.mark.parametrize("name", ["logit", "poisson"])
 def test_starting_values_are_consistent(name):
     theta, _ = ravel_pytree(PROCESSES[name].truth)
