@@ -9,7 +9,6 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 from spmlex._adequacy import Adequacy, adequacy, gradient_on  # noqa: E402
-from spmlex._correction import CORRECTIONS, Correction  # noqa: E402
 from spmlex._efficient_estimate import (  # noqa: E402
     EfficientEstimate,
     efficient_estimate,
@@ -54,8 +53,6 @@ __all__ = [
     "quantile_grid",
     "uniform_grid",
     "BOOTSTRAP_WEIGHTS",
-    "CORRECTIONS",
-    "Correction",
     "COVARIANCE_KINDS",
     "INTERVAL_KINDS",
     "EfficientEstimate",

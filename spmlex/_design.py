@@ -7,9 +7,6 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Int
 
-from spmlex._likelihood import count_observations
-from spmlex._types import Weights
-
 _SEED = 20260101
 _MAX_SPREAD = 1e3
 """A direction without curvature is taken to be this much wider than the narrowest."""
@@ -56,17 +53,3 @@ def covariance_root(
     values = jnp.abs(values)
     values = jnp.maximum(values, jnp.max(values) / _MAX_SPREAD)
     return vectors / jnp.sqrt(values) / scale[:, None] / jnp.sqrt(n_obs)
-
-
-def information_root(
-    scores: Float[Array, "n_obs p"], weights: Weights
-) -> Float[Array, "p p"]:
-    """Return L with `L L'` the inverse outer product of the scores, anywhere.
-
-    Args:
-        scores: Profile score of each observation.
-        weights: Observation weights with sum one.
-    """
-    n_obs = count_observations(weights)
-    weighted = n_obs * weights[:, None] * scores
-    return covariance_root(weighted.T @ weighted / n_obs, n_obs)

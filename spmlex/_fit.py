@@ -13,7 +13,6 @@ from jax.core import Tracer
 from jaxtyping import Array, Int
 
 from spmlex._continuum import box_of
-from spmlex._correction import CORRECTIONS
 from spmlex._explain import explain_failure
 from spmlex._free_support import search_free_support
 from spmlex._inner import InnerSolver, get_solver
@@ -49,7 +48,6 @@ def fit(
     support: str | None = None,
     fixed: Callable[[Any], Any] | None = None,
     starts: Sequence[Model] | Model | int | None = None,
-    correction: str | None = None,
     solver: InnerSolver = "active_set",
     tol: float = 1e-7,
     max_steps: int | Int[Array, ""] = 100,
@@ -77,9 +75,9 @@ def fit(
         support: By default the points with mass move, from where they are at the
             maximum on the grid, together with theta to the local maximum near it, so
             that neither the estimate nor its standard errors depend on where the grid
-            lies. Where that finds none, with groups, integer support points or a
-            `correction`, they stay: `Fit.support` says which it was. "grid" leaves them
-            where they are. "free" lets them move from the start and proves that no
+            lies. Where that finds none, with groups or integer support points,
+            they stay: `Fit.support` says which it was. "grid" leaves them where they
+            are. "free" lets them move from the start and proves that no
             distribution on the range of `supp` gains anything; not under `jit`, and not
             with a free noise scale, which makes the likelihood unbounded.
         fixed: Picks the leaves that keep their values in `model0`, for example
@@ -91,11 +89,6 @@ def fit(
             The fit is the end, over `model0` and all of them, with the largest
             log-likelihood minus support points with mass, unflagged ends before
             degenerate ones; `Fit.optima` reports every end.
-        correction: Also compute the corrected centre: "smoothed", the one recommended,
-            "one_step" or "iterated", see `spmlex/README.md`. It stands beside the
-            estimate, in `Fit.correction` and in `summary`. Smoothed and iterated start
-            at the last of the starts given: by default at the model's own, where it
-            has one.
         solver: Inner solver: "active_set", "interior_point", "mixsqp", "em", or an
             object.
         tol: Largest entry of the gradient at which the fit has converged, in nats per
@@ -124,10 +117,6 @@ def fit(
     n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
     if groups is not None:
         groups, n_groups = read_groups(groups, n_groups, n_obs)
-    if correction not in (None, *CORRECTIONS):
-        raise ValueError(
-            f"correction={correction!r}: choose from {', '.join(CORRECTIONS)}, or None."
-        )
     if isinstance(tol, str | bool) or np.ndim(tol) or not tol > 0:
         raise ValueError(f"tol={tol!r}: give a positive number, such as 1e-7.")
     if not isinstance(max_steps, Tracer):
@@ -139,7 +128,7 @@ def fit(
         model0, data, supp, groups, n_groups, free, get_solver(solver)
     )
     weights = normalise_weights(weights, n_obs)
-    obstacle = _why_not_free(problem, correction, weights)
+    obstacle = _why_not_free(problem, weights)
     if support not in (None, *SUPPORTS):
         raise ValueError(f"support={support!r}: choose from {', '.join(SUPPORTS)}.")
     if support == "free":
@@ -152,14 +141,17 @@ def fit(
             raise ValueError(f"support='free': {reason}; or fit on a grid.")
         estimate = search_free_support(problem, thetas, n_random, weights, max_steps)
     else:
-        moves = support is None and correction is None and _can_move(problem)
-        args = (correction, tol, max_steps, moves)
+        moves = support is None and _can_move(problem)
+        args = (tol, max_steps, moves)
         estimate, drift = maximise_on_grid(problem, thetas, n_random, weights, *args)
         if drift is not None:
-            problem = dataclasses.replace(
+            moving = dataclasses.replace(
                 problem, supp=estimate.supp, drift=drift, origin=estimate.theta
             )
-        estimate = dataclasses.replace(estimate, problem=problem)
+            estimate = dataclasses.replace(estimate, problem=moving)
+        else:
+            estimate = dataclasses.replace(estimate, problem=problem)
+    estimate = dataclasses.replace(estimate, given=problem)
     if throw:
         estimate = raise_if_failed(
             estimate, estimate.result, lambda: explain_failure(estimate, data)
@@ -168,16 +160,12 @@ def fit(
     return estimate
 
 
-def _why_not_free(
-    problem: OuterProblem, correction: str | None, weights: Weights
-) -> str:
+def _why_not_free(problem: OuterProblem, weights: Weights) -> str:
     """Return what in a call rules out free support; empty where nothing does."""
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, weights))):
         return "the search does not run under jit or vmap"
     if problem.groups is not None:
         return "groups have a common grid"
-    if correction is not None:
-        return f"correction={correction!r} needs a grid"
     return ""
 
 

@@ -19,6 +19,7 @@ from spmlex._continuum import Box, box_of, log_ratios, rows_of
 from spmlex._design import covariance_root, normal_design
 from spmlex._inner import solve_probs
 from spmlex._joint import Atoms, make_joint
+from spmlex._likelihood import count_observations
 from spmlex._newton import judge
 from spmlex._outer import OuterProblem
 from spmlex._polish import Moved, is_singular, profile_atoms
@@ -124,7 +125,7 @@ def search_free_support(
 
     if n_random:
         best = finish(max(outcomes, key=lambda outcome: outcome.rank))
-        root = covariance_root(best.hessian, weights.shape[0])
+        root = covariance_root(best.hessian, count_observations(weights))
         for z in normal_design(best.theta.size, n_random)[:n_random]:
             outcomes.append(search(best.theta + REACH * root @ z))
     chosen = max(range(len(outcomes)), key=lambda k: outcomes[k].rank)

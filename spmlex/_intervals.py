@@ -1,6 +1,5 @@
 """Confidence intervals of every kind, and the one recommended."""
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import equinox as eqx
@@ -8,39 +7,31 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from spmlex._correction import Correction
-from spmlex._inference import COVARIANCE_KINDS, covariance_matrix
+from spmlex._efficient_estimate import Clusters, EfficientEstimate
+from spmlex._inference import COVARIANCE_KINDS
 from spmlex._likelihood_ratio import likelihood_ratio_interval
-from spmlex._resample import (
-    Resamples,
-    jackknife,
-    refits_centre,
-    resampled_problem,
-)
-from spmlex._smoothing import correct_smoothed
+from spmlex._resample import Resamples, jackknife
 from spmlex._student import student_quantile
 
 if TYPE_CHECKING:
     from spmlex._result import Fit
 
 INTERVAL_KINDS = (
-    "corrected",
-    "corrected_jackknife",
+    "efficient",
+    "efficient_wald",
     *COVARIANCE_KINDS,
     "jackknife",
     "likelihood_ratio",
 )
-
-_TOL = 1e-7
-"""As the default of `fit`."""
 
 
 class Intervals(eqx.Module):
     """Confidence intervals for theta.
 
     Attributes:
-        centre: The point they are built around: the estimate or its corrected centre.
-        standard_error: What they are built from; `nan` for likelihood ratio intervals.
+        centre: The estimate they belong to: the root of the efficient score or the
+            maximum of the likelihood.
+        standard_error: Of that estimate; `nan` for likelihood ratio intervals.
         lower: Lower limits.
         upper: Upper limits.
     """
@@ -73,22 +64,18 @@ def make_intervals(
 ) -> Intervals:
     """Return confidence intervals of one kind.
 
-    - "corrected", the one recommended: the corrected centre, smoothed unless the fit
-      made another, and the mean of two variances, of the sandwich (around the smoothed
-      centre the observed one where it is larger) and of the jackknife, with the t
-      quantile of the degrees of freedom of Satterthwaite (1946). In small samples the
-      first of the two is too small and the second noisy.
-    - "corrected_jackknife", the careful one: the corrected centre and the jackknife,
-      with the t quantile.
+    - "efficient", the one recommended: the values that the efficient-score test does
+      not reject, equation (13). Infinite where the data set no limit.
+    - "efficient_wald", the cheap one: the root of the efficient score plus and minus
+      the normal quantile times its standard error.
     - "observed", "opg", "sandwich": the estimate, Wald.
     - "jackknife": the estimate and the jackknife with the t quantile.
     - "likelihood_ratio": the values that a likelihood ratio test does not reject.
 
-    All are `nan` where the search for a corrected centre did not converge. Coverage and
-    width of each kind are in `spmlex/README.md`.
+    Coverage and width of each kind are in `spmlex/README.md`.
 
     Args:
-        estimate: A fit; all but "observed", "opg" and "sandwich" need one on a grid.
+        estimate: A fit; "jackknife" and "likelihood_ratio" need one on a grid.
         level: Confidence level, between 0 and 1.
         kind: One of `INTERVAL_KINDS`.
         clusters: Whole number for each observation; those with the same one may depend
@@ -114,63 +101,29 @@ def make_intervals(
         if clusters is not None:
             raise ValueError(
                 "kind='likelihood_ratio' takes no clusters: it rests on independence. "
-                "Use 'corrected' or 'sandwich'."
+                "Use 'efficient' or 'sandwich'."
             )
         lower, upper = likelihood_ratio_interval(estimate, level)
         missing = jnp.full_like(lower, jnp.nan)
         return Intervals(estimate.theta, missing, lower, upper)
-    centre = estimate.theta
     if kind in COVARIANCE_KINDS:
         variance = jnp.diagonal(estimate.covariance(kind, clusters=clusters))
-        return Intervals.symmetric(centre, jnp.sqrt(variance), level)
+        return Intervals.symmetric(estimate.theta, jnp.sqrt(variance), level)
     if kind == "jackknife":
-        estimate = dataclasses.replace(estimate, correction=None)
-    else:
-        correction = corrected_centre(estimate)
-        estimate = dataclasses.replace(estimate, correction=correction)
-        centre = jnp.where(correction.converged, correction.theta, jnp.nan)
-    if resamples is None:
-        resamples = jackknife(estimate, clusters=clusters)
-    elif resamples.of_centre != refits_centre(estimate):
-        wanted = "the estimate" if resamples.of_centre else "the corrected centre"
-        raise ValueError(
-            f"resamples: kind={kind!r} needs refits of {wanted}, and these are not. "
-            "Make them from the fit with or without its correction, or leave them out."
-        )
-    variance = jnp.diagonal(resamples.covariance)
-    freedom = resamples.degrees_of_freedom
-    if kind == "corrected":
-        known = _known_variance(estimate, clusters)
-        freedom = freedom * ((known + variance) / variance) ** 2
-        variance = 0.5 * (known + variance)
-    return Intervals.symmetric(centre, jnp.sqrt(variance), level, freedom)
+        if resamples is None:
+            resamples = jackknife(estimate, clusters=clusters)
+        errors, freedom = resamples.standard_errors, resamples.degrees_of_freedom
+        return Intervals.symmetric(estimate.theta, errors, level, freedom)
+    return efficient_intervals(estimate.efficient(), level, kind, clusters)
 
 
-def corrected_centre(estimate: "Fit") -> Correction:
-    """Return the fit's corrected centre; the smoothed one where the fit made none."""
-    if estimate.correction is not None:
-        return estimate.correction
-    problem = resampled_problem(estimate)
-    problem = dataclasses.replace(problem, drift=None, origin=None)
-    assert estimate.theta0 is not None  # as every fit on a grid has one
-    given = (estimate.theta0, estimate.probs.T, estimate.weights, _TOL)
-    return eqx.filter_jit(correct_smoothed)(problem, *given)
-
-
-def _known_variance(
-    estimate: "Fit", clusters: Int[Array | np.ndarray, " _"] | None
-) -> Float[Array, " p"]:
-    """Return the variance that counts as known: the noise is all the jackknife's.
-
-    That of the sandwich; around the smoothed centre not less than the observed one.
-    """
-    correction = estimate.correction
-    if correction is None or correction.maximum is None:
-        return jnp.diagonal(estimate.covariance("sandwich", clusters=clusters))
-    there = correction.maximum
-    evidence = (there.hessian, there.scores, estimate.weights)
-    sandwich = jnp.diagonal(covariance_matrix(*evidence, "sandwich", clusters))
-    if correction.kernel is None:
-        return sandwich
-    observed = jnp.diagonal(covariance_matrix(*evidence, "observed"))
-    return jnp.maximum(sandwich, observed)
+def efficient_intervals(
+    found: EfficientEstimate,
+    level: float | int,
+    kind: str,
+    clusters: Clusters = None,
+) -> Intervals:
+    """Return intervals of an efficient-score estimate; arguments as above."""
+    make = found.wald_limits if kind == "efficient_wald" else found.score_limits
+    lower, upper = make(level, clusters)
+    return Intervals(found.theta, found.standard_errors(clusters), lower, upper)

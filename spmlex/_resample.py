@@ -4,7 +4,6 @@ Each refit starts at the estimate with its mixing probabilities and takes two or
 evaluations. Both resample observations, or whole clusters.
 """
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import equinox as eqx
@@ -15,7 +14,6 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from spmlex._correction import penalise
 from spmlex._degenerate import grid_resolution
 from spmlex._design import covariance_root
 from spmlex._inputs import number_clusters, read_count
@@ -50,15 +48,12 @@ class Resamples(eqx.Module):
         degrees_of_freedom: Of the t distribution for intervals; infinite for the
             bootstrap.
         factor: What the mean outer product of the deviations is multiplied by.
-        of_centre: Whether the centre of an iterated or smoothed correction was
-            refitted, not the estimate.
     """
 
     theta: Float[Array, "n_refits p"]
     code: Int[Array, " n_refits"]
     degrees_of_freedom: float = eqx.field(static=True)
     factor: float = eqx.field(static=True)
-    of_centre: bool = eqx.field(static=True)
 
     @property
     def num_failed(self) -> Int[Array, ""]:
@@ -95,9 +90,6 @@ def jackknife(
     the ordinary jackknife, which is not consistent where the estimate is not smooth in
     the weight of an observation.
 
-    With an iterated or smoothed correction the refits are of its centre, the penalty
-    held, and the bandwidth.
-
     Args:
         estimate: A fit on a grid.
         n_groups: Number of groups, from 2 to the number of observations (or clusters);
@@ -121,7 +113,7 @@ def jackknife(
     reweight = _WithoutGroup(jr.permutation(_read_key(seed), n_units) % n_groups)
     theta, code = _refit(problem, estimate, units, reweight, n_groups)
     others = n_groups - 1.0
-    return Resamples(theta, code, others, others, refits_centre(estimate))
+    return Resamples(theta, code, others, others)
 
 
 def bootstrap(
@@ -160,17 +152,11 @@ def bootstrap(
     reweight = _RandomWeights(_read_key(seed), n_units, weights)
     theta, code = _refit(problem, estimate, units, reweight, n_draws)
     factor = n_draws / (n_draws - 1.0)
-    return Resamples(theta, code, float("inf"), factor, refits_centre(estimate))
+    return Resamples(theta, code, float("inf"), factor)
 
 
 def _read_key(seed: int) -> PRNGKeyArray:
     return jr.key(seed if isinstance(seed, Tracer) else read_count("seed", seed, 0))
-
-
-def refits_centre(estimate: "Fit") -> bool:
-    """Tell whether refits of a fit are of its corrected centre: not of one step's."""
-    correction = estimate.correction
-    return correction is not None and correction.maximum is not None
 
 
 class _WithoutGroup(eqx.Module):
@@ -204,14 +190,6 @@ def _refit(
     """Maximise with the weights of each resample."""
     theta0, probs0 = estimate.theta, estimate.probs.T
     hessian, scores = estimate.hessian, estimate.scores
-    slope = jnp.zeros_like(theta0)
-    correction = estimate.correction
-    maximum = None if correction is None else correction.maximum
-    if correction is not None and maximum is not None:
-        theta0, probs0, slope = correction.theta, maximum.probs, correction.slope
-        hessian, scores = maximum.hessian, maximum.scores
-        problem = problem.within(correction.kernel)
-
     n_obs = count_observations(estimate.weights)
     root = covariance_root(hessian, n_obs)
 
@@ -223,7 +201,10 @@ def _refit(
         length = jnp.linalg.norm(uphill) * n_obs
         step = uphill * jnp.minimum(1.0, _MAX_START / length)
         start = theta0 + n_obs * root @ step
-        at = penalise(problem, slope, theta0, weights)
+
+        def at(theta, probs):
+            return problem.evaluate(theta, probs, weights)
+
         state = climb(at, weights.size, start, probs0, _TOL, _MAX_STEPS)
         resolution = grid_resolution(problem.lclk(state.theta))
         return state.theta, result_code(judge(state, resolution, _TOL))
@@ -255,7 +236,4 @@ def resampled_problem(estimate: "Fit") -> OuterProblem:
             "the fit is not one on a grid (its support was free to move): refit with "
             "`fit` on a grid around its atoms, or use kind='observed' or 'sandwich'."
         )
-    # A corrected centre is that of a smooth F, whose points stay where they are.
-    if estimate.correction is not None:
-        return dataclasses.replace(problem, drift=None, origin=None)
     return problem

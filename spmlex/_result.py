@@ -2,13 +2,17 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._adequacy import Adequacy
-from spmlex._correction import Correction
 from spmlex._degenerate import grid_ripple, is_crowded, is_degenerate
+from spmlex._efficient_estimate import (
+    Clusters,
+    EfficientEstimate,
+    can_be_efficient,
+    solve_efficiently,
+)
 from spmlex._inference import covariance_matrix
 from spmlex._intervals import Intervals, make_intervals
 from spmlex._likelihood import count_observations
@@ -82,11 +86,11 @@ class Fit(eqx.Module):
         result: Result code.
         free: Which leaves of the model are theta.
         optima: Where each start led; `None` where there was one.
-        correction: The corrected centre; `None` where `fit` was not asked for one.
-        theta0: The last of the starts: where a corrected centre is looked for.
         problem: What was maximised, with the data; where the support was moved its
             points go on moving with theta, to first order as the maximum would have
             it. `None` with `support="free"`.
+        given: The problem as it was given, on its own grid: what the efficient score
+            is computed from.
         moved: Whether the points with mass were moved off the grid, to where no
             distribution on its range gained more; `None` where that was not tried.
         certificate: With `support="free"`, what any distribution on the range could
@@ -112,9 +116,8 @@ class Fit(eqx.Module):
     result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
     free: tuple[bool, ...] = eqx.field(static=True)
     optima: Optima | None = None
-    correction: Correction | None = None
-    theta0: Float[Array, " p"] | None = None
     problem: OuterProblem | None = None
+    given: OuterProblem | None = None
     moved: Bool[Array, ""] | None = None
     certificate: Adequacy | None = None
 
@@ -154,36 +157,56 @@ class Fit(eqx.Module):
         crowded = is_crowded(self.probs, self.resolution)
         return jnp.where(self.moved, crowded, flagged)
 
-    def covariance(
-        self,
-        kind: str = "sandwich",
-        *,
-        clusters: Int[Array | np.ndarray, " _"] | None = None,
-    ) -> Float[Array, "p p"]:
-        """Return a covariance matrix of theta: "observed", "opg" or "sandwich".
+    def efficient(self) -> EfficientEstimate:
+        """Return the efficient-score estimate of the same problem.
 
-        In the order of `parameter_names`; `nan` where the Hessian is singular. Those
-        of refits are in `jackknife` and `bootstrap`.
+        The one that `efficient_estimate` computes, on the grid as it was given; it does
+        not start from this maximum.
+
+        Raises:
+            ValueError: The model can't generate data.
+        """
+        assert self.given is not None  # as in every fit that `fit` returns
+        return solve_efficiently(self.given, self.weights)
+
+    @property
+    def default_kind(self) -> str:
+        """What `kind=None` means: "efficient", or "sandwich".
+
+        The latter where the model has neither `simulate` nor `outcomes`.
+        """
+        given = self.given
+        able = given is not None and can_be_efficient(given.model, given.data)
+        return "efficient" if able else "sandwich"
+
+    def covariance(
+        self, kind: str | None = None, *, clusters: Clusters = None
+    ) -> Float[Array, "p p"]:
+        """Return a covariance matrix of theta, in the order of `parameter_names`.
 
         Args:
-            kind: Kind of covariance.
+            kind: "efficient": of the efficient-score estimate, `nan` where a parameter
+                is not identified. "observed", "opg" or "sandwich": of the maximum
+                likelihood estimate, `nan` where the Hessian is singular. By default the
+                first, "sandwich" where the model can't generate data. Covariances of
+                refits are in `jackknife` and `bootstrap`.
             clusters: Whole number for each observation; those with the same one may
                 depend on each other.
         """
+        kind = self.default_kind if kind is None else kind
+        if kind == "efficient":
+            return self.efficient().covariance(clusters)
         return covariance_matrix(
             self.hessian, self.scores, self.weights, kind, clusters
         )
 
     def standard_errors(
-        self,
-        kind: str = "sandwich",
-        *,
-        clusters: Int[Array | np.ndarray, " _"] | None = None,
+        self, kind: str | None = None, *, clusters: Clusters = None
     ) -> Model:
         """Return standard errors, shaped like the model; fixed leaves are `None`.
 
         Args:
-            kind: Kind of covariance.
+            kind: Kind of covariance, as in `covariance`.
             clusters: Whole number for each observation; those with the same one may
                 depend on each other.
         """
@@ -192,21 +215,23 @@ class Fit(eqx.Module):
         return unravel(errors)
 
     def confint(
-        self, level: float | int = 0.95, kind: str = "corrected"
+        self, level: float | int = 0.95, kind: str | None = None
     ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
         """Return the limits of confidence intervals for theta.
 
-        The default is the interval that `spmlex/README.md` recommends; it costs as much
-        as some thirty fits. `intervals` also says what it is built from.
+        The default is the interval that `spmlex/README.md` recommends: the values that
+        the efficient-score test does not reject, infinite where the data set no limit.
+        `intervals` also says what it is built from.
 
         Args:
             level: Confidence level, between 0 and 1.
-            kind: "corrected", "corrected_jackknife", "observed", "opg", "sandwich",
-                "jackknife" or "likelihood_ratio".
+            kind: "efficient", "efficient_wald", "observed", "opg", "sandwich",
+                "jackknife" or "likelihood_ratio"; by default the first, "sandwich"
+                where the model can't generate data.
 
         Raises:
-            ValueError: The level or the kind do not exist, or the kind needs a fit on
-                a grid.
+            ValueError: The level or the kind do not exist, or the kind needs something
+                that the fit or the model do not have.
         """
         made = self.intervals(level, kind)
         return made.lower, made.upper
@@ -214,9 +239,9 @@ class Fit(eqx.Module):
     def intervals(
         self,
         level: float | int = 0.95,
-        kind: str = "corrected",
+        kind: str | None = None,
         *,
-        clusters: Int[Array | np.ndarray, " _"] | None = None,
+        clusters: Clusters = None,
         resamples: Resamples | None = None,
     ) -> Intervals:
         """Return confidence intervals with centre and standard error; see `confint`.
@@ -226,9 +251,10 @@ class Fit(eqx.Module):
             kind: Kind of interval.
             clusters: Whole number for each observation; those with the same one may
                 depend on each other.
-            resamples: A jackknife of this fit made before, for the kinds that need one;
-                by default one of ten groups is made.
+            resamples: A jackknife of this fit made before, for "jackknife"; by default
+                one of ten groups is made.
         """
+        kind = self.default_kind if kind is None else kind
         return make_intervals(self, level, kind, clusters, resamples)
 
     def summary(self, level: float | int = 0.95, kind: str | None = None) -> str:
@@ -236,9 +262,6 @@ class Fit(eqx.Module):
 
         Args:
             level: Confidence level of the intervals.
-            kind: Kind of interval; by default "corrected" on a grid, "sandwich" where
-                the support is free.
+            kind: Kind of interval, as in `confint`.
         """
-        if kind is None:
-            kind = "sandwich" if self.support == "free" else "corrected"
-        return format_fit(self, level, kind)
+        return format_fit(self, level, self.default_kind if kind is None else kind)

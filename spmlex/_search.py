@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from spmlex._correction import correct_iterated, correct_once
 from spmlex._degenerate import grid_resolution, is_crowded, is_degenerate
 from spmlex._design import covariance_root, normal_design
 from spmlex._inner import CERTIFICATE_TOL
@@ -18,7 +17,6 @@ from spmlex._newton import State, climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._polish import polish, take_polished
 from spmlex._result import Fit, Optima
-from spmlex._smoothing import correct_smoothed
 from spmlex._solution import RESULTS, result_code
 from spmlex._starts import choose_start, number_optima
 from spmlex._types import Scalar, Weights
@@ -44,7 +42,6 @@ def maximise_on_grid(
     thetas: Float[Array, "n_given p"],
     n_random: int,
     weights: Weights,
-    correction: str | None,
     tol: float,
     max_steps: int | Int[Array, ""],
     is_free: bool = False,
@@ -53,10 +50,9 @@ def maximise_on_grid(
 
     Args:
         problem: The outer problem, with its grid.
-        thetas: Starts, the last one consistent where any is.
+        thetas: Starts.
         n_random: Further starts to be drawn around the last end.
         weights: Observation weights with sum one.
-        correction: As in `fit`.
         tol: As in `fit`.
         max_steps: As in `fit`.
         is_free: Free the support at that end.
@@ -87,15 +83,6 @@ def maximise_on_grid(
         end = jax.tree.map(lambda leaf: leaf[optima.chosen], ends)
     state, resolution, result = end
     here = state.here
-    corrected = None
-    if correction == "one_step":
-        corrected = correct_once(
-            problem, state.theta, here.hessian, here.probs, weights
-        )
-    if correction == "iterated":
-        corrected = correct_iterated(problem, thetas[-1], weights, tol)
-    if correction == "smoothed":
-        corrected = correct_smoothed(problem, thetas[-1], here.probs, weights, tol)
     on_grid = Fit(
         model=problem.build(state.theta),
         probs=here.probs.T,
@@ -116,8 +103,6 @@ def maximise_on_grid(
         result=result,
         free=problem.free,
         optima=optima,
-        correction=corrected,
-        theta0=thetas[-1],
     )
     if not is_free:
         return on_grid, None

@@ -1,13 +1,12 @@
 """A fit as a person reads it."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from spmlex._degenerate import MAX_RIPPLE
-from spmlex._intervals import corrected_centre
+from spmlex._intervals import efficient_intervals
+from spmlex._likelihood import count_observations
 from spmlex._parameters import parameter_names
 from spmlex._solution import RESULT_CODES, RESULTS
 from spmlex._student import student_p_value
@@ -27,49 +26,52 @@ def format_fit(fit, level: float | int, kind: str) -> str:
         level: Confidence level of the intervals.
         kind: Kind of interval.
     """
-    if kind.startswith("corrected"):
-        fit = dataclasses.replace(fit, correction=corrected_centre(fit))
     names = parameter_names(fit.model, fit.free)
-    made = jax.tree.map(np.asarray, fit.intervals(level, kind))
+    found = fit.efficient() if kind.startswith("efficient") else None
+    made = (
+        fit.intervals(level, kind)
+        if found is None
+        else efficient_intervals(found, level, kind)
+    )
+    made = jax.tree.map(np.asarray, made)
     width = max(10, *(len(name) for name in names))
-    n_obs, n_supp = fit.scores.shape[0], fit.probs.shape[0]
-    support = f"grid of {n_supp} points, {_count_atoms(fit)} with mass"
-    if fit.support == "free":
-        support = f"free support, {int(fit.num_atoms)} atoms"
     columns = {"estimate": np.asarray(fit.theta)}
-    if kind.startswith("corrected"):
-        columns["corrected"] = made.centre
-    if kind == "likelihood_ratio":
-        tests = {}
-    else:
-        z = made.centre / made.standard_error
-        columns["std. error"] = made.standard_error
+    if found is not None:
+        columns = {"max. lik.": columns["estimate"], "efficient": made.centre}
+    tests = {}
+    if kind != "likelihood_ratio":
+        # Where the data set no limit a ratio to the standard error says nothing.
+        closed = np.isfinite(made.lower) & np.isfinite(made.upper)
+        errors = np.where(closed, made.standard_error, np.nan)
+        columns["std. error"] = errors
+        z = made.centre / errors
         tests = {"z": z, "P>|z|": np.asarray(student_p_value(z, float("inf")))}
     head = "".join(f" {name:>10}" for name in columns)
     head += "".join(f" {name:>8}" for name in tests)
     percent = f"{100 * level:g}% interval"
     lines = [f"{'':{width}}{head} {percent:>21}"]
     for i, name in enumerate(names):
-        line = "".join(f" {column[i]:10.5f}" for column in columns.values())
+        line = "".join(f" {_format(column[i])}" for column in columns.values())
         line += "".join(
-            f" {column[i]:8.{digits}f}"
+            f" {column[i]:8.{digits}f}" if np.isfinite(column[i]) else f" {'':8}"
             for column, digits in zip(tests.values(), (2, 3), strict=False)
         )
-        lines.append(
-            f"{name:{width}}{line} {made.lower[i]:10.5f} {made.upper[i]:10.5f}"
-        )
+        limits = f"{_format(made.lower[i])} {_format(made.upper[i])}"
+        lines.append(f"{name:{width}}{line} {limits}")
+    support = f"grid of {fit.probs.shape[0]} points, {_count_atoms(fit)} with mass"
+    if fit.support == "free":
+        support = f"free support, {int(fit.num_atoms)} atoms"
     rule = "-" * max(map(len, lines))
     title = f"{type(fit.model).__name__}: semiparametric maximum likelihood"
     lines = [title, rule, *lines]
     lines += [
         rule,
-        f"observations {n_obs}, log-likelihood {float(fit.log_likelihood):.4f}, "
-        f"intervals: {kind.replace('_', ' ')}",
+        f"observations {int(count_observations(fit.weights))}, log-likelihood "
+        f"{float(fit.log_likelihood):.4f} at the maximum",
         f"{support}; gap {max(float(fit.gap), 0.0):.1e} nats per observation",
         f"{int(fit.num_steps)} steps, gradient {float(fit.gradient_norm):.1e}",
     ]
-    if kind.startswith("corrected"):
-        lines.append(_describe_correction(fit.correction))
+    lines += _describe_intervals(fit, found, kind, made, names)
     if fit.optima is not None:
         lines += _list_optima(fit.optima)
     if fit.certificate is not None:
@@ -79,15 +81,48 @@ def format_fit(fit, level: float | int, kind: str) -> str:
     return "\n".join(lines)
 
 
-def _describe_correction(correction) -> str:
-    if correction.maximum is None:
-        return "corrected centre: one step"
-    if correction.bandwidth is None:
-        return "corrected centre: iterated"
-    bandwidth = float(correction.bandwidth)
-    if bandwidth == 0.0:
-        return "corrected centre: no smoothing of F"
-    return f"corrected centre: F smoothed by {bandwidth:g} of its standard deviation"
+def _format(value: float) -> str:
+    """Return ten characters; blank for what is not a number."""
+    if np.isnan(value):
+        return " " * 10
+    plain = value == 0 or not np.isfinite(value) or 1e-3 <= abs(value) < 1e4
+    return f"{value:10.5f}" if plain else f"{value:10.3e}"
+
+
+def _describe_intervals(fit, found, kind: str, made, names: list[str]) -> list[str]:
+    """Say whose standard errors, tests and intervals the table shows."""
+    if found is None:
+        lines = [f"standard errors and intervals: {kind.replace('_', ' ')}"]
+        if fit.default_kind != "efficient":
+            lines.append(
+                "these take F for one of few points: with `simulate` the model would "
+                "get the efficient score's"
+            )
+        return lines
+    how = "Wald" if kind == "efficient_wald" else "the values its test does not reject"
+    lines = [
+        "efficient: root of the efficient score, F unrestricted; std. error, z and P "
+        f"are its own, intervals: {how}"
+    ]
+    if found.result != RESULTS.successful:
+        lines.append(f"Warning: efficient score: {RESULTS[found.result]}")
+    known = np.asarray(found.identified)
+    if not known.all():
+        lost = ", ".join(
+            name for name, one in zip(names, known, strict=True) if not one
+        )
+        lines.append(
+            f"Warning: not identified: {lost}. A shift or another movement of F takes "
+            "its place: normalise it, hold it by `fixed`, or drop it."
+        )
+    open_ended = known & ~(np.isfinite(made.lower) & np.isfinite(made.upper))
+    if open_ended.any():
+        listed = ", ".join(np.array(names)[open_ended])
+        lines.append(
+            f"Warning: the data set no limit, or one side's only, to {listed}: hardly "
+            "identified, so there is no z nor P."
+        )
+    return lines
 
 
 def _describe_certificate(certificate) -> str:
@@ -123,9 +158,8 @@ def describe_degeneracy(fit) -> str:
         "this looks like a degenerate maximum: the kernels are "
         f"{float(fit.resolution):.2f} grid steps wide and {_count_atoms(fit)} of "
         f"{fit.probs.shape[0]} support points carry mass. Do not trust the estimate, "
-        "nor intervals around it; take the corrected centre with "
-        "correction='smoothed' and a consistent start, a coarser grid or, where no "
-        "noise scale is free, support='free'."
+        "nor intervals around it: take the efficient score's, from a consistent "
+        "start (`starting_values`), or a coarser grid."
     )
 
 
@@ -165,11 +199,6 @@ def _warnings(fit) -> list[str]:
     found = []
     if fit.result != RESULTS.successful:
         found.append(RESULTS[fit.result])
-    if fit.correction is not None:
-        if not bool(fit.correction.converged):
-            found.append("the search for the corrected centre did not converge.")
-        if fit.correction.flagged is not None and bool(fit.correction.flagged):
-            found.append("the corrected centre is degenerate too.")
     if bool(fit.flagged):
         found.append(describe_degeneracy(fit))
     elif float(fit.grid_ripple) > MAX_RIPPLE:
