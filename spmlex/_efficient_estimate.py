@@ -24,7 +24,7 @@ from spmlex._likelihood import normalise_weights
 from spmlex._newton import climb
 from spmlex._outer import OuterProblem
 from spmlex._parameters import free_leaves, split_model
-from spmlex._score_equation import Root, ScoreEquation, make_equation, solve_score
+from spmlex._score_equation import Root, ScoreEquation, solve_score
 from spmlex._score_inversion import invert_score
 from spmlex._smooth_mixing import BANDWIDTHS, smoothing_kernel
 from spmlex._solution import RESULTS, raise_if_failed
@@ -84,7 +84,7 @@ class EfficientEstimate(eqx.Module):
     @property
     def bandwidth(self) -> Float[Array, "*n_groups"]:
         """Bandwidth of the estimate of F, in its standard deviations."""
-        bandwidth = self.root.here.bandwidth
+        bandwidth = self.root.here.mixing.bandwidth
         return bandwidth[0] if self.probs.ndim == 1 else bandwidth
 
     @property
@@ -223,9 +223,21 @@ def efficient_estimate(
 
 
 def solve_efficiently(
-    problem: OuterProblem, weights: Weights, n_draws: int = N_DRAWS, seed: int = 0
+    problem: OuterProblem,
+    weights: Weights,
+    n_draws: int = N_DRAWS,
+    seed: int = 0,
+    theta0: Float[Array, " p"] | None = None,
 ) -> EfficientEstimate:
     """Solve the efficient-score equation of a problem on its grid.
+
+    Args:
+        problem: The problem.
+        weights: Observation weights with sum one.
+        n_draws: As in `efficient_estimate`.
+        seed: As in `efficient_estimate`.
+        theta0: Where to start if the model has no starting values of its own; where
+            not given the maximum where F is smoothest.
 
     Raises:
         ValueError: The model can't generate data.
@@ -236,20 +248,29 @@ def solve_efficiently(
             "efficient score needs: give it `simulate(data, rng=)`, and data as a "
             "dictionary, or `outcomes(data)`. Without them use kind='sandwich'."
         )
-    return _solve(problem, weights, n_draws, seed)
+    return _solve(problem, weights, n_draws, seed, theta0)
 
 
 @eqx.filter_jit
 def _solve(
-    problem: OuterProblem, weights: Weights, n_draws: int, seed: int
+    problem: OuterProblem,
+    weights: Weights,
+    n_draws: int,
+    seed: int,
+    theta0: Float[Array, " p"] | None,
 ) -> EfficientEstimate:
-    theta0 = _start(problem, weights)
-    equation = make_equation(problem, theta0, weights, jr.key(seed), n_draws)
+    own = getattr(problem.model, "starting_values", None)
+    if own is not None:
+        theta0, _ = ravel_pytree(split_model(own(problem.data), problem.free)[0])
+    elif theta0 is None:
+        theta0 = climb_smoothly(problem, weights)
+    equation = ScoreEquation(problem, weights, jr.key(seed), n_draws)
     root = solve_score(equation, theta0)
     here = root.here
     result = RESULTS.where(
         root.converged, RESULTS.successful, RESULTS.max_steps_reached
     )
+    probs = here.mixing.probs
     agree = here.misfit < _MISFIT
     result = RESULTS.where(agree, result, RESULTS.simulation_disagrees)
     finite = jnp.all(jnp.isfinite(here.scores)) & jnp.all(jnp.isfinite(root.theta))
@@ -258,7 +279,7 @@ def _solve(
     return EfficientEstimate(
         model=problem.build(root.theta),
         theta=root.theta,
-        probs=here.probs[0] if problem.groups is None else here.probs.T,
+        probs=probs[0] if problem.groups is None else probs.T,
         supp=problem.supp,
         equation=equation,
         root=root,
@@ -267,17 +288,17 @@ def _solve(
     )
 
 
-def _start(problem: OuterProblem, weights: Weights) -> Float[Array, " p"]:
-    """Return the model's own starting values, or the maximum where F is smoothest."""
-    own = getattr(problem.model, "starting_values", None)
-    if own is not None:
-        start = own(problem.data)
-        return ravel_pytree(split_model(start, problem.free)[0])[0]
-    theta0 = ravel_pytree(split_model(problem.model, problem.free)[0])[0]
+@eqx.filter_jit
+def climb_smoothly(problem: OuterProblem, weights: Weights) -> Float[Array, " p"]:
+    """Return the maximum where F is almost normal, climbed from the problem's model.
+
+    Never a degenerate one; `nan` is replaced by where it began.
+    """
+    theta0, _ = ravel_pytree(split_model(problem.model, problem.free)[0])
     spread = solve_probs(
         problem.lclk(theta0), weights=weights, solver=problem.solver, throw=False
     ).probs
-    kernel = smoothing_kernel(problem.supp, jnp.array(BANDWIDTHS[0]), spread)
+    kernel = smoothing_kernel(problem.supp, jnp.array(BANDWIDTHS[-1]), spread)
     sieve = problem.within(kernel)
 
     def at(theta, probs):
@@ -308,6 +329,7 @@ def _invert(
 __all__ = [
     "EfficientEstimate",
     "can_be_efficient",
+    "climb_smoothly",
     "efficient_estimate",
     "solve_efficiently",
 ]

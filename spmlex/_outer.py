@@ -79,6 +79,11 @@ class OuterProblem(eqx.Module):
         lclk = conditional_likelihoods(self.build(theta), self.data, supp)
         return lclk if self.kernel is None else mix_columns(lclk, self.kernel)
 
+    @property
+    def n_supp(self) -> int:
+        """Number of support points."""
+        return jax.tree.leaves(self.supp)[0].shape[0]
+
     def uniform_probs(self) -> Float[Array, "*n_groups n_supp"]:
         """Return equal masses, the start where nothing better is known."""
         n_supp = jax.tree.leaves(self.supp)[0].shape[0]

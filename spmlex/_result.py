@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
@@ -11,6 +12,7 @@ from spmlex._efficient_estimate import (
     Clusters,
     EfficientEstimate,
     can_be_efficient,
+    climb_smoothly,
     solve_efficiently,
 )
 from spmlex._inference import covariance_matrix
@@ -160,14 +162,22 @@ class Fit(eqx.Module):
     def efficient(self) -> EfficientEstimate:
         """Return the efficient-score estimate of the same problem.
 
-        The one that `efficient_estimate` computes, on the grid as it was given; it does
-        not start from this maximum.
+        The root that `efficient_estimate` finds, on the grid as it was given. The
+        search starts at the model's own starting values; where it has none at this
+        maximum, unless that failed or is degenerate.
 
         Raises:
             ValueError: The model can't generate data.
         """
-        assert self.given is not None  # as in every fit that `fit` returns
-        return solve_efficiently(self.given, self.weights)
+        given = self.given
+        assert given is not None  # as in every fit that `fit` returns
+        theta0 = None
+        if not hasattr(given.model, "starting_values"):
+            theta0, sound = self.theta, (self.result == RESULTS.successful)
+            sound &= ~self.flagged
+            if isinstance(sound, Tracer) or not bool(sound):
+                theta0 = jnp.where(sound, theta0, climb_smoothly(given, self.weights))
+        return solve_efficiently(given, self.weights, theta0=theta0)
 
     @property
     def default_kind(self) -> str:

@@ -14,10 +14,9 @@ from spmlex._efficient import (
     spread_out,
 )
 from spmlex._identification import Directions, split_directions
-from spmlex._inner import solve_probs
 from spmlex._likelihood import count_observations
 from spmlex._outer import OuterProblem
-from spmlex._smooth_mixing import SmoothMixing, choose_mixing, estimate_mixing
+from spmlex._smooth_mixing import SmoothMixing, estimate_mixing
 from spmlex._types import Scalar, Weights
 
 _MAX_STEPS = 20
@@ -42,8 +41,7 @@ class ScoreAt(NamedTuple):
         information: Efficient information, nats per observation.
         parametric: Information with F known.
         directions: Which combinations of theta are identified.
-        probs: The smooth estimate of F, by group.
-        bandwidth: Its bandwidth, by group.
+        mixing: The smooth estimate of F, by group.
         misfit: Largest of the groups, see `Projection`.
     """
 
@@ -54,8 +52,7 @@ class ScoreAt(NamedTuple):
     information: Float[Array, "p p"]
     parametric: Float[Array, "p p"]
     directions: Directions
-    probs: Float[Array, "n_groups n_supp"]
-    bandwidth: Float[Array, " n_groups"]
+    mixing: SmoothMixing
     misfit: Scalar
 
     @property
@@ -76,14 +73,12 @@ class ScoreEquation(eqx.Module):
     Attributes:
         problem: The outer problem, its grid and data.
         weights: Observation weights with sum one.
-        spread: A mixing distribution for each group: the unit of bandwidths.
         key: Of the draws.
         n_draws: Their number for each group.
     """
 
     problem: OuterProblem
     weights: Weights
-    spread: Float[Array, "n_groups n_supp"]
     key: PRNGKeyArray
     n_draws: int = eqx.field(static=True)
 
@@ -95,66 +90,85 @@ class ScoreEquation(eqx.Module):
     def at(
         self,
         theta: Float[Array, " p"],
-        bandwidth: Float[Array, " n_groups"] | None = None,
+        mixing: SmoothMixing,
+        chooses: Bool[Array, ""] | bool = False,
     ) -> ScoreAt:
         """Evaluate the efficient score, F estimated at this theta.
 
         Args:
             theta: Where.
-            bandwidth: Of the estimate of F; chosen by the data where not given.
+            mixing: An estimate of F for each group: gives the bandwidths.
+            chooses: Whether the data choose the bandwidths instead.
         """
         problem = self.problem
         lclk = problem.lclk(theta)
         own = _weights_by_group(problem, self.weights)
-        shares = jnp.sum(own, axis=1)
 
-        def one_group(item):
-            own, share, spread, bandwidth = item
+        def one_group(item) -> _Group:
+            own, mixing = item
+            share = jnp.sum(own)
             some = share > 0
             weights = jnp.where(some, own / jnp.where(some, share, 1.0), self.weights)
-            about_f = (lclk, problem.supp, spread, weights)
-            if bandwidth is None:
-                count = jnp.sum(own > 0)
-                mixing = choose_mixing(*about_f, count, problem.solver)
-            else:
-                mixing = estimate_mixing(*about_f, bandwidth, problem.solver)
-            plugged, proposal = spread_out(mixing.probs, find_seen(lclk, weights))
+            count = jnp.sum(own > 0)
+            found = estimate_mixing(
+                lclk,
+                problem.supp,
+                weights,
+                count,
+                mixing,
+                jnp.asarray(chooses),
+                problem.solver,
+            )
+            plugged, proposal = spread_out(found.probs, find_seen(lclk, weights))
             given = (weights, self.key, self.n_draws)
-            found = project_score(problem, theta, plugged, proposal, *given)
+            projection = project_score(problem, theta, plugged, proposal, *given)
             parts = split_score(problem, theta, plugged, problem.data)
             seen = jnp.where(proposal > 0, parts.columns, 0.0)
-            scores = found.apply(parts._replace(columns=seen))
+            scores = projection.apply(parts._replace(columns=seen))
             mine = (own > 0)[:, None]
-            return (
+            return _Group(
                 jnp.where(mine, scores, 0.0),
                 jnp.where(mine, parts.score, 0.0),
-                share * found.information,
-                share * found.remaining,
-                share * found.parametric,
-                mixing,
-                jnp.where(some, found.misfit, 0.0),
+                share * projection.information,
+                share * projection.remaining,
+                share * projection.parametric,
+                found,
+                jnp.where(some, projection.misfit, 0.0),
             )
 
-        items = (own, shares, self.spread, bandwidth)
-        each = jax.lax.map(one_group, items)
-        scores, raw, information, remaining, parametric, mixing, misfit = each
-        scores, raw, information, remaining, parametric = (
-            jnp.sum(x, axis=0)
-            for x in (scores, raw, information, remaining, parametric)
-        )
-        mixing: SmoothMixing
+        each: _Group = jax.lax.map(one_group, (own, mixing))
+        scores = jnp.sum(each.scores, axis=0)
+        information = jnp.sum(each.information, axis=0)
+        parametric = jnp.sum(each.parametric, axis=0)
+        remaining = jnp.sum(each.remaining, axis=0)
         return ScoreAt(
             theta=theta,
             scores=scores,
-            raw=raw,
+            raw=jnp.sum(each.raw, axis=0),
             mean=self.weights @ scores,
             information=information,
             parametric=parametric,
             directions=split_directions(information, remaining, parametric),
-            probs=mixing.probs,
-            bandwidth=mixing.bandwidth,
-            misfit=jnp.max(misfit),
+            mixing=each.mixing,
+            misfit=jnp.max(each.misfit),
         )
+
+    def no_mixing(self) -> SmoothMixing:
+        """Return what stands for an estimate of F before there is one."""
+        probs = self.problem.uniform_probs().reshape(-1, self.problem.n_supp)
+        return SmoothMixing(probs, jnp.zeros(probs.shape[0]), probs)
+
+
+class _Group(NamedTuple):
+    """What one group adds."""
+
+    scores: Float[Array, "n_obs p"]
+    raw: Float[Array, "n_obs p"]
+    information: Float[Array, "p p"]
+    remaining: Float[Array, "p p"]
+    parametric: Float[Array, "p p"]
+    mixing: SmoothMixing
+    misfit: Scalar
 
 
 def _weights_by_group(
@@ -164,24 +178,6 @@ def _weights_by_group(
         return weights[None]
     numbers = jnp.arange(problem.n_groups)[:, None]
     return jnp.where(problem.groups == numbers, weights, 0.0)
-
-
-def make_equation(
-    problem: OuterProblem,
-    theta: Float[Array, " p"],
-    weights: Weights,
-    key: PRNGKeyArray,
-    n_draws: int,
-) -> ScoreEquation:
-    """Return the equation, bandwidths measured in the spread of F fitted at theta."""
-    lclk = problem.lclk(theta)
-    spread = jax.lax.map(
-        lambda own: (
-            solve_probs(lclk, weights=own, solver=problem.solver, throw=False).probs
-        ),
-        _weights_by_group(problem, weights),
-    )
-    return ScoreEquation(problem, weights, spread, key, n_draws)
 
 
 class Root(NamedTuple):
@@ -220,21 +216,18 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
     """
 
     def advance(state: _State) -> _State:
-        here = jax.lax.cond(
-            state.num_steps < _CHOOSING,
-            lambda: equation.at(state.theta),
-            lambda: equation.at(state.theta, state.best.bandwidth),
-        )
+        chooses = state.num_steps < _CHOOSING
+        here = equation.at(state.theta, state.best.mixing, chooses)
         length = here.step_length(equation.n_obs)
         finite = jnp.isfinite(length) & jnp.all(jnp.isfinite(here.step))
         # The bandwidth may change in the second evaluation: the first is no rival.
-        better = finite & ((length < state.shortest) | (state.num_steps < _CHOOSING))
+        better = finite & ((length < state.shortest) | chooses)
         best = jax.tree.map(lambda a, b: jnp.where(better, a, b), here, state.best)
         # Steps that do not shrink go back and forth: take half of them.
         damping = jnp.where(
             length > 0.7 * state.last, 0.5 * state.damping, state.damping
         )
-        damping = jnp.maximum(jnp.where(state.num_steps < _CHOOSING, 1.0, damping), 0.1)
+        damping = jnp.maximum(jnp.where(chooses, 1.0, damping), 0.1)
         step = here.step * damping * jnp.minimum(1.0, _LONGEST / length)
         settled = (length <= _TOL) & (state.num_steps > 0)
         return _State(
@@ -247,12 +240,13 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
             finite & ~settled,
         )
 
-    shape = jax.eval_shape(equation.at, theta0)
+    mixing = equation.no_mixing()
+    shape = jax.eval_shape(equation.at, theta0, mixing)
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
     infinite = jnp.array(jnp.inf)
     start = _State(
         theta0,
-        nothing._replace(theta=theta0),
+        nothing._replace(theta=theta0, mixing=mixing),
         infinite,
         infinite,
         jnp.array(1.0),

@@ -132,14 +132,14 @@ def invert_score(
         sum_scores: Weighs scores and sums them within clusters.
     """
     size, n_obs = root.theta.size, equation.n_obs
-    bandwidth, start = root.here.bandwidth, root.theta
+    mixing, start = root.here.mixing, root.theta
 
     def limit(item):
         k, side, error = item
         this = jnp.arange(size) == k
 
         def test_at(theta):
-            here = equation.at(theta, bandwidth)
+            here = equation.at(theta, mixing)
             return test_parameter(
                 here, k, sum_scores(here.scores), equation.weights, n_obs
             )

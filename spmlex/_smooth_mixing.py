@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from spmlex._inner import InnerSolver, solve_probs
 from spmlex._likelihood import mix_columns
 from spmlex._types import Kernel, LogCondLik, Probs, Scalar, Support, Weights
 
-BANDWIDTHS = (0.9, 0.65, 0.4, 0.2, 0.0)
-"""In standard deviations of F; zero leaves F unrestricted."""
+BANDWIDTHS = (0.0, 0.2, 0.4, 0.65, 0.9)
+"""In standard deviations of F; zero leaves F unrestricted, and comes first."""
 
 _PRICE = 2
 """Nats that a support point costs: it has a place and a mass (Akaike 1973)."""
@@ -32,61 +32,57 @@ class SmoothMixing(NamedTuple):
     Attributes:
         probs: Its probabilities on the grid.
         bandwidth: Of the normals, in standard deviations of F; zero: not smoothed.
+        spread: The distribution whose spread is the unit: F fitted without smoothing.
     """
 
     probs: Probs
     bandwidth: Scalar
-
-
-def choose_mixing(
-    lclk: LogCondLik,
-    supp: Support,
-    spread: Probs,
-    weights: Weights,
-    n_obs: Scalar,
-    solver: InnerSolver,
-) -> SmoothMixing:
-    """Estimate F with theta held; the data choose the bandwidth.
-
-    The one with the largest log-likelihood less twice the points with mass.
-
-    Args:
-        lclk: Log conditional likelihoods on the grid.
-        supp: The support grid.
-        spread: A mixing distribution whose spread is the unit of the bandwidths.
-        weights: Observation weights with sum one.
-        n_obs: What the mean log-likelihood is multiplied by.
-        solver: The inner solver.
-    """
-
-    def estimate(bandwidth):
-        kernel = smoothing_kernel(supp, bandwidth, spread)
-        solution = solve_probs(
-            mix_columns(lclk, kernel), weights=weights, solver=solver, throw=False
-        )
-        price = _PRICE * jnp.sum(solution.probs > 0)
-        return -n_obs * solution.value - price, kernel @ solution.probs
-
-    bandwidths = jnp.array(BANDWIDTHS)
-    criterion, probs = jax.lax.map(estimate, bandwidths)
-    best = jnp.argmax(jnp.where(jnp.isnan(criterion), -jnp.inf, criterion))
-    return SmoothMixing(probs[best], bandwidths[best])
+    spread: Probs
 
 
 def estimate_mixing(
     lclk: LogCondLik,
     supp: Support,
-    spread: Probs,
     weights: Weights,
-    bandwidth: Scalar,
+    n_obs: Scalar,
+    given: SmoothMixing,
+    chooses: Bool[Array, ""],
     solver: InnerSolver,
 ) -> SmoothMixing:
-    """Estimate F with theta and the bandwidth held; arguments as in `choose_mixing`."""
-    kernel = smoothing_kernel(supp, bandwidth, spread)
-    solution = solve_probs(
-        mix_columns(lclk, kernel), weights=weights, solver=solver, throw=False
-    )
-    return SmoothMixing(kernel @ solution.probs, bandwidth)
+    """Estimate F with theta held. Equation (12).
+
+    Args:
+        lclk: Log conditional likelihoods on the grid.
+        supp: The support grid.
+        weights: Observation weights with sum one.
+        n_obs: What the mean log-likelihood is multiplied by.
+        given: Gives bandwidth and spread where they are not chosen.
+        chooses: Whether the data choose the bandwidth: the one with the largest
+            log-likelihood less twice the points with mass.
+        solver: The inner solver.
+    """
+    bandwidths = jnp.array(BANDWIDTHS)
+
+    def add(number, state):
+        best, criterion, spread = state
+        bandwidth = jnp.where(chooses, bandwidths[number], given.bandwidth)
+        kernel = smoothing_kernel(supp, bandwidth, spread)
+        solution = solve_probs(
+            mix_columns(lclk, kernel), weights=weights, solver=solver, throw=False
+        )
+        price = _PRICE * jnp.sum(solution.probs > 0)
+        worth = -n_obs * solution.value - price
+        better = (worth > criterion) | (number == 0)
+        # The first is not smoothed: its spread is the unit of the others.
+        spread = jnp.where(chooses & (number == 0), solution.probs, spread)
+        found = SmoothMixing(kernel @ solution.probs, bandwidth, spread)
+        best = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, best)
+        return best, jnp.where(better, worth, criterion), spread
+
+    count = jnp.where(chooses, bandwidths.size, 1)
+    start = (given, jnp.array(-jnp.inf), given.spread)
+    best, _, spread = jax.lax.fori_loop(0, count, add, start)
+    return best._replace(spread=spread)
 
 
 def smoothing_kernel(
