@@ -104,6 +104,7 @@ def split_score(
     posterior = relative * probs
 
     def score_along(direction):
+        slope: Float[Array, "n_rows n_supp"]
         _, slope = jax.jvp(lclk_at, (theta,), (direction,))
         return jnp.sum(jnp.where(posterior > 0, posterior * slope, 0.0), axis=1)
 
@@ -132,6 +133,7 @@ def _score_flows(
 
     def score_coordinate(coordinate):
         tangent = jnp.broadcast_to(coordinate, points.shape)
+        slope: Float[Array, "n_rows n_supp"]
         _, slope = jax.jvp(lclk_at, (points,), (tangent,))
         moved = jnp.where(posterior > 0, posterior * slope, 0.0)
         return jnp.where(jnp.isfinite(moved), moved, 0.0) @ moves

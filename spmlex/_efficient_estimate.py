@@ -113,7 +113,8 @@ class EfficientEstimate(eqx.Module):
         bread = (here.scores @ directions.basis).T @ by_score
         both = kept[:, None] & kept
         bread = jnp.where(both, bread, jnp.eye(kept.size))
-        inverse = jnp.where(both, jnp.linalg.inv(bread), 0.0)
+        inverse: Float[Array, "p p"] = jnp.linalg.inv(bread)
+        inverse = jnp.where(both, inverse, 0.0)
         turned = directions.basis @ inverse
         sandwich = turned @ middle @ turned.T / n_obs
         sample = jnp.diagonal(sandwich)

@@ -35,6 +35,7 @@ class Directions(NamedTuple):
     @property
     def involved(self) -> Bool[Array, " p"]:
         """Which parameters move in a combination that is not identified."""
+        size: Float[Array, "p 1"]
         size = jnp.linalg.norm(self.basis, axis=1, keepdims=True)
         relative = jnp.abs(self.basis) / jnp.where(size > 0, size, 1.0)
         largest = jnp.max(relative, axis=0, initial=1e-300)
@@ -65,6 +66,7 @@ def split_directions(
     root = jnp.linalg.cholesky(known)
     half = jsp.linalg.solve_triangular(root, information / unit, lower=True)
     ratio = jsp.linalg.solve_triangular(root, half.T, lower=True)
+    share: Float[Array, " p"]
     share, vectors = jnp.linalg.eigh(0.5 * (ratio + ratio.T))
     basis = jsp.linalg.solve_triangular(root, vectors, lower=True, trans=1)
     basis = basis / scale[:, None]

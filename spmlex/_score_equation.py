@@ -105,10 +105,12 @@ class ScoreEquation(eqx.Module):
         own = _weights_by_group(problem, self.weights)
 
         def one_group(item) -> _Group:
+            own: Weights
             own, mixing = item
             share = jnp.sum(own)
             some = share > 0
-            weights = jnp.where(some, own / jnp.where(some, share, 1.0), self.weights)
+            total = jnp.where(some, share, 1.0)
+            weights: Weights = jnp.where(some, own / total, self.weights)
             count = jnp.sum(own > 0)
             found = estimate_mixing(
                 lclk,

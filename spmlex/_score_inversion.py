@@ -73,12 +73,13 @@ def test_parameter(
     this = jnp.arange(size) == k
     unit = jnp.sqrt(jnp.maximum(jnp.diagonal(here.parametric), 1e-300))
 
-    def regress(bread):
+    def regress(bread: Float[Array, "p p"]):
         """Return what is left of equation k, and the inverse for the others."""
         scaled = bread / (unit[:, None] * unit)
-        block = jnp.where(this[:, None] | this, jnp.eye(size), scaled)
-        inverse = jnp.linalg.pinv(block, rtol=1e-8)
-        inverse = jnp.where(this[:, None] | this, 0.0, inverse)
+        apart = this[:, None] | this
+        block: Float[Array, "p p"] = jnp.where(apart, jnp.eye(size), scaled)
+        inverse: Float[Array, "p p"] = jnp.linalg.pinv(block, rtol=1e-8)
+        inverse = jnp.where(apart, 0.0, inverse)
         inverse = inverse / (unit[:, None] * unit)
         return jnp.where(this, 1.0, -(bread[k] @ inverse)), inverse
 
@@ -135,6 +136,9 @@ def invert_score(
     mixing, start = root.here.mixing, root.theta
 
     def limit(item):
+        k: Int[Array, ""]
+        side: Scalar
+        error: Scalar
         k, side, error = item
         this = jnp.arange(size) == k
 
@@ -155,10 +159,10 @@ def invert_score(
             path = jnp.where(finite, found.path, this)
             below = excess < 0
             counts = finite & solved
-            inner = jnp.where(counts & below, state.distance, state.inner)
-            at_inner = jnp.where(counts & below, excess, state.at_inner)
-            outer = jnp.where(counts & ~below, state.distance, state.outer)
-            at_outer = jnp.where(counts & ~below, excess, state.at_outer)
+            inner: Scalar = jnp.where(counts & below, state.distance, state.inner)
+            at_inner: Scalar = jnp.where(counts & below, excess, state.at_inner)
+            outer: Scalar = jnp.where(counts & ~below, state.distance, state.outer)
+            at_outer: Scalar = jnp.where(counts & ~below, excess, state.at_outer)
             # The line through this point and the one on the other side, or inwards.
             previous = jnp.where(below, state.inner, inner)
             at_previous = jnp.where(below, state.at_inner, at_inner)
@@ -168,8 +172,8 @@ def invert_score(
             slope = (excess - at_previous) / (state.distance - previous)
             target = state.distance - excess / slope
             far = _GROWTH * state.distance
-            target = jnp.where(slope > 0, target, far)
-            high = jnp.where(jnp.isfinite(outer), outer, far)
+            target: Scalar = jnp.where(slope > 0, target, far)
+            high: Scalar = jnp.where(jnp.isfinite(outer), outer, far)
             target = jnp.clip(target, inner + 0.02 * (high - inner), high)
             done = counts & (jnp.abs(excess) <= _CLOSE) & (slope > 0)
             opened = ~finite | (counts & below & (target > _FARTHEST * error))

@@ -74,7 +74,7 @@ def estimate_mixing(
         worth = -n_obs * solution.value - price
         better = (worth > criterion) | (number == 0)
         # The first is not smoothed: its spread is the unit of the others.
-        spread = jnp.where(chooses & (number == 0), solution.probs, spread)
+        spread: Probs = jnp.where(chooses & (number == 0), solution.probs, spread)
         found = SmoothMixing(kernel @ solution.probs, bandwidth, spread)
         best = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, best)
         return best, jnp.where(better, worth, criterion), spread
