@@ -87,7 +87,7 @@ class Profile(LikelihoodEstimator):
             "num_steps": fit.num_steps.astype(jnp.int32),
             "num_atoms": fit.num_atoms.astype(jnp.int32),
             "probs": fit.probs,
-            "supp": supp,
+            "supp": fit.supp,
             "grid_ripple": fit.grid_ripple,
             "adequacy": self._judge(fit, data),
         }
