@@ -61,7 +61,7 @@ def error_of_mean(values: xr.DataArray, dim: str) -> xr.DataArray:
 
 
 def median(values: xr.DataArray, dim: str) -> xr.DataArray:
-    """Return the median of the values present."""
+    """Return the median of the values present; infinite ones count here."""
     return xr.apply_ufunc(_median, values, input_core_dims=[[dim]])
 
 
@@ -130,7 +130,7 @@ def jackknife_error(
 
 def _median(values: Float[np.ndarray, "*cells n"]) -> Float[np.ndarray, "*cells"]:
     ordered = np.sort(values, axis=-1)  # missing values go last
-    n = np.isfinite(ordered).sum(-1, keepdims=True)
+    n = (~np.isnan(ordered)).sum(-1, keepdims=True)
     low = np.take_along_axis(ordered, np.maximum((n - 1) // 2, 0), -1)
     high = np.take_along_axis(ordered, np.minimum(n // 2, values.shape[-1] - 1), -1)
     return np.where(n > 0, (low + high) / 2, np.nan)[..., 0]

@@ -90,26 +90,30 @@ def plot_zip(process: xr.Dataset, ax: Axes) -> Axes:
 
     The distance is in units of the half width; intervals that miss the truth are in the
     other colour and, if the level were exact, start at the dashed line. The band is the
-    Monte Carlo interval (Wilson) of the coverage (Morris et al. 2019, figure 6).
+    Monte Carlo interval (Wilson) of the coverage (Morris et al. 2019, figure 6). Open
+    intervals come first and end where the others do.
     """
     names = ("estimate", "lower", "upper", "truth")
     chosen = drawing.select(process, names, ("replication",))
     level = process["lower"].attrs.get("level", 0.95)
     truth = float(chosen["truth"])
     arrays = [chosen[x].values for x in names[:3]]
-    known = np.isfinite(arrays).all(axis=0)
+    known = np.isfinite(arrays[0]) & ~np.isnan(arrays).any(axis=0)
     estimate, lower, upper = (x[known] for x in arrays)
+    shown = np.concatenate([[truth], estimate, lower, upper])
+    shown = shown[np.isfinite(shown)]
     distance = abs(estimate - truth) / np.maximum((upper - lower) / 2, 1e-300)
     order = np.argsort(distance)
     centile = 100 * (np.arange(order.size) + 0.5) / max(order.size, 1)
     covers = ((lower <= truth) & (truth <= upper))[order]
+    drawn = [np.clip(x, shown.min(), shown.max()) for x in (lower, upper)]
     for hit, colour, label in (
         (covers, "C0", "covers the truth"),
         (~covers, _MISSED, "misses the truth"),
     ):
         gap = np.full(hit.sum(), np.nan)  # one path for all is drawn the fastest
         ax.plot(
-            np.stack([lower[order][hit], upper[order][hit], gap], axis=1).ravel(),
+            np.stack([*(x[order][hit] for x in drawn), gap], axis=1).ravel(),
             np.repeat(centile[hit], 3),
             color=colour,
             lw=0.4,

@@ -38,9 +38,19 @@ MEASURES = {
     "bias_eliminated_coverage": Measure(
         "coverage of the mean estimate", "Bias-elim. coverage"
     ),
-    "interval_width": Measure(
-        "mean width of the confidence interval", "Width", PARAMETER_UNIT
+    "coverage_of_attempted": Measure(
+        "coverage, replications without an interval counted as not covering",
+        "Coverage of attempted",
     ),
+    "interval_width": Measure(
+        "mean width of the confidence intervals that are not open",
+        "Width",
+        PARAMETER_UNIT,
+    ),
+    "median_width": Measure(
+        "median width of the confidence interval", "Median width", PARAMETER_UNIT
+    ),
+    "open_share": Measure("share of confidence intervals that are open", "Open"),
     "seconds": Measure("mean time of one replication", "Seconds", "s"),
     "failure_rate": Measure("failed over attempted replications", "Failure rate"),
     "flagged_share": Measure(
@@ -152,8 +162,8 @@ KINDS = {
     "sandwich": "sandwich",
     "jackknife": "jackknife",
     "likelihood_ratio": "likelihood ratio",
-    "corrected": "corrected",
-    "corrected_jackknife": "corrected jackknife",
+    "efficient": "efficient score, inverted",
+    "efficient_wald": "efficient score, Wald",
     "bootstrap_multinomial": "multinomial bootstrap",
     "bootstrap_exponential": "exponential bootstrap",
 }

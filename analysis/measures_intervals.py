@@ -7,7 +7,8 @@ are between 0 and 1, never percentages.
 
 A replication without limits (or without a standard error, or degrees of freedom) is
 missing: it counts neither as covering nor as not covering, neither as rejecting nor as
-not rejecting.
+not rejecting; `coverage_of_attempted` alone counts it as not covering. An infinite
+limit is a limit: the interval is open there.
 """
 
 import numpy as np
@@ -54,6 +55,32 @@ def coverage(
     return proportion_of(_covers(lower, upper, truth), name="coverage", dim=dim)
 
 
+def coverage_of_attempted(
+    lower: xr.DataArray,
+    upper: xr.DataArray,
+    truth: xr.DataArray | float,
+    attempted: xr.DataArray,
+    *,
+    dim: str = REPLICATION,
+) -> xr.Dataset:
+    """Return `coverage_of_attempted`: intervals holding the truth over all attempts.
+
+    A replication that was attempted and left no interval counts as not covering, so
+    that no method gains by failing where it is hard.
+
+    Args:
+        lower: Lower limits, of every replication that left some.
+        upper: Upper limits.
+        truth: True values.
+        attempted: Which replications were attempted.
+        dim: The replication dimension.
+    """
+    truth = mo.as_finite(truth)
+    inside = (lower <= truth) & (truth <= upper)
+    counted = inside.where(attempted & truth.notnull())
+    return proportion_of(counted, name="coverage_of_attempted", dim=dim)
+
+
 def bias_eliminated_coverage(
     lower: xr.DataArray,
     upper: xr.DataArray,
@@ -96,9 +123,32 @@ def rejection(
 def interval_width(
     lower: xr.DataArray, upper: xr.DataArray, *, dim: str = REPLICATION
 ) -> xr.Dataset:
-    """Return `interval_width`: the mean width, error sd/sqrt n."""
+    """Return `interval_width`: the mean width, error sd/sqrt n; open ones left out."""
     width = mo.as_finite(upper) - mo.as_finite(lower)
     return mean_of(width, name="interval_width", dim=dim)
+
+
+def median_width(
+    lower: xr.DataArray, upper: xr.DataArray, *, dim: str = REPLICATION
+) -> xr.Dataset:
+    """Return `median_width`: the median width, infinite for open intervals.
+
+    The error is that of `median_bias` with open intervals as wide as the widest of the
+    others: good where few are open.
+    """
+    width = upper - lower
+    widest = mo.as_finite(width).max(dim)
+    error = mo.error_of_median(width.clip(max=widest).where(width.notnull()), dim)
+    return with_mcse("median_width", mo.median(width, dim), error)
+
+
+def open_share(
+    lower: xr.DataArray, upper: xr.DataArray, *, dim: str = REPLICATION
+) -> xr.Dataset:
+    """Return `open_share`: the share of intervals with an infinite limit."""
+    known = lower.notnull() & upper.notnull()
+    is_open = np.isinf(lower) | np.isinf(upper)
+    return proportion_of(is_open.where(known), name="open_share", dim=dim)
 
 
 def interval_score(

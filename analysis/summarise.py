@@ -2,7 +2,10 @@
 
 A replication is attempted when its code is not -1. It fails when its code is not 0 (or
 it left no finite estimate); a failed replication is never used, whatever values it left
-behind, and never counted as covering. What is used then follows the exclusion rule:
+behind, and never counted as covering. One measure looks at all that was attempted:
+`coverage_of_attempted` takes intervals as they come, whatever the code, and counts a
+missing one as not covering, for kinds of interval that an estimator gave at least once.
+What is used else follows the exclusion rule:
 
 - `per_estimator`: an estimator's measures use all its own successes;
 - `all_or_none`: only replications in which every estimator run at that design point
@@ -93,7 +96,7 @@ def summarise_process(
     if "standard_error" in process:
         parts += _standard_error_measures(process, used)
     if "lower" in process and "upper" in process:
-        parts += _interval_measures(process, used)
+        parts += _interval_measures(process, attempted, used)
     if "flagged" in process:
         parts += _unflagged_measures(process, used)
     if "seconds" in process:
@@ -114,7 +117,12 @@ def summarise_process(
         summary["by_code"].attrs = {**process["code"].attrs, **describe("by_code")}
     if "coverage" in summary:
         level = float(process["lower"].attrs.get("level", 0.95))
-        for name in ("coverage", "bias_eliminated_coverage", "coverage_unflagged"):
+        for name in (
+            "coverage",
+            "coverage_of_attempted",
+            "bias_eliminated_coverage",
+            "coverage_unflagged",
+        ):
             if name in summary:
                 summary[name].attrs["level"] = level
     return summary.assign_attrs(process.attrs)
@@ -216,12 +224,20 @@ def _standard_error_measures(
     yield me.relative_model_se_error(process["estimate"].where(used), error)
 
 
-def _interval_measures(process: xr.Dataset, used: xr.DataArray) -> Iterator[xr.Dataset]:
+def _interval_measures(
+    process: xr.Dataset, attempted: xr.DataArray, used: xr.DataArray
+) -> Iterator[xr.Dataset]:
+    lower, upper = process["lower"], process["upper"]
+    known = attempted & lower.notnull() & upper.notnull()
+    kinds = ("estimator", "kind", "parameter")
+    offered = known.any([x for x in known.dims if x not in kinds])
+    yield mi.coverage_of_attempted(lower, upper, process["truth"], attempted & offered)
     lower, upper = process["lower"].where(used), process["upper"].where(used)
     yield mi.coverage(lower, upper, process["truth"])
     estimate = process["estimate"].where(used)
     yield mi.bias_eliminated_coverage(lower, upper, estimate)
-    yield mi.interval_width(lower, upper)
+    for measure in (mi.interval_width, mi.median_width, mi.open_share):
+        yield measure(lower, upper)
 
 
 def _unflagged_measures(

@@ -27,6 +27,8 @@ from analysis.tables import (
 
 DIFFERENCES = ("bias_difference", "rmse_ratio", "coverage_difference")
 INTERVALS = ("coverage", "interval_width")
+MISSING = ("coverage_of_attempted",)
+OPEN = ("median_width", "open_share")
 UNFLAGGED = ("coverage_unflagged", "interval_width_unflagged", "flagged_share")
 F_RATES = {
     "wasserstein_rate": "F: Wasserstein-1",
@@ -113,8 +115,10 @@ def list_tables(summary: xr.DataTree, name: str) -> Iterator[Table]:
 def interval_table(process: xr.Dataset) -> pd.DataFrame:
     """Select coverage and width of every kind of interval that an estimator has.
 
-    Where fits were flagged, also without them, and the share of them. The count
-    `used_interval` is of the replications used in which both limits are known.
+    Where intervals are missing, also coverage over all attempts; where some are open,
+    the median width and the share of them; where fits were flagged, also without them,
+    and the share of them. The count `used_interval` is of the replications used in
+    which both limits are known.
 
     Args:
         process: One group of `summary.nc`.
@@ -123,6 +127,11 @@ def interval_table(process: xr.Dataset) -> pd.DataFrame:
         One row per estimator, grid, parameter, sample size, number of points and kind.
     """
     measures = INTERVALS
+    given = process["used_interval"]
+    if bool((given < process["attempted"]).where(given > 0, False).any()):
+        measures += MISSING
+    if bool((process["open_share"] > 0).any()):
+        measures += OPEN
     if int(process.get("flagged", xr.DataArray(0)).sum()) > 0:
         measures += UNFLAGGED
     counts = (*COUNTS, "used_interval", "used_interval_unflagged")
@@ -151,6 +160,8 @@ def widen_intervals(table: pd.DataFrame) -> pd.DataFrame:
             used = "used_interval_unflagged"
         rows = _fewest(table, keys, [*counts, used])
         rows = rows.rename(columns={used: "used_interval"})
+        if measure in MISSING:
+            rows["used_interval"] = rows["attempted"]
         ends = [end for end in ENDINGS if f"{measure}{end}" in table]
         for parameter, part in table.groupby("parameter", sort=False):
             names = {f"{measure}{end}": f"{parameter}{end}" for end in ends}

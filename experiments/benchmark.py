@@ -3,14 +3,12 @@
 Times the inner solve with each solver, the gradient, the Hessian and the whole fit on
 linear factor data, all in one run on the same matrices, and prints the ratios to
 `mixsqpx` and to a plain BFGS loop on `profile_ll` with `mixsqpx` inside; then what the
-corrected centres and their intervals cost, in fits. The inner
-solve is timed from the matrix of log-likelihoods, exponential included, to its
-certificate. Medians of repeated calls, compiled; pin the process to one core for
-figures that repeat.
+efficient score and its intervals cost, in fits. The inner solve is timed from the
+matrix of log-likelihoods, exponential included, to its certificate. Medians of repeated
+calls, compiled; pin the process to one core for figures that repeat.
 """
 
 import argparse
-import functools
 import json
 import platform
 import statistics
@@ -31,7 +29,7 @@ SIZES = (
 QUICK_SIZES = SIZES[:2]
 SAMPLES = 7
 FIT_SIZES = ((500, 50), (2000, 75), (2000, 200))
-CORRECTION_SIZES = ((500, 66), (2000, 100))
+EFFICIENT_SIZES = ((500, 66), (2000, 100))
 
 
 def median_ms(function, *arguments, seconds: float = 1.0) -> float:
@@ -171,34 +169,42 @@ def time_fit(n_obs: int, n_supp: int, *, bfgs: bool) -> dict[str, Any]:
     return row
 
 
-def time_corrections(n_obs: int, n_supp: int) -> list[dict[str, Any]]:
-    """Time each corrected centre and the interval around it beyond a fit, in fits."""
+def time_efficient(n_obs: int, n_supp: int) -> list[dict[str, Any]]:
+    """Time the efficient score from the moment start, in fits with their intervals.
+
+    A fit is the default one, the atoms of F moved off the grid; the one that leaves
+    them there is given beside it.
+    """
     import jax
 
     import spmlex
 
     supp = simulate(n_obs, n_supp)[2]
 
-    def fit(start, data, correction=None, *, interval=False):
-        settings = {"correction": correction, "throw": False}
-        estimate = spmlex.fit(start, data, supp, **settings)
-        return estimate.confint() if interval else estimate
+    def fit(start, data, support=None):
+        return spmlex.fit(start, data, supp, support=support, throw=False)
 
-    kinds = {"fit_ms": jax.jit(fit)}
-    for name in ("one_step", "iterated", "smoothed"):
-        centre = functools.partial(fit, correction=name)
-        kinds[name] = jax.jit(centre)
-        kinds[f"{name}_interval"] = jax.jit(functools.partial(centre, interval=True))
+    def solve(start, data):
+        return spmlex.efficient_estimate(start, data, supp, throw=False)
+
+    kinds = {
+        "fit_ms": jax.jit(lambda *given: fit(*given).intervals(0.95, "sandwich")),
+        "grid_fit_ms": jax.jit(
+            lambda *given: fit(*given, "grid").intervals(0.95, "sandwich")
+        ),
+        "wald": jax.jit(lambda *given: solve(*given).wald_limits(0.95)),
+        "inverted": jax.jit(lambda *given: solve(*given).score_limits(0.95)),
+    }
     rows = []
     for normal in (False, True):
         truth, data, _ = simulate(n_obs, n_supp, normal=normal)
         start = truth.starting_values(data)
-        times = {name: median_ms(kind, start, data) for name, kind in kinds.items()}
-        once = times["fit_ms"]
-        beyond = {name: time_ms / once - 1.0 for name, time_ms in times.items()}
-        mixing = "normal" if normal else "discrete"
-        row = {"F": mixing, "n_obs": n_obs, "n_supp": n_supp}
-        rows.append({**row, **beyond, "fit_ms": once})
+        row: dict[str, Any] = {"F": "normal" if normal else "discrete"}
+        row |= {"n_obs": n_obs, "n_supp": n_supp}
+        row |= {name: median_ms(kind, start, data) for name, kind in kinds.items()}
+        for name in ("wald", "inverted"):
+            row[name] /= row["fit_ms"]
+        rows.append(row)
     return rows
 
 
@@ -239,14 +245,14 @@ def main(arguments: list[str] | None = None) -> int:
         inner.append(time_inner(*size))
         print(f"inner {size}: {inner[-1]['ratio_cold']:.0f}x mixsqpx", flush=True)
     fits = [time_fit(*size, bfgs=size[0] * size[1] <= 150_000) for size in FIT_SIZES]
-    sizes = CORRECTION_SIZES[:1] if chosen.quick else CORRECTION_SIZES
-    corrections = [row for size in sizes for row in time_corrections(*size)]
+    sizes = EFFICIENT_SIZES[:1] if chosen.quick else EFFICIENT_SIZES
+    efficient = [row for size in sizes for row in time_efficient(*size)]
     print_table("Inner problem, from lclk to certificate (milliseconds)", inner)
     print_table("Fit from the moment start, 5 parameters, with standard errors", fits)
-    print_table("Corrected centres and their intervals, in fits", corrections)
+    print_table("Efficient score, intervals of all parameters, in fits", efficient)
     if chosen.out:
         figures = {"machine": platform.processor(), "inner": inner, "fit": fits}
-        figures["corrections"] = corrections
+        figures["efficient"] = efficient
         chosen.out.parent.mkdir(parents=True, exist_ok=True)
         chosen.out.write_text(json.dumps(figures, indent=2) + "\n")
         print(f"\nWritten: {chosen.out}")

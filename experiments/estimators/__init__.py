@@ -1,6 +1,7 @@
 """Every estimator behind one call: model, data, grid in, a dictionary of arrays out."""
 
 from experiments.estimators.base import RAISED, Estimator, grid_use
+from experiments.estimators.efficient import EfficientScore
 from experiments.estimators.finite_mixture import FiniteMixture
 from experiments.estimators.from_model import FromModel
 from experiments.estimators.joint_em import JointEM
@@ -10,6 +11,7 @@ from experiments.estimators.profile import Profile
 
 __all__ = [
     "RAISED",
+    "EfficientScore",
     "Estimator",
     "FiniteMixture",
     "FromModel",

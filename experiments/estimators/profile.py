@@ -10,10 +10,10 @@ import spmlex
 from experiments.dgp import Data, Model
 from experiments.estimators.base import LikelihoodEstimator, check_counts
 
-CENTRES = ("estimate", *spmlex.CORRECTIONS)
-
 _BOOTSTRAP_KINDS = tuple(f"bootstrap_{kind}" for kind in spmlex.BOOTSTRAP_WEIGHTS)
-KINDS = (*spmlex.INTERVAL_KINDS, *_BOOTSTRAP_KINDS)
+_AROUND = ("observed", "opg", "sandwich", "jackknife", "likelihood_ratio")
+KINDS = (*_AROUND, *_BOOTSTRAP_KINDS)
+"""Kinds of interval around the estimate; `EfficientScore` has those around its own."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,12 +22,9 @@ class Profile(LikelihoodEstimator):
 
     Attributes:
         solver: Solver of the inner problem, as in `spmlex.fit`.
-        centre: "estimate", or the corrected centre "one_step", "iterated" or
-            "smoothed", which is then what bias and RMSE are about. F is that of the
-            last two where there is one.
-        intervals: Kinds of interval, as in `spmlex.INTERVAL_KINDS`, or
-            "bootstrap_multinomial" or "bootstrap_exponential": normal intervals around
-            the estimate. The first is the one that tables show.
+        intervals: Kinds of interval around the estimate, as in `KINDS`;
+            "bootstrap_multinomial" and "bootstrap_exponential" are normal intervals.
+            The first is the one that tables show.
         n_draws: Draws of each bootstrap.
         adequacy_on: Lower end, upper end and number of points of a range on which to
             look for what any distribution on it could still gain over the fitted one;
@@ -35,7 +32,6 @@ class Profile(LikelihoodEstimator):
     """
 
     solver: str = "active_set"
-    centre: str = "estimate"
     intervals: tuple[str, ...] | list[str] = ("sandwich", "observed", "opg")
     n_draws: int = 200
     adequacy_on: tuple[float | int, ...] | list[float | int] | None = None
@@ -48,10 +44,6 @@ class Profile(LikelihoodEstimator):
         if self.solver not in spmlex.SOLVERS:
             raise ValueError(
                 f"solver={self.solver!r}: choose one of {', '.join(spmlex.SOLVERS)}."
-            )
-        if self.centre not in CENTRES:
-            raise ValueError(
-                f"centre={self.centre!r}: choose one of {', '.join(CENTRES)}."
             )
         if not self.intervals or set(self.intervals) - set(KINDS):
             raise ValueError(
@@ -77,35 +69,25 @@ class Profile(LikelihoodEstimator):
             data,
             supp,
             starts=(),
-            correction=None if self.centre == "estimate" else self.centre,
             solver=self.solver,
             max_steps=self.max_steps,
             throw=False,
         )
         made = self._make_intervals(fit)
-        code = spmlex.result_code(fit.result)
-        centre, flagged, probs = fit.theta, fit.flagged, fit.probs
-        correction = fit.correction
-        if correction is not None:
-            centre = correction.theta
-            if correction.flagged is not None and correction.probs is not None:
-                flagged, probs = correction.flagged, correction.probs
-            stopped = spmlex.result_code(spmlex.RESULTS.max_steps_reached)
-            code = jnp.where((code == 0) & ~correction.converged, stopped, code)
         return {
-            "estimate": centre,
+            "estimate": fit.theta,
             "standard_error": jnp.stack([each.standard_error for each in made]),
             "lower": jnp.stack([each.lower for each in made]),
             "upper": jnp.stack([each.upper for each in made]),
-            "code": code.astype(jnp.int8),
-            "flagged": flagged.astype(jnp.int8),
+            "code": spmlex.result_code(fit.result).astype(jnp.int8),
+            "flagged": fit.flagged.astype(jnp.int8),
             "gap": fit.gap,
             "gradient_norm": fit.gradient_norm,
             "log_likelihood": fit.log_likelihood,
             "num_steps": fit.num_steps.astype(jnp.int32),
             "num_atoms": fit.num_atoms.astype(jnp.int32),
-            "probs": probs,
-            "supp": supp,
+            "probs": fit.probs,
+            "supp": fit.supp,
             "grid_ripple": fit.grid_ripple,
             "adequacy": self._judge(fit, data),
         }
@@ -125,21 +107,14 @@ class Profile(LikelihoodEstimator):
         return jnp.maximum(jnp.log(jnp.max(gained)), 0.0)
 
     def _make_intervals(self, fit: spmlex.Fit) -> list[spmlex.Intervals]:
-        """Return intervals of every kind; those of the centre share a jackknife."""
-        # Around the estimate resamples are of the estimate, whatever the centre.
-        plain = dataclasses.replace(fit, correction=None)
-        shared = None
-        if any(kind.startswith("corrected") for kind in self.kinds):
-            shared = spmlex.jackknife(fit)
+        """Return intervals of every kind."""
         made = []
         for kind in self.kinds:
             if kind in _BOOTSTRAP_KINDS:
                 weights = kind.removeprefix("bootstrap_")
-                draws = spmlex.bootstrap(plain, n_draws=self.n_draws, weights=weights)
+                draws = spmlex.bootstrap(fit, n_draws=self.n_draws, weights=weights)
                 errors = draws.standard_errors
                 made.append(spmlex.Intervals.symmetric(fit.theta, errors, self.level))
-            elif kind.startswith("corrected"):
-                made.append(fit.intervals(self.level, kind, resamples=shared))
             else:
-                made.append(plain.intervals(self.level, kind))
+                made.append(fit.intervals(self.level, kind))
         return made

@@ -188,7 +188,7 @@ def test_files_are_of_their_kind_and_the_same_every_time(tmp_path):
     ("plot", "over"), [(figures.plot_bias, "parameter"), (figures.plot_seconds, "")]
 )
 def test_legends_of_long_names_stay_inside_the_figure(plot, over):
-    names = ("profile likelihood", "corrected centre, iterated", "moments, weighted")
+    names = ("profile likelihood", "efficient score, inverted", "moments, weighted")
     summary = summarise_synthetic(n_supp=(25,), estimators=names)
     plot = functools.partial(plot, by="estimator")
     with drawing.style():

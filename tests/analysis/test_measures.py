@@ -103,6 +103,22 @@ def test_intervals_by_hand():
     )
 
 
+def test_open_intervals_count_and_missing_ones_do_not_cover():
+    lower = xr.DataArray([0.0, -np.inf, 0.0, np.nan, np.nan], dims="replication")
+    upper = xr.DataArray([1.0, 3.0, 3.0, np.nan, np.nan], dims="replication")
+    attempted = xr.DataArray([True, True, True, True, False], dims="replication")
+    assert mi.coverage(lower, upper, 2.0)["coverage"].item() == pytest.approx(2 / 3)
+    found = mi.coverage_of_attempted(lower, upper, 2.0, attempted)
+    assert found["coverage_of_attempted"].item() == 0.5
+    assert found["coverage_of_attempted_mcse"].item() == 0.25
+    assert mi.interval_width(lower, upper)["interval_width"].item() == 2.0
+    assert mi.open_share(lower, upper)["open_share"].item() == pytest.approx(1 / 3)
+    width = mi.median_width(lower, upper)
+    assert width["median_width"].item() == 3.0
+    closed = mi.median_width(lower.clip(min=0.0), upper)  # as wide as the widest
+    assert width["median_width_mcse"].item() == closed["median_width_mcse"].item()
+
+
 def test_wilson_interval_is_scipys():
     for successes, n in ((0, 20), (20, 20), (190, 200)):
         low, high = wilson_limits(xr.DataArray(successes / n), xr.DataArray(n))

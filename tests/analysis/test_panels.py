@@ -13,7 +13,7 @@ from analysis import drawing, figures, fonts
 from analysis import figures_overview as overview
 from analysis.panels import draw_panels
 
-NAMES = ("Profile likelihood", "Corrected centre, iterated")
+NAMES = ("Profile likelihood", "Efficient score, inverted")
 DESIGN = {"sample_sizes": (500, 1000), "n_supp": (25, 50), "estimators": NAMES}
 
 

@@ -174,6 +174,23 @@ def test_limits_without_standard_errors_are_measured():
     assert summary["mean_model_se"].isnull().all()
 
 
+def test_attempts_without_an_interval_do_not_cover():
+    process = make_process(share_failed=0.1, not_run=4, **ONE)
+    process["upper"].loc[{"kind": "sandwich"}] = np.nan  # a kind that is not offered
+    summary = summarise_process(process)
+    found = summary["coverage_of_attempted"].sel(kind="observed")
+    covering = summary["coverage"].sel(kind="observed") * summary["used"]
+    assert (summary["attempted"] == 36).all()
+    np.testing.assert_allclose(found, (covering / 36).transpose(*found.dims))
+    assert summary["coverage_of_attempted"].sel(kind="sandwich").isnull().all()
+    # What a failure left behind counts as it came.
+    process["lower"].loc[{"kind": "observed"}] = -np.inf
+    process["upper"].loc[{"kind": "observed"}] = np.inf
+    summary = summarise_process(process).sel(kind="observed")
+    assert (summary["coverage_of_attempted"] == 1).all()
+    assert (summary["open_share"] == 1).all()
+
+
 def test_flagged_fits_are_used_counted_and_left_out_beside():
     process = make_process(share_failed=0.1, **ONE)
     process["flagged"][...] = 0

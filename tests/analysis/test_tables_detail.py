@@ -85,7 +85,8 @@ def test_intervals_are_of_the_kinds_an_estimator_has():
 def test_intervals_are_laid_out_with_a_column_for_every_parameter():
     table = interval_table(summarise_process(own_kinds()))
     panels = fm.split_panels(widen_intervals(table))
-    names = ["Coverage", "Width", "Coverage, unflagged", "Width, unflagged", "Flagged"]
+    names = ["Coverage", "Width", "Coverage of attempted", "Coverage, unflagged"]
+    names += ["Width, unflagged", "Flagged"]
     assert list(panels) == names
     where = ["estimator", "sample_size", "kind"]
     tidy = table.set_index([*where, "parameter"])
@@ -97,6 +98,8 @@ def test_intervals_are_laid_out_with_a_column_for_every_parameter():
                 assert row[parameter] == cell[name]
                 assert row[f"{parameter}_mcse"] == cell[f"{name}_mcse"]
             assert row["used_interval"] == cell["used_interval"]
+    attempted = panels["Coverage of attempted"]
+    assert np.all(attempted["used_interval"] == attempted["attempted"])
     unflagged = panels["Coverage, unflagged"]["used_interval"]
     assert np.all(unflagged < panels["Coverage"]["used_interval"])
     flagged = panels["Flagged"]

@@ -69,6 +69,15 @@ class Ranged(Moments):
     grid_use = "range"
 
 
+class Open(Moments):
+    """Moments whose first interval of the first parameter is open above."""
+
+    def estimate(self, model: Any, data: Any, supp: Any) -> dict[str, Any]:
+        """Return moment estimates with an infinite limit."""
+        found = super().estimate(model, data, supp)
+        return found | {"upper": found["upper"].at[0, 0].set(jnp.inf)}
+
+
 def _dawdle(_: Any) -> np.ndarray:
     """Take a while, and note the process in the file that DAWDLED names."""
     with open(os.environ["DAWDLED"], "a") as file:

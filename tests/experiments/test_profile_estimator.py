@@ -11,7 +11,7 @@ from experiments.mixing import Discrete
 from experiments.models.linear_factor import LinearFactor
 
 SUPP = jnp.linspace(-6.0, 6.0, 30)
-KINDS = ("corrected", "corrected_jackknife", "sandwich", "bootstrap_exponential")
+KINDS = ("sandwich", "observed", "jackknife", "bootstrap_exponential")
 
 
 def draw():
@@ -24,15 +24,12 @@ def draw():
 @pytest.mark.thorough
 def test_every_interval_is_that_of_the_fit():
     model, data = draw()
-    estimator = Profile(
-        centre="one_step", intervals=KINDS, n_draws=5, adequacy_on=[-8.0, 8.0, 801]
-    )
+    estimator = Profile(intervals=KINDS, n_draws=5, adequacy_on=[-8.0, 8.0, 801])
     found = jax.jit(lambda data: estimator.estimate(model, data, SUPP))(data)
     start = model.starting_values(data)
-    fit = spmlex.fit(start, data, SUPP, starts=(), correction="one_step")
-    assert fit.correction is not None
-    np.testing.assert_allclose(found["estimate"], fit.correction.theta, atol=1e-6)
-    assert estimator.default_kind == "corrected"
+    fit = spmlex.fit(start, data, SUPP, starts=())
+    np.testing.assert_allclose(found["estimate"], fit.theta, atol=1e-6)
+    assert estimator.default_kind == "sandwich"
     for number, kind in enumerate(KINDS[:3]):
         made = fit.intervals(0.95, kind)
         np.testing.assert_allclose(found["lower"][number], made.lower, atol=1e-5)
@@ -42,7 +39,8 @@ def test_every_interval_is_that_of_the_fit():
     assert found["code"] == 0
     # What is left to gain, from the gradient function written down once more.
     points = jnp.linspace(-8.0, 8.0, 801)
-    mixture = np.exp(fit.model.lclk(data, SUPP)) @ fit.probs
+    np.testing.assert_allclose(found["supp"], fit.supp, atol=1e-5)
+    mixture = np.exp(fit.model.lclk(data, fit.supp)) @ fit.probs
     gained = np.mean(np.exp(fit.model.lclk(data, points)) / mixture[:, None], axis=0)
     np.testing.assert_allclose(found["adequacy"], np.log(gained.max()), atol=1e-6)
     assert found["adequacy"] > 1e-5
@@ -51,8 +49,8 @@ def test_every_interval_is_that_of_the_fit():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"centre": "two_step"}, "centre='two_step'"),
         ({"intervals": ["sandwhich"]}, r"intervals=\['sandwhich'\]"),
+        ({"intervals": ["efficient"]}, r"intervals=\['efficient'\]"),
         ({"intervals": []}, "give at least one"),
         ({"n_draws": 1}, "n_draws=1"),
         ({"max_steps": 0}, "max_steps=0"),
