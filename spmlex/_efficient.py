@@ -5,7 +5,7 @@ Moving mass to a support point v changes the log-density of an observation by
 these directions is the efficient score. The regression is one under the model at
 (theta, F), not in the sample: so the efficient score has mean zero whatever F is, the
 one plugged in or another. Section "The efficient score" of `spmlex/README.md`,
-equations (7) to (11).
+equations (7) to (10).
 """
 
 from typing import NamedTuple

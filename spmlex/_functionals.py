@@ -48,7 +48,7 @@ class Functional(eqx.Module):
 def delta_method(
     estimate: "Fit", function: Callable[[Any, Float[Array, "..."]], Any]
 ) -> Functional:
-    """Estimate `function(model, probs)` and its covariance. Equation (12).
+    """Estimate `function(model, probs)` and its covariance. Equation (16).
 
     For example the mean of F: `lambda model, probs: probs @ supp`. The influence of an
     observation on theta moves the function directly and through `probs`, and its

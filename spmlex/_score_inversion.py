@@ -3,7 +3,7 @@
 For each value of one parameter the others solve their own equations; what is tested is
 the mean score of the parameter less its regression on theirs: a C(alpha) test (Neyman
 1959), which does not feel how well they are solved to first order. Where the data say
-little the interval is open. Section "Intervals" of `spmlex/README.md`, equation (13).
+little the interval is open. Equation (13) of `spmlex/README.md`.
 """
 
 from collections.abc import Callable

@@ -2,8 +2,8 @@
 
 Where F is smooth, its maximum-likelihood estimate is not: a few atoms follow the
 sample. Here F is a mixture of normals with a common bandwidth on the grid (Magder and
-Zeger 1996), from almost normal to unrestricted. Section "The estimate of F" of
-`spmlex/README.md`, equation (14).
+Zeger 1996), from almost normal to unrestricted. Equation (12) of
+`spmlex/README.md`.
 """
 
 from typing import NamedTuple
