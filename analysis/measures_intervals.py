@@ -147,8 +147,8 @@ def open_share(
 ) -> xr.Dataset:
     """Return `open_share`: the share of intervals with an infinite limit."""
     known = lower.notnull() & upper.notnull()
-    is_open = np.isinf(lower) | np.isinf(upper)
-    return proportion_of(is_open.where(known), name="open_share", dim=dim)
+    is_closed = (abs(lower) < np.inf) & (abs(upper) < np.inf)
+    return proportion_of((~is_closed).where(known), name="open_share", dim=dim)
 
 
 def interval_score(

@@ -8,6 +8,7 @@ import pytest
 from study_helpers import make_design, make_engine
 
 from experiments import config as cfg
+from experiments.build import build_design
 from experiments.replicate import draw, hash_data, make_stream
 from experiments.study import Block, Cell
 
@@ -122,3 +123,28 @@ def test_estimators_cannot_see_the_truth():
 
     truth = make_design().processes[CELL.dgp].truth
     assert all(bool(jnp.isnan(leaf).all()) for leaf in jax.tree.leaves(erase(truth)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("linear_factor_discrete", "panel_logit_normal", "panel_probit_normal"),
+        *("poisson_discrete", "duration_single_spell", "duration_discrete"),
+        *("learning_normal", "replacement_discrete"),
+    ],
+)
+def test_models_draw_again_from_rows_of_data(name):
+    """As the efficient score does, which knows no more than what was observed."""
+    process = build_design(cfg.compose([f"dgp={name}"])).processes[name]
+    model, key = process.truth, jr.key(5)
+    data = process.simulate(jr.key(4), 12)
+    latent = process.mixing.simulate(rng=jr.key(6), n=12)
+    again = jax.jit(lambda rows: model.simulate(rows, rng=key))(data | latent)
+    assert jax.eval_shape(lambda: data) == jax.eval_shape(lambda: again)
+    # The outcomes observed do not matter, and covariates stay as they are.
+    given = {k: x if k == "covariates" else jnp.zeros_like(x) for k, x in data.items()}
+    other = model.simulate(given | latent, rng=key)
+    for label, array in again.items():
+        np.testing.assert_allclose(array, other[label], rtol=1e-12)
+    if "covariates" in data:
+        np.testing.assert_array_equal(again["covariates"], data["covariates"])
