@@ -117,7 +117,7 @@ def means_elsewhere(plugged: Plugged, other, key, n_rows, n_draws):
 
 @pytest.mark.parametrize(("name", "mean"), MODELS)
 def test_mean_is_zero_under_another_mixing_distribution(name, mean):
-    n_rows = n_draws = 20_000
+    n_rows, n_draws = 60_000, 20_000
     model, data, supp = make_problem(name, 200, mean)
     plugged = plug_in(model, data, supp, bell(supp), n_draws)
     off, plain_off = [], []
@@ -129,7 +129,7 @@ def test_mean_is_zero_under_another_mixing_distribution(name, mean):
         plain_off.append(plain)
     assert jnp.abs(jnp.stack(off)).max() < 4.0
     # Without the projection it is not.
-    assert jnp.abs(jnp.stack(plain_off)).max() > 10.0
+    assert jnp.abs(jnp.stack(plain_off)).max() > 8.0
 
 
 @slow
@@ -168,7 +168,7 @@ def test_information_is_that_of_the_centred_covariate(name, mean):
     # Shifts of F are taken out exactly; what is left is rounding.
     assert there.information == approx(here.information, 1e-6)
     assert there.remaining == approx(here.remaining, 1e-6)
-    assert there.parametric[0, 0] > 20 * here.parametric[0, 0]
+    assert there.parametric[0, 0] > 10 * here.parametric[0, 0]
 
 
 def test_probabilities_of_all_outcomes_sum_to_one():
