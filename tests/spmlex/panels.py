@@ -1,4 +1,4 @@
-"""Panel models beside an unrestricted F, identified and not, for the efficient score."""
+"""Panel models beside an unrestricted F, identified and not."""
 
 from typing import Any
 
