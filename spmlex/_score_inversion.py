@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._score_equation import Root, ScoreAt, ScoreEquation
-from spmlex._types import Scalar, Weights
+from spmlex._types import Scalar
 
 _MAX_STEPS = 16
 _CLOSE = 0.2
@@ -54,40 +54,35 @@ def test_parameter(
     here: ScoreAt,
     k: Int[Array, ""],
     scores: Float[Array, "n_obs p"],
-    weights: Weights,
     n_obs: Scalar,
 ) -> Tested:
     """Test parameter k at the theta of an evaluation. Equation (13).
 
     Of two consistent estimates of the variance, the model's and the sample's, the
-    larger counts.
+    larger counts. What is regressed on the others is the model's in both: far from
+    the root the sample's mean product of scores may be singular or of any sign, and a
+    deviate that uses it vanishes there however wrong the value is.
 
     Args:
         here: The evaluation.
         k: Number of the parameter.
         scores: Efficient scores, weighted with mean one and summed within clusters.
-        weights: Of the observations, sum one.
         n_obs: Number of observations with weight.
     """
     size = here.theta.size
     this = jnp.arange(size) == k
     unit = jnp.sqrt(jnp.maximum(jnp.diagonal(here.parametric), 1e-300))
 
-    def regress(bread: Float[Array, "p p"]):
-        """Return what is left of equation k, and the inverse for the others."""
-        scaled = bread / (unit[:, None] * unit)
-        apart = this[:, None] | this
-        block: Float[Array, "p p"] = jnp.where(apart, jnp.eye(size), scaled)
-        inverse: Float[Array, "p p"] = jnp.linalg.pinv(block, rtol=1e-8)
-        inverse = jnp.where(apart, 0.0, inverse)
-        inverse = inverse / (unit[:, None] * unit)
-        return jnp.where(this, 1.0, -(bread[k] @ inverse)), inverse
-
-    combination, inverse = regress(here.information)
+    scaled = here.information / (unit[:, None] * unit)
+    crossed = this[:, None] | this
+    block: Float[Array, "p p"] = jnp.where(crossed, jnp.eye(size), scaled)
+    inverse: Float[Array, "p p"] = jnp.linalg.pinv(block, rtol=1e-8)
+    inverse = jnp.where(crossed, 0.0, inverse)
+    inverse = inverse / (unit[:, None] * unit)
+    combination = jnp.where(this, 1.0, -(here.information[k] @ inverse))
     variance = combination @ here.information @ combination
     model = combination @ here.mean / jnp.sqrt(variance / n_obs)
-    robust, _ = regress(here.scores.T @ (weights[:, None] * here.raw))
-    along = scores @ robust
+    along = scores @ combination
     total = jnp.sum(along)
     sample = total / jnp.sqrt(jnp.sum(along**2) - total**2 / n_obs)
     smaller = jnp.where(jnp.abs(sample) < jnp.abs(model), sample, model)
@@ -144,9 +139,7 @@ def invert_score(
 
         def test_at(theta):
             here = equation.at(theta, mixing)
-            return test_parameter(
-                here, k, sum_scores(here.scores), equation.weights, n_obs
-            )
+            return test_parameter(here, k, sum_scores(here.scores), n_obs)
 
         def advance(state: _State) -> _State:
             found = test_at(state.theta)

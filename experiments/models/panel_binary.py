@@ -101,6 +101,26 @@ class PanelBinary(eqx.Module):
         add = sum_log_logistic if self.link == "logit" else sum_log_normal
         return add(indices)
 
+    def outcomes(self, data: dict[str, Array]) -> dict[str, Array]:
+        """List every sequence of choices that an observation could make.
+
+        Args:
+            data: `covariates`, (n_obs, n_periods, n_random - 1 + n_coef).
+
+        Returns:
+            `outcomes`, (2^n_periods, n_obs, n_periods), and `covariates`, the same for
+            each of them.
+        """
+        covariates = data["covariates"]
+        n_obs, n_periods = covariates.shape[:2]
+        numbers = jnp.arange(2**n_periods)
+        chosen = (numbers[:, None] >> jnp.arange(n_periods)) % 2 == 1
+        shape = (numbers.size, n_obs, n_periods)
+        return {
+            "outcomes": jnp.broadcast_to(chosen[:, None], shape),
+            "covariates": jnp.broadcast_to(covariates, shape + covariates.shape[2:]),
+        }
+
     def starting_values(self, data: dict[str, Array]) -> "PanelBinary":
         """Estimate beta from the periods in which an observation chose differently.
 

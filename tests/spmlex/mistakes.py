@@ -289,10 +289,6 @@ MISTAKES = {
         lambda: fit(MODEL, DATA, SUPP, solver="activeset"),
         "solver='activeset' is not an inner solver. Did you mean 'active_set'?",
     ),
-    "correction: misspelt": (
-        lambda: fit(MODEL, DATA, SUPP, correction="onestep"),
-        "correction='onestep': choose from one_step, iterated, smoothed",
-    ),
     "starts: a float": (
         lambda: fit(MODEL, DATA, SUPP, starts=2.5),
         "starts=2.5: give a number",
@@ -339,7 +335,7 @@ MISTAKES = {
     ),
     "kind: misspelt": (
         lambda: FITS.on_grid.confint(kind="sandwhich"),
-        "kind='sandwhich' is not a kind of interval. Choose from corrected",
+        "kind='sandwhich' is not a kind of interval. Choose from efficient",
     ),
     "kind: of an interval for an error": (
         lambda: FITS.on_grid.standard_errors("jackknife"),

@@ -14,7 +14,7 @@ REPLICATIONS = 200
 
 
 @pytest.mark.slow
-def test_the_corrected_interval_covers_and_the_usual_one_does_not():
+def test_the_efficient_interval_covers_and_the_usual_one_does_not():
     truth = LinearFactor(coef=[1.5, 0.3], log_std_e=[0.0, 0.2, -0.3])
     theta = np.array([1.5, 0.3, 0.0, 0.2, -0.3])
     mixing = Discrete(supp=[-3.0, 0.0, 5.0], weights=[0.3, 0.5, 0.2])
@@ -34,8 +34,8 @@ def test_the_corrected_interval_covers_and_the_usual_one_does_not():
     covered = [
         np.mean((lower <= theta) & (theta <= upper), axis=0) for lower, upper in found
     ]
-    corrected, observed = covered
+    efficient, observed = covered
     # Monte Carlo standard error of 0.95: 0.015.
-    assert ((corrected >= 0.905) & (corrected <= 0.985)).all()
+    assert ((efficient >= 0.905) & (efficient <= 0.985)).all()
     assert observed[3] <= 0.93
-    assert corrected[3] > observed[3] + 0.02
+    assert efficient[3] > observed[3] + 0.02

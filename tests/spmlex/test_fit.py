@@ -293,13 +293,14 @@ def test_a_variance_running_to_zero_is_named(small):
 
 def test_stored_result_codes_keep_their_integers():
     names = [name for _, name, _ in RESULT_CODES]
-    assert [code for code, _, _ in RESULT_CODES] == list(range(9))
+    assert [code for code, _, _ in RESULT_CODES] == list(range(10))
     assert names[0] == "successful"
     assert names[5:] == [
         "singular_hessian",
         "parameter_diverging",
         "stalled",
         "variance_collapsed",
+        "simulation_disagrees",
     ]
     for code, name, sentence in RESULT_CODES:
         assert result_code(getattr(RESULTS, name)) == code

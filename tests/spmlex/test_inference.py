@@ -1,4 +1,4 @@
-"""Covariances, refits, the corrected centre, likelihood ratios, the delta method."""
+"""Covariances, refits, likelihood ratios, the delta method."""
 
 import dataclasses
 
@@ -19,9 +19,8 @@ from spmlex import (
     likelihood_ratio_interval,
     likelihood_ratio_test,
     profile_ll,
-    solve_probs,
 )
-from spmlex._design import covariance_root, information_root, normal_design
+from spmlex._design import covariance_root, normal_design
 
 NAMES = ("coef[0]", "coef[1]", "log_std_e[0]", "log_std_e[1]", "log_std_e[2]")
 
@@ -35,14 +34,6 @@ def estimate():
 @pytest.fixture(scope="module")
 def left_out(estimate):
     return jackknife(estimate, n_groups=4, seed=3)
-
-
-@pytest.fixture(scope="module")
-def one_step():
-    model, data, supp = linear_factor()
-    corrected = fit(model, data, supp, correction="one_step").correction
-    assert corrected is not None
-    return corrected
 
 
 def refit(estimate, weights):
@@ -125,80 +116,27 @@ def test_the_design_is_normal_and_symmetric():
 def test_the_covariance_root_is_a_root(estimate):
     root = covariance_root(estimate.hessian, 200)
     assert root @ root.T == approx(estimate.covariance("observed"), 1e-10)
-    root = information_root(estimate.scores, estimate.weights)
-    assert root @ root.T == approx(estimate.covariance("opg"), 1e-10)
     saddle = covariance_root(jnp.diag(jnp.array([1.0, -2.0])), 1)
     assert saddle @ saddle.T == approx(np.diag([1.0, 0.5]), 1e-12)
 
 
 @pytest.mark.thorough
-def test_one_step_is_the_slope_of_the_atom_count(estimate, one_step):
-    problem = estimate.problem
-    covariance = estimate.covariance("observed")
-    root = covariance_root(estimate.hessian, 200)
-    points = estimate.theta + 2.0 * normal_design(5, 80) @ root.T
-    count = jax.jit(
-        lambda theta: jnp.sum(solve_probs(problem.lclk(theta), throw=False).probs > 0)
-    )
-    counts = np.array([count(theta) for theta in points], float)
-    design = np.column_stack([np.ones(80), points - estimate.theta])
-    slope = np.linalg.lstsq(design, counts, rcond=None)[0]
-    assert one_step.slope == approx(slope[1:], float(0.15 * np.abs(slope).max()))
-    assert one_step.mean_atoms == approx(counts.mean(), 0.3)
-    shift = -covariance @ one_step.slope
-    assert one_step.theta == approx(estimate.theta + shift, 1e-10)
-    # Smaller noise scales need more atoms, so the correction raises them.
-    assert jnp.all(shift[2:4] > 0)
-
-
-@pytest.mark.thorough
-def test_the_iterated_centre_maximises_the_penalised_likelihood(estimate):
-    problem = estimate.problem
-    again = fit(estimate.model, problem.data, problem.supp, correction="iterated")
-    found = again.correction
-    assert found is not None
-    assert found.maximum is not None
-    assert found.converged
-    assert 200 * found.maximum.gradient == approx(-found.slope, 1e-3)
-    _, build = ravel_pytree(estimate.model)
-    gradient = jax.grad(lambda t: profile_ll(build(t), problem.data, problem.supp)[0])
-    assert found.maximum.gradient == approx(gradient(found.theta), 1e-9)
-    apart = found.theta - estimate.theta
-    assert jnp.all(jnp.abs(apart) < 2 * ravel_pytree(estimate.standard_errors())[0])
-    refits = jackknife(again)
-    made = again.intervals(kind="corrected", resamples=refits)
-    assert jnp.array_equal(made.centre, found.theta)
-    assert again.theta == approx(estimate.theta, 1e-7)
-    # Refits of the centre are not taken for refits of the estimate.
-    with pytest.raises(ValueError, match="kind='jackknife' needs refits of the est"):
-        again.intervals(kind="jackknife", resamples=refits)
-
-
-@pytest.mark.thorough
-def test_every_interval_has_its_centre_and_error(estimate, one_step):
+def test_every_interval_has_its_centre_and_error(estimate):
     plainly = jackknife(estimate)
-    estimate = dataclasses.replace(estimate, correction=one_step)
-    made = {kind: estimate.intervals(0.9, kind) for kind in INTERVAL_KINDS}
-    for kind, each in made.items():
+    kinds = [kind for kind in INTERVAL_KINDS if not kind.startswith("efficient")]
+    made = {kind: estimate.intervals(0.9, kind) for kind in kinds}
+    for each in made.values():
         assert jnp.all(each.lower < each.centre)
         assert jnp.all(each.centre < each.upper)
-        corrected = kind.startswith("corrected")
-        centre = one_step.theta if corrected else estimate.theta
-        assert each.centre == approx(centre, 1e-8)
+        assert each.centre == approx(estimate.theta, 1e-8)
     plain = made["jackknife"]
     assert plain.standard_error == approx(plainly.standard_errors, 1e-12)
     width = stats.t.ppf(0.95, 9) * plain.standard_error
-    assert plain.upper - plain.centre == approx(width, 1e-4)
-    careful = made["corrected_jackknife"]
-    assert careful.standard_error == approx(plain.standard_error, 1e-12)
-    pooled = 0.5 * (plain.standard_error**2 + made["sandwich"].standard_error ** 2)
-    assert made["corrected"].standard_error ** 2 == approx(pooled, 1e-12)
-    freedom = 9 * (2 * pooled / plain.standard_error**2) ** 2
-    width = stats.t.ppf(0.95, freedom) * made["corrected"].standard_error
-    assert made["corrected"].upper - made["corrected"].centre == approx(width, 1e-4)
+    assert plain.upper - plain.centre == approx(width, 1e-8)
+    # A model that can't generate data has no efficient score.
     lower, upper = estimate.confint(0.9)
-    assert jnp.array_equal(lower, made["corrected"].lower)
-    assert jnp.array_equal(upper, made["corrected"].upper)
+    assert jnp.array_equal(lower, made["sandwich"].lower)
+    assert jnp.array_equal(upper, made["sandwich"].upper)
 
 
 @pytest.mark.thorough
@@ -284,7 +222,7 @@ def test_few_clusters_make_as_many_groups(estimate):
         (lambda e: bootstrap(e, n_draws=1), "n_draws=1"),
         (lambda e: bootstrap(e, weights="normal"), "multinomial, exponential"),
         (lambda e: likelihood_ratio_test(e, "coef", 1.0), r"coef\[0\], coef\[1\]"),
-        (lambda e: e.intervals(kind="recommended"), "corrected, corrected_jackknife"),
+        (lambda e: e.intervals(kind="recommended"), "efficient, efficient_wald"),
         (lambda e: e.covariance("observed", clusters=np.arange(200)), "'sandwich'"),
         (
             lambda e: e.covariance("opg", clusters=np.arange(3)),
@@ -294,12 +232,7 @@ def test_few_clusters_make_as_many_groups(estimate):
             lambda e: jackknife(dataclasses.replace(e, problem=None)),
             "not one on a grid",
         ),
-        (
-            lambda e: fit(
-                e.model, e.problem.data, e.problem.supp, correction="two_step"
-            ),
-            "correction='two_step'",
-        ),
+        (lambda e: e.confint(kind="efficient"), "LinearFactor can't generate data"),
     ],
 )
 def test_wrong_calls_name_the_argument(estimate, call, message):
