@@ -224,16 +224,12 @@ def test_groups_are_summed():
     assert found.result == RESULTS.successful
     assert found.probs.shape == (supp.size, 2)
     # Each group's own equation, at the same theta and bandwidth.
-    theta, bandwidth = found.root.here.theta, found.root.here.bandwidth
+    theta, mixing = found.root.here.theta, found.root.here.mixing
     parts = []
     for number, rows in enumerate((data, other)):
         alone = estimate(model, rows, supp)
-        equation = alone.equation
-        spread = found.equation.spread[number : number + 1]
-        equation = type(equation)(
-            equation.problem, equation.weights, spread, equation.key, equation.n_draws
-        )
-        parts.append(equation.at(theta, bandwidth[number : number + 1]))
+        own = jax.tree.map(lambda leaf, k=number: leaf[k : k + 1], mixing)
+        parts.append(alone.equation.at(theta, own))
     mean = 0.5 * (parts[0].mean + parts[1].mean)
     scores = jnp.concatenate([part.scores for part in parts])
     information = 0.5 * (parts[0].information + parts[1].information)
