@@ -90,7 +90,7 @@ class ScoreEquation(eqx.Module):
     @property
     def n_obs(self) -> Scalar:
         """Number of observations with weight."""
-        return count_observations(self.weights)
+        return count_observations(self.weights).astype(self.weights.dtype)
 
     def at(
         self,
@@ -114,7 +114,7 @@ class ScoreEquation(eqx.Module):
             weights = jnp.where(some, own / jnp.where(some, share, 1.0), self.weights)
             about_f = (lclk, problem.supp, spread, weights)
             if bandwidth is None:
-                count = jnp.sum(own > 0)
+                count = jnp.sum(own > 0, dtype=own.dtype)
                 mixing = choose_mixing(*about_f, count, problem.solver)
             else:
                 mixing = estimate_mixing(*about_f, bandwidth, problem.solver)
