@@ -85,7 +85,7 @@ class ScoreEquation(eqx.Module):
     @property
     def n_obs(self) -> Scalar:
         """Number of observations with weight."""
-        return count_observations(self.weights)
+        return count_observations(self.weights).astype(self.weights.dtype)
 
     def at(
         self,
@@ -111,7 +111,7 @@ class ScoreEquation(eqx.Module):
             some = share > 0
             total = jnp.where(some, share, 1.0)
             weights: Weights = jnp.where(some, own / total, self.weights)
-            count = jnp.sum(own > 0)
+            count = jnp.sum(own > 0, dtype=own.dtype)
             found = estimate_mixing(
                 lclk,
                 problem.supp,

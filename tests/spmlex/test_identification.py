@@ -56,6 +56,7 @@ def check(found, identified, at_least_finite=True):
         assert np.all(found.theta < upper)
 
 
+@thorough
 def test_a_constant_is_a_shift_of_the_mixing_distribution():
     _, data, supp = make_problem("poisson", 300)
     data = with_covariate(data, 1.0)
