@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from study_helpers import call, sweep
 
 import spmlex
+from experiments.covariates import NormalCovariates
 from experiments.estimators import EfficientScore
 from experiments.fields import as_float
 
@@ -36,11 +37,8 @@ class Shift(eqx.Module):
         return Shift(jnp.full(data["covariates"].shape[2], 0.4))
 
 
-class Ones(eqx.Module):
+class Ones(NormalCovariates):
     """Covariates without any variation: no coefficient is identified."""
-
-    n_periods: int = eqx.field(static=True)
-    n_covariates: int = eqx.field(static=True)
 
     def simulate(self, latent, *, rng):
         shape = (latent.shape[0], self.n_periods, self.n_covariates)

@@ -10,7 +10,7 @@ from experiments.estimators import Profile
 from experiments.mixing import Discrete
 from experiments.models.linear_factor import LinearFactor
 
-SUPP = jnp.linspace(-6.0, 6.0, 30)
+SUPP = jnp.linspace(-4.0, 4.0, 30)
 KINDS = ("sandwich", "observed", "jackknife", "bootstrap_exponential")
 
 
