@@ -187,7 +187,7 @@ def maximise_gradient(
         step = _newton_step(here, ~leaving, reach, radius)
         proposed = jnp.clip(points + step, box.low, box.high)
         there = derivatives(proposed)
-        better = there.value >= here.value - 1e-15
+        better = (there.value >= here.value - 1e-15) | (count == 0)
         now = jax.tree.map(
             lambda new, old: jnp.where(
                 better.reshape((-1,) + (1,) * (new.ndim - 1)), new, old
@@ -198,13 +198,18 @@ def maximise_gradient(
         taken = jnp.max(jnp.abs(proposed - points) / reach, axis=1)
         points = jnp.where(better[:, None], proposed, points)
         radius = jnp.where(better, 2.0 * radius, 0.25 * jnp.minimum(radius, taken))
-        return points, now, radius, jnp.max(taken), count + 1
+        longest = jnp.where(count == 0, jnp.inf, jnp.max(taken))
+        return points, now, radius, longest, count + 1
 
     def is_running(state):
-        return (state[3] > 1e-9) & (state[4] < _MAX_STEPS)
+        return (state[3] > 1e-9) & (state[4] <= _MAX_STEPS)
 
     points: Float[Array, "k d"] = jnp.clip(seeds, box.low, box.high)
-    state = points, derivatives(points), jnp.ones(points.shape[0]), jnp.inf, 0
+    # The first pass, with a step of zero from nowhere, is what evaluates the seeds:
+    # so the model is differentiated, and compiled, in one place.
+    flat = jnp.zeros_like(points)
+    nowhere = _Slopes(flat, flat[:, :, None] * flat[:, None], flat[:, 0] - jnp.inf)
+    state = points, nowhere, jnp.full(points.shape[0], 0.5), jnp.inf, 0
     end: Any = jax.lax.while_loop(is_running, climb, state)
     return end[0], end[1].value
 
