@@ -177,8 +177,9 @@ def merge_neighbours(
     apart = jnp.max(jnp.abs(steps[:, None] - steps[None]), axis=2)
     beside = (apart < _BESIDE) & (mass > 0)
     heaviest = jnp.argmax(jnp.where(beside, mass, -1.0), axis=1)
-    for _ in range(mass.size.bit_length()):
-        heaviest = heaviest[heaviest]
+    heaviest = jax.lax.fori_loop(
+        0, mass.size.bit_length(), lambda _, of: of[of], heaviest
+    )
     joins = (heaviest[:, None] == jnp.arange(mass.size)) * mass[:, None]
     total = jnp.sum(joins, axis=0)
     means = (joins.T @ places) / jnp.where(total > 0, total, 1.0)[:, None]

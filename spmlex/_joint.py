@@ -131,26 +131,21 @@ class JointProblem(eqx.Module):
                 lambda t, v: jax.jvp(differentiate, (theta, places[columns]), (t, v))[1]
             )(*tangents)
             slopes = jnp.where(ratio > 0, slopes, 0.0)
-            # With the masses as one more direction; the masses come in after the sum.
-            extended = jnp.concatenate([slopes, jnp.ones((1, *ratio.shape))])
-            pairs = jnp.einsum(
-                "qik,rik->kqr", slopes * (self.weights[:, None] * ratio), extended
-            )
-            per_mass = pairs[:, :, -1]
-            pairs = held[:, None, None] * pairs[:, :, :-1]
-            across, curved = pairs[:, :size, size:], pairs[:, size:, size:]
-            outer = jnp.sum(pairs[:, :size, :size], axis=0)
-            moved = slopes * posterior
+            moment = frozen * slopes
+            by_theta, by_place = slopes[:size], slopes[size:]
+            across = jnp.einsum("pik,cik->pkc", by_theta, moment[size:])
+            curved = jnp.einsum("cik,eik->kce", by_place, moment[size:])
+            outer = moment[:size].reshape(size, -1) @ by_theta.reshape(size, -1).T
+            per_mass = jnp.einsum("i,ik,qik->kq", self.weights, ratio, slopes)
+            moved = (by_place * posterior).transpose(2, 0, 1)
             # Repeated columns have been there before, with their mass.
             slots = jnp.where(fresh, columns, count)
             return (
                 start + chunk,
-                expected + jnp.sum(moved[:size], axis=2),
-                own.at[slots].set(moved[size:].transpose(2, 0, 1), mode="drop"),
+                expected + jnp.sum(by_theta * posterior, axis=2),
+                own.at[slots].set(moved, mode="drop"),
                 square + outer + bends[:size],
-                mixed.at[:, slots].set(
-                    across.transpose(1, 0, 2) + turns[:size], mode="drop"
-                ),
+                mixed.at[:, slots].set(across + turns[:size], mode="drop"),
                 alone.at[slots].set(
                     curved + turns[size:].transpose(1, 0, 2), mode="drop"
                 ),
