@@ -20,7 +20,7 @@ from spmlex._continuum import maximise_gradient
 from spmlex._degenerate import width_in_steps
 from spmlex._inputs import conditional_likelihoods
 from spmlex._joint import Atoms, JointProblem
-from spmlex._likelihood import log_mixture, scale_rows
+from spmlex._likelihood import scale_rows
 from spmlex._newton import State, climb, stand_at
 from spmlex._types import LogCondLik, Probs, Scalar
 
@@ -177,8 +177,9 @@ def merge_neighbours(
     apart = jnp.max(jnp.abs(steps[:, None] - steps[None]), axis=2)
     beside = (apart < _BESIDE) & (mass > 0)
     heaviest = jnp.argmax(jnp.where(beside, mass, -1.0), axis=1)
-    for _ in range(mass.size.bit_length()):
-        heaviest = heaviest[heaviest]
+    heaviest = jax.lax.fori_loop(
+        0, mass.size.bit_length(), lambda _, of: of[of], heaviest
+    )
     joins = (heaviest[:, None] == jnp.arange(mass.size)) * mass[:, None]
     total = jnp.sum(joins, axis=0)
     means = (joins.T @ places) / jnp.where(total > 0, total, 1.0)[:, None]
@@ -204,13 +205,18 @@ def _revise(
     n_supp, dimension = problem.trial.shape
     weights, outer = problem.weights, problem.outer
     model = outer.build(theta)
-    masked = jnp.where(atoms.present, problem.lclk(theta, atoms.places), -jnp.inf)
-    terms = log_mixture(masked, atoms.probs)
-    log_ratio = jnp.where(weights > 0, jnp.log(weights) - terms, -jnp.inf)
-
-    on_grid: LogCondLik = conditional_likelihoods(model, outer.data, outer.supp)
-    scaled, shift = scale_rows(on_grid)
-    values = jnp.log(jnp.exp(log_ratio + shift) @ scaled)
+    # The grid and the atoms in one matrix, so that the model is compiled once for both.
+    rows = jnp.concatenate([problem.trial, problem.to_rows(atoms.places)])
+    lclk: LogCondLik = conditional_likelihoods(
+        model, outer.data, problem.box.to_supp(rows)
+    )
+    scaled, shift = scale_rows(lclk)
+    scaled, at_atoms = scaled[:, :n_supp], scaled[:, n_supp:]
+    density = at_atoms @ jnp.where(atoms.present, atoms.probs, 0.0)
+    positive = weights > 0
+    per_density = jnp.where(positive, weights / density, 0.0)
+    log_ratio = jnp.where(positive, jnp.log(per_density) - shift, -jnp.inf)
+    values = jnp.log(per_density @ scaled)
     places = problem.to_places(problem.trial)
     peaks = jnp.where(_are_peaks(problem.trial, places, values), values, -jnp.inf)
     heights, chosen = jax.lax.top_k(peaks, min(n_supp, _PEAKS))

@@ -16,7 +16,6 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from spmlex._derivatives import has_reverse
 from spmlex._inputs import cast_to_float64, conditional_likelihoods
 from spmlex._likelihood import log_mixture
 from spmlex._types import Data, Model, Probs, Support, Weights
@@ -114,7 +113,11 @@ def log_gradient(
 ) -> Float[Array, " k"]:
     """Return `log g` at points of the box. Equation (3)."""
     lclk = conditional_likelihoods(model, data, box.to_supp(points))
-    return jax.nn.logsumexp(log_ratio[:, None] + lclk, axis=0)
+    terms = log_ratio[:, None] + lclk
+    largest = jnp.max(jax.lax.stop_gradient(terms), axis=0)
+    largest = jnp.where(jnp.isfinite(largest), largest, 0.0)
+    # As a product: XLA compiles no code for one, and much for the sum of a column.
+    return jnp.log(jnp.ones(len(terms)) @ jnp.exp(terms - largest)) + largest
 
 
 class _Slopes(NamedTuple):
@@ -150,29 +153,23 @@ def maximise_gradient(
     Returns:
         The maxima and `log g` there.
     """
-
-    def total(points):
-        values = log_gradient(model, data, box, log_ratio, points)
-        return jnp.sum(values), values
-
     directions = jnp.eye(seeds.shape[1])
 
-    def slope_forwards(points):
-        """Return the same as `jax.grad`: every point has its own value."""
+    def values_at(points):
+        return log_gradient(model, data, box, log_ratio, points)
 
-        def values_at(points):
-            return total(points)[1]
+    def slope(points):
+        """Return the derivatives and the values: every point has its own."""
 
         def each(direction):
             tangent = jnp.broadcast_to(direction, points.shape)
-            return jax.jvp(values_at, (points,), (tangent,))[1]
+            return jax.jvp(values_at, (points,), (tangent,))
 
-        return jax.vmap(each, out_axes=1)(directions), values_at(points)
-
-    backwards = has_reverse(lambda points: total(points)[0], seeds)
-    slope = jax.grad(total, has_aux=True) if backwards else slope_forwards
+        values, slopes = jax.vmap(each, out_axes=(None, 1))(directions)
+        return slopes, values
 
     def derivatives(points):
+        # Forwards twice: next to no dimensions, and half the code of backwards.
         def along(direction):
             tangent = jnp.broadcast_to(direction, points.shape)
             return jax.jvp(slope, (points,), (tangent,), has_aux=True)
@@ -187,7 +184,7 @@ def maximise_gradient(
         step = _newton_step(here, ~leaving, reach, radius)
         proposed = jnp.clip(points + step, box.low, box.high)
         there = derivatives(proposed)
-        better = there.value >= here.value - 1e-15
+        better = (there.value >= here.value - 1e-15) | (count == 0)
         now = jax.tree.map(
             lambda new, old: jnp.where(
                 better.reshape((-1,) + (1,) * (new.ndim - 1)), new, old
@@ -198,13 +195,18 @@ def maximise_gradient(
         taken = jnp.max(jnp.abs(proposed - points) / reach, axis=1)
         points = jnp.where(better[:, None], proposed, points)
         radius = jnp.where(better, 2.0 * radius, 0.25 * jnp.minimum(radius, taken))
-        return points, now, radius, jnp.max(taken), count + 1
+        longest = jnp.where(count == 0, jnp.inf, jnp.max(taken))
+        return points, now, radius, longest, count + 1
 
     def is_running(state):
-        return (state[3] > 1e-9) & (state[4] < _MAX_STEPS)
+        return (state[3] > 1e-9) & (state[4] <= _MAX_STEPS)
 
     points: Float[Array, "k d"] = jnp.clip(seeds, box.low, box.high)
-    state = points, derivatives(points), jnp.ones(points.shape[0]), jnp.inf, 0
+    # The first pass, with a step of zero from nowhere, is what evaluates the seeds:
+    # so the model is differentiated, and compiled, in one place.
+    flat = jnp.zeros_like(points)
+    nowhere = _Slopes(flat, flat[:, :, None] * flat[:, None], flat[:, 0] - jnp.inf)
+    state = points, nowhere, jnp.full(points.shape[0], 0.5), jnp.inf, 0
     end: Any = jax.lax.while_loop(is_running, climb, state)
     return end[0], end[1].value
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from spmlex._continuum import Box, range_of
 from spmlex._evaluation import Evaluation
-from spmlex._inner import ActiveSet, solve_probs
+from spmlex._inner import ActiveSet, InnerSolver, solve_probs
 from spmlex._inputs import conditional_likelihoods
 from spmlex._likelihood import scale_rows
 from spmlex._outer import OuterProblem
@@ -48,12 +48,14 @@ class JointProblem(eqx.Module):
         box: Range of the atoms: that of the grid.
         trial: The grid, as rows.
         weights: Observation weights with sum one.
+        solver: The inner solver.
     """
 
     outer: OuterProblem
     box: Box
     trial: Float[Array, "n_supp d"]
     weights: Weights
+    solver: InnerSolver = eqx.field(static=True)
 
     @property
     def span(self) -> Float[Array, " d"]:
@@ -196,7 +198,7 @@ class JointProblem(eqx.Module):
         inside = jnp.clip(places, 0.0, 1.0)
         lclk = jnp.where(present, self.lclk(theta, inside), -jnp.inf)
         solution = solve_probs(
-            lclk, weights=self.weights, probs0=probs0, solver=ActiveSet(), throw=False
+            lclk, weights=self.weights, probs0=probs0, solver=self.solver, throw=False
         )
         mass = solution.probs
         scaled, _ = scale_rows(lclk)
@@ -231,6 +233,6 @@ class JointProblem(eqx.Module):
 
 
 def make_joint(outer: OuterProblem, weights: Weights) -> JointProblem:
-    """Return the joint problem of a problem on a grid."""
+    """Return the joint problem of a problem on a grid, with the default solver."""
     box, trial = range_of(outer.supp)
-    return JointProblem(outer, box, trial, weights)
+    return JointProblem(outer, box, trial, weights, ActiveSet())

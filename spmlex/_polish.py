@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._atom_search import Search, merge_neighbours, search_atoms
 from spmlex._degenerate import is_crowded
+from spmlex._inner import ActiveSet
 from spmlex._joint import JointProblem
 from spmlex._likelihood import count_observations
 from spmlex._result import Fit
@@ -132,7 +133,11 @@ def polish(
         max_steps: Limit on the evaluations of one climb.
     """
     size, n_supp = theta0.size, probs0.size
-    atoms, fits = merge_neighbours(problem, probs0, min(N_SLOTS, n_supp))
+    n_slots = min(N_SLOTS, n_supp)
+    # All atoms at once. No net: what fails stays on the grid.
+    solver = ActiveSet(working_sizes=(n_slots,), has_net=False)
+    problem = dataclasses.replace(problem, solver=solver)
+    atoms, fits = merge_neighbours(problem, probs0, n_slots)
     search = search_atoms(
         problem,
         theta0,

@@ -47,6 +47,6 @@ def solve_trust_region(
 
     interior = (values[0] > floor) & (jnp.linalg.norm(step_at(0.0)) <= radius)
     _, shift = jax.lax.fori_loop(0, _SECULAR_STEPS, bisect, (least, most))
-    step = jnp.where(interior, step_at(0.0), step_at(shift))
+    step = step_at(jnp.where(interior, 0.0, shift))
     promised = -(along @ step) - 0.5 * (values * step) @ step
     return vectors @ step, jnp.maximum(promised, 0.0), values[0]

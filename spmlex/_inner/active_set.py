@@ -52,11 +52,13 @@ class ActiveSet(eqx.Module):
         max_steps: Iterations on each size of working set.
         working_sizes: Columns in the working set: the first, and where that fails one
             of the others.
+        has_net: Whether the interior-point method takes over where these fail.
     """
 
     atol: float = eqx.field(default=1e-10, static=True)
     max_steps: int = eqx.field(default=30, static=True)
     working_sizes: tuple[int, ...] = eqx.field(default=(23, 47, 95), static=True)
+    has_net: bool = eqx.field(default=True, static=True)
 
     def __call__(
         self, scaled: ScaledLik, weights: Weights, probs0: Probs | None
@@ -87,6 +89,9 @@ class ActiveSet(eqx.Module):
                 lambda state, size=size: self._iterate(scaled, weights, state, size),
                 state,
             )
+
+        if not self.has_net:
+            return state.mass / jnp.sum(state.mass), state.num_steps, jnp.array(False)
 
         def fall_back(state: _State):
             total = jnp.sum(state.mass)
@@ -195,26 +200,41 @@ def _step(
     scaled: ScaledLik, weights: Weights, state: _State, size: int, atol: float
 ) -> _State:
     mass, density, gradient = state.mass, state.density, state.gradient
-    working = _choose_working_set(mass, gradient, size)
-    inside = mass[working]
-    outside = mass.at[working].set(0.0)
-    outside_mass = jnp.sum(outside)
-    has_rest = outside_mass > 0
-
-    # Row k is column k of the model, sqrt(w_i) A_ik / (A x)_i; the last, set below,
-    # stands for the rest.
     root = jnp.sqrt(weights)
-    places = jnp.append(working, working[-1])
-    relative = scaled[places] * jnp.where(weights > 0, root / density, 0.0)
-    rest = jnp.maximum(root - jnp.append(inside, 0.0) @ relative, 0.0)
-    relative = relative.at[size].set(jnp.where(has_rest, rest, 0.0))
     unweight = jnp.where(weights > 0, 1.0 / root, 0.0)
-    now = jnp.append(inside, jnp.where(has_rest, 1.0, 0.0))
-    cost = jnp.append(jnp.ones(size), outside_mass)
-    descent = jnp.append(gradient[working], jnp.sum(outside * gradient)) - cost
+    per_density = jnp.where(weights > 0, root / density, 0.0)
+    if size == mass.size:
+        # Nothing is outside, and there is nothing to choose.
+        relative, now = scaled * per_density, mass
+        cost, descent = 1.0, gradient - 1.0
+        fits = jnp.any(mass <= 0)
+
+        def spread(new: Float[Array, " k"]) -> Probs:
+            return new
+
+    else:
+        working = _choose_working_set(mass, gradient, size)
+        inside = mass[working]
+        outside = mass.at[working].set(0.0)
+        outside_mass = jnp.sum(outside)
+        has_rest = outside_mass > 0
+
+        # Row k is column k of the model, sqrt(w_i) A_ik / (A x)_i; the last, set below,
+        # stands for the rest.
+        places = jnp.append(working, working[-1])
+        relative = scaled[places] * per_density
+        rest = jnp.maximum(root - jnp.append(inside, 0.0) @ relative, 0.0)
+        relative = relative.at[size].set(jnp.where(has_rest, rest, 0.0))
+        now = jnp.append(inside, jnp.where(has_rest, 1.0, 0.0))
+        cost = jnp.append(jnp.ones(size), outside_mass)
+        descent = jnp.append(gradient[working], jnp.sum(outside * gradient)) - cost
+        fits = jnp.sum(inside > 0) < size
+
+        def spread(new: Float[Array, " k"]) -> Probs:
+            return (outside * new[size]).at[working].set(new[:size])
+
     hessian = relative @ relative.T
     # A support that fills all places is mostly not in the solution: start from nothing.
-    fits = jnp.sum(inside > 0) < size
     start = jnp.where(fits, now, 0.0)
     target, _ = solve_nonnegative_qp(hessian, hessian @ now + descent, start)
 
@@ -231,22 +251,23 @@ def _step(
         return length, objective_change(length), trial[2] + 1
 
     def too_long(trial):
-        length, change, shortened = trial
+        length, change, tried = trial
         enough = change <= _ARMIJO * length * slope + 1e-15
-        return ~enough & (shortened < 30)
+        return ~enough & (tried < 31)
 
     # No density falls below a hundredth: what were left of it could be rounding alone,
     # zero or less, and the way back up would be a doubling at a time.
     longest = jnp.minimum(1.0, 0.99 / jnp.maximum(-jnp.min(change), 0.99))
-    length, _, shortened = jax.lax.while_loop(
-        too_long, shorten, (longest, objective_change(longest), 0)
+    # From twice that, which is not tried, so that the search is compiled in one place.
+    length, _, tried = jax.lax.while_loop(
+        too_long, shorten, (2.0 * longest, jnp.array(jnp.inf), 0)
     )
     # Exactly the target after a full step, so that its zeros stay zeros.
     new = jnp.where(length == 1.0, target, now + length * direction)
-    new_mass = (outside * new[size]).at[working].set(new[:size])
+    new_mass = spread(new)
     new_density = density * unweight * (new @ relative)
     after = _evaluate(scaled, weights, new_mass, new_density, atol, state.num_steps + 1)
     # More atoms than places, for several steps: a larger working set must take over.
     overflow = (jnp.sum(new_mass > 0) > size) & (after.num_steps >= 12)
-    stuck = after.stuck | (shortened >= 30) | overflow
+    stuck = after.stuck | (tried > 30) | overflow
     return after._replace(stuck=stuck & ~after.done)
