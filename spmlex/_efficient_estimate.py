@@ -272,8 +272,9 @@ def _solve(
         root.converged, RESULTS.successful, RESULTS.max_steps_reached
     )
     probs = here.mixing.probs
-    agree = here.misfit < _MISFIT
-    result = RESULTS.where(agree, result, RESULTS.simulation_disagrees)
+    # Far from a root draws are no evidence.
+    disagree = root.converged & (here.misfit >= _MISFIT)
+    result = RESULTS.where(disagree, RESULTS.simulation_disagrees, result)
     finite = jnp.all(jnp.isfinite(here.scores)) & jnp.all(jnp.isfinite(root.theta))
     finite &= root.num_steps > 0
     result = RESULTS.where(finite, result, RESULTS.non_finite)
