@@ -21,8 +21,9 @@ GROUPS = {
         "parameter_names",
     ),
     "Inference": (
-        *("Intervals", "INTERVAL_KINDS", "COVARIANCE_KINDS", "Correction"),
-        *("CORRECTIONS", "jackknife", "bootstrap", "Resamples", "BOOTSTRAP_WEIGHTS"),
+        *("efficient_estimate", "EfficientEstimate"),
+        *("Intervals", "INTERVAL_KINDS", "COVARIANCE_KINDS"),
+        *("jackknife", "bootstrap", "Resamples", "BOOTSTRAP_WEIGHTS"),
         *("likelihood_ratio_test", "likelihood_ratio_interval", "LikelihoodRatio"),
         *("delta_method", "Functional"),
     ),
