@@ -226,7 +226,7 @@ def test_own_model_and_real_data_print_what_is_shown(conf):
     reader = Reader()
     blocks = [block for block in BLOCKS if block[1] == "python" and not block[0]]
     own = [line for line in blocks[0][2].splitlines() if line.strip()]
-    assert len(own) == 15
+    assert len(own) == 20
     for block in (blocks[0], blocks[2]):
         reader.read(block)
     assert shown_after(reader, "Estimate your own model") == 10
