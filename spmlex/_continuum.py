@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
@@ -224,20 +223,3 @@ def _newton_step(here: _Slopes, stays, reach, radius) -> Float[Array, "k d"]:
     length: Float[Array, " k"] = jnp.max(jnp.abs(step), axis=1)
     shrink = jnp.minimum(1.0, radius / jnp.maximum(length, 1e-300))
     return step * shrink[:, None] * reach
-
-
-def distinct_points(
-    points: np.ndarray, values: np.ndarray, apart: np.ndarray
-) -> np.ndarray:
-    """Return indices of distinct points, the largest value of each cluster first.
-
-    Args:
-        points: Rows of coordinates.
-        values: What decides among points that are close.
-        apart: Points closer than this in every coordinate are the same.
-    """
-    kept: list[int] = []
-    for i in np.argsort(-values, kind="stable"):
-        if all(np.any(np.abs(points[i] - points[j]) > apart) for j in kept):
-            kept.append(int(i))
-    return np.array(kept, dtype=int)

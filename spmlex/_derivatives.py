@@ -5,7 +5,7 @@ holds the two equal.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ _FACE_SIZE = 24
 """Most support points with mass for which equation (5) is solved on them alone."""
 
 
-def has_reverse(function: Callable[[Array], Array], at: Array) -> bool:
+def has_reverse(function: Callable[[Any], Array], at: Any) -> bool:
     """Tell whether a function can be differentiated forwards over backwards.
 
     A `jax.lax.while_loop` can't: it keeps no record of its steps. Found out by tracing,

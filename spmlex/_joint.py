@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from spmlex._continuum import Box, range_of
+from spmlex._derivatives import has_reverse
 from spmlex._evaluation import Evaluation
 from spmlex._inner import ActiveSet, InnerSolver, solve_probs
 from spmlex._inputs import conditional_likelihoods
@@ -120,10 +121,29 @@ class JointProblem(eqx.Module):
             posterior = ratio * held
             frozen = self.weights[:, None] * posterior
 
-            def differentiate(theta, places):
+            def backwards(theta, places):
                 """Return `lclk` and the gradient of its mean, weights frozen."""
                 values, pull_back = jax.vjp(self.lclk, theta, places)
                 return values, pull_back(frozen)
+
+            def forwards(theta, places):
+                """Return the same by forward passes alone."""
+
+                def move(*tangent):
+                    slope = jax.jvp(self.lclk, (theta, places), tangent)[1]
+                    return jnp.sum(frozen * slope, axis=0, where=frozen > 0)
+
+                each = jax.vmap(move)(*tangents)
+                return self.lclk(theta, places), (
+                    jnp.sum(each[:size], axis=1),
+                    each[size:].T,
+                )
+
+            def at_atoms(joint):
+                return self.lclk(*joint)
+
+            two_way = has_reverse(at_atoms, (theta, places[columns]))
+            differentiate = backwards if two_way else forwards
 
             # A tangent of ones moves every atom, and each column only by its own.
             slopes: Float[Array, "directions n_obs chunk"]

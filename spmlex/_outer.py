@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from spmlex._continuum import range_of
 from spmlex._evaluation import Evaluation, evaluate, evaluate_groups
-from spmlex._inner import InnerSolver, solve_probs
+from spmlex._inner import InnerSolver
 from spmlex._inputs import conditional_likelihoods
 from spmlex._likelihood import mix_columns
 from spmlex._parameters import split_model
@@ -109,27 +109,3 @@ class OuterProblem(eqx.Module):
         if self.groups is None:
             return evaluate(lclk_at, theta, lclk, weights, *how)
         return evaluate_groups(lclk_at, theta, lclk, weights, self.groups, *how)
-
-    def count_atoms(
-        self,
-        theta: Float[Array, " p"],
-        probs0: Float[Array, "*n_groups n_supp"],
-        weights: Weights,
-    ) -> Int[Array, ""]:
-        """Return how many support points have mass at theta, all groups together."""
-        lclk = self.lclk(theta)
-
-        def count(weights, probs0):
-            solution = solve_probs(
-                lclk, weights=weights, probs0=probs0, solver=self.solver, throw=False
-            )
-            return jnp.sum(solution.probs > 0)
-
-        if self.groups is None:
-            return count(weights, probs0)
-        groups = self.groups
-        each = jax.lax.map(
-            lambda item: count(jnp.where(groups == item[0], weights, 0.0), item[1]),
-            (jnp.arange(probs0.shape[0]), probs0),
-        )
-        return jnp.sum(each)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spmlex import RESULTS, Fit, adequacy, fit, gradient_on, solve_probs
-from spmlex._continuum import box_of, distinct_points, log_ratios, maximise_gradient
+from spmlex._continuum import box_of, log_ratios, maximise_gradient
 from spmlex._grid import product_grid
 from spmlex._outer import OuterProblem
 from tests.spmlex.problems import approx, linear_factor
@@ -132,12 +132,6 @@ def test_maxima_of_the_gradient_function_are_stationary_or_on_the_edge(sample):
     assert np.abs(slopes[~on_edge]).max() < 1e-9
     assert (slopes[np.asarray(points[:, 0]) == 1.0] > 0).all()
     assert np.asarray(jax.vmap(log_g)(points[:, 0])) == approx(values, 1e-12)
-
-
-def test_close_points_are_one_and_the_highest_represents_them():
-    points = np.array([[0.0], [1e-9], [1.0], [1.0 + 1e-9]])
-    values = np.array([0.1, 0.2, 0.5, 0.4])
-    assert distinct_points(points, values, np.array([1e-6])).tolist() == [2, 1]
 
 
 @pytest.mark.thorough
