@@ -25,7 +25,7 @@ from experiments.models.poisson import MixedPoisson
 from spmlex import RESULTS, efficient_estimate
 from spmlex._identification import split_directions
 
-thorough = pytest.mark.thorough
+slow = pytest.mark.slow  # each compiles estimates and intervals of its own
 SHAPES = ("two", "normal")
 
 
@@ -56,14 +56,14 @@ def check(found, identified, at_least_finite=True):
         assert np.all(found.theta < upper)
 
 
-@thorough
+@pytest.mark.thorough
 def test_a_constant_is_a_shift_of_the_mixing_distribution():
     _, data, supp = make_problem("poisson", 300)
     data = with_covariate(data, 1.0)
     check(estimate(MixedPoisson([0.5, 0.0]), data, supp), [True, False])
 
 
-@thorough
+@slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_difference_that_all_share_is_a_shift(shape):
     _, data, supp = make_problem("poisson", shape=shape)
@@ -75,7 +75,7 @@ def test_a_difference_that_all_share_is_a_shift(shape):
     check(estimate(model, with_covariate(data, x + own), supp), [True, True])
 
 
-@thorough
+@slow
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("names", [("shift",), ("scale",), ("shift", "scale")])
 def test_mixing_distribution_absorbs_intercept_and_scale(names, shape):
@@ -86,7 +86,7 @@ def test_mixing_distribution_absorbs_intercept_and_scale(names, shape):
     check(estimate(model, data, supp), [True, True] + [False] * len(names))
 
 
-@thorough
+@slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_level_of_a_free_hazard_is_not_identified(shape):
     model = PiecewiseHazard(jnp.array([0.0, 0.3, -0.2]), jnp.array([0.6]))
@@ -96,7 +96,7 @@ def test_level_of_a_free_hazard_is_not_identified(shape):
     check(estimate(model, data, supp), [False, False, False, True])
 
 
-@thorough
+@slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_loadings_need_a_normalisation(shape):
     model, data, supp = make_problem("linear factor", shape=shape)
@@ -104,7 +104,7 @@ def test_loadings_need_a_normalisation(shape):
     check(estimate(free, data, supp), [False] * 3 + [True] * 3, False)
 
 
-@thorough
+@slow
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
     "name", ["linear factor", "poisson", "logit", "duration", "linear"]
@@ -119,7 +119,7 @@ def test_identified_models_stay_silent(name, shape):
         check(again, [True])
 
 
-@thorough
+@slow
 @pytest.mark.parametrize("seed", range(4))
 def test_weakly_identified_is_identified(seed):
     model = LinearFactor(coef=[0.7, -0.5], log_std_e=[-0.5, 0.5, 0.3])
@@ -143,7 +143,7 @@ def test_share_does_not_depend_on_the_mean_of_a_covariate():
     assert shares[2] == approx(shares[0], 1e-2)
 
 
-@thorough
+@slow
 @pytest.mark.parametrize("name", ["poisson", "logit", "duration", "linear"])
 def test_estimate_does_not_depend_on_the_mean_of_a_covariate(name):
     here = estimate(*make_problem(name))
@@ -153,7 +153,7 @@ def test_estimate_does_not_depend_on_the_mean_of_a_covariate(name):
     assert there.standard_errors() / errors == approx(np.ones(errors.size), 0.05)
 
 
-@thorough
+@slow
 def test_disagreement_of_simulation_and_likelihood_is_told():
     class Noisier(LinearFactor):
         def simulate(self, data, *, rng):
@@ -167,7 +167,7 @@ def test_disagreement_of_simulation_and_likelihood_is_told():
         efficient_estimate(Noisier(model.coef, model.log_std_e), data, supp)
 
 
-@thorough
+@slow
 def test_jit_and_vmap_change_nothing():
     model, data, supp = make_problem("poisson", 200)
     _, other, _ = make_problem("poisson", 200, seed=1)
@@ -186,7 +186,7 @@ def test_jit_and_vmap_change_nothing():
             assert side_by_side[k][number] == approx(plain[number][k], 1e-6)
 
 
-@thorough
+@slow
 def test_weight_zero_leaves_out():
     model, data, supp = make_problem("poisson", 300)
     some = jax.tree.map(lambda leaf: leaf[:200], data)
@@ -201,7 +201,7 @@ def test_weight_zero_leaves_out():
     assert there.standard_errors() == approx(errors, 0.02 * float(errors[0]))
 
 
-@thorough
+@slow
 def test_clusters_of_copies_have_the_errors_of_the_originals():
     model, data, supp = make_problem("poisson", 300)
     twice = jax.tree.map(lambda leaf: jnp.repeat(leaf, 2, axis=0), data)
@@ -214,7 +214,7 @@ def test_clusters_of_copies_have_the_errors_of_the_originals():
     assert plain / errors == approx(np.full(1, np.sqrt(0.5)), 0.05)
 
 
-@thorough
+@slow
 def test_groups_are_summed():
     model, data, supp = make_problem("poisson", 300)
     effect = latent(jr.key(5), 300, "normal") + 0.5
@@ -240,7 +240,7 @@ def test_groups_are_summed():
     assert found.information / information == approx(np.ones((1, 1)), 0.02)
 
 
-@thorough
+@slow
 def test_fixed_leaves_stay():
     model, data, supp = make_problem("linear")
     found = estimate(model, data, supp, fixed=lambda model: model.log_std_e)
@@ -249,7 +249,7 @@ def test_fixed_leaves_stay():
     assert abs(found.theta[0] - 0.5) < 4 * found.standard_errors()[0]
 
 
-@thorough
+@slow
 def test_two_random_coefficients():
     model, data, _ = make_problem("logit", 300)
     x = data["covariates"]
