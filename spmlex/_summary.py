@@ -159,7 +159,8 @@ def describe_degeneracy(fit) -> str:
         f"{float(fit.resolution):.2f} grid steps wide and {_count_atoms(fit)} of "
         f"{fit.probs.shape[0]} support points carry mass. Do not trust the estimate, "
         "nor intervals around it: take the efficient score's, from a consistent "
-        "start (`starting_values`), or a coarser grid."
+        "start (`starting_values`), a coarser grid or, where no noise scale is free, "
+        "support='free'."
     )
 
 

@@ -64,7 +64,7 @@ class Fits:
     @property
     def on_grid(self):
         if not hasattr(self, "_fit"):
-            self._fit = fit(MODEL, DATA, SUPP)
+            self._fit = fit(MODEL, DATA, SUPP, support="grid")
         return self._fit
 
 

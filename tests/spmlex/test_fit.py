@@ -27,13 +27,13 @@ VARIANCES = [1.03415027, 1.52428492, 0.55158215]
 @pytest.fixture(scope="module")
 def published():
     start, data, supp = published_example()
-    return fit(start, data, supp)
+    return fit(start, data, supp, support="grid")
 
 
 @pytest.fixture(scope="module")
 def small():
     model, data, supp = linear_factor()
-    return fit(model, data, supp), model, data, supp
+    return fit(model, data, supp, support="grid"), model, data, supp
 
 
 @pytest.mark.thorough
@@ -75,7 +75,8 @@ def test_the_specification_example_runs_as_printed():
 )
 def test_every_solver_gives_the_published_estimates(solver):
     start, data, supp = published_example()
-    estimate = fit(start, data, supp, solver=solver, throw=False)
+    given = (start, data, supp)
+    estimate = fit(*given, support="grid", solver=solver, throw=False)
     assert estimate.model.coef == approx(LOADINGS, 1e-6)
     assert jnp.exp(2 * estimate.model.log_std_e) == approx(VARIANCES, 1e-6)
 
@@ -114,7 +115,7 @@ def test_more_atoms_than_a_chunk_give_the_same_derivatives():
 def test_the_start_does_not_matter(small):
     estimate, model, data, supp = small
     other = LinearFactor(coef=model.coef * 0.7, log_std_e=model.log_std_e + 0.3)
-    again = fit(other, data, supp)
+    again = fit(other, data, supp, support="grid")
     assert again.theta == approx(estimate.theta, 1e-7)
     assert again.log_likelihood == approx(estimate.log_likelihood, 1e-8)
 

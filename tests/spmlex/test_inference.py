@@ -38,7 +38,8 @@ def left_out(estimate):
 
 def refit(estimate, weights):
     problem = estimate.problem
-    return fit(estimate.model, problem.data, problem.supp, weights=weights)
+    given = (estimate.model, problem.data, problem.supp)
+    return fit(*given, weights=weights, support="grid")
 
 
 @pytest.mark.thorough

@@ -51,7 +51,7 @@ def test_there_are_many_and_each_is_an_error():
 @pytest.mark.thorough
 def test_the_order_of_the_grid_does_not_matter():
     order = np.array([3, 0, 4, 1, 2])
-    shuffled = fit(MODEL, DATA, SUPP[order])
+    shuffled = fit(MODEL, DATA, SUPP[order], support="grid")
     assert shuffled.theta == approx(FITS.on_grid.theta, 1e-12)
     assert shuffled.probs == approx(FITS.on_grid.probs[order], 1e-12)
     narrow = fit(MODEL, DATA, 0.1 * SUPP[order] - 2.0)
@@ -63,7 +63,8 @@ def test_the_order_of_the_grid_does_not_matter():
 def test_float32_is_cast_up_and_whole_numbers_are_data():
     low = {name: x.astype(np.float32) for name, x in DATA.items()}
     start = Logit(jnp.array(0.5, jnp.float32))
-    estimate = fit(start, low, SUPP.astype(np.float32))
+    supp = SUPP.astype(np.float32)
+    estimate = fit(start, low, supp, support="grid")
     assert estimate.theta.dtype == jnp.float64
     assert estimate.theta == approx(FITS.on_grid.theta, 1e-6)
     whole = DATA | {"sign": DATA["sign"].astype(int)}

@@ -39,13 +39,14 @@ def searched():
         LinearFactor(coef=model.coef, log_std_e=model.log_std_e * jnp.nan),
         LinearFactor(coef=model.coef * 1.1, log_std_e=model.log_std_e),
     ]
-    return fit(model, data, supp, starts=starts), model, data, supp, starts
+    estimate = fit(model, data, supp, starts=starts, support="grid")
+    return estimate, model, data, supp, starts
 
 
 @pytest.mark.thorough
 def test_starts_that_agree_are_one_optimum(searched):
     estimate, model, data, supp, _ = searched
-    alone = fit(model, data, supp)
+    alone = fit(model, data, supp, support="grid")
     assert estimate.theta == approx(alone.theta, 1e-8)
     assert report(estimate).theta[0] == approx(alone.theta, 1e-8)
     assert report(estimate).num_optima == 1
@@ -104,7 +105,7 @@ def test_wrong_starts_are_refused(searched, starts, message):
 def test_the_interior_maximum_is_chosen_over_a_higher_degenerate_one():
     model, data, supp = normal_sample(5000)
     narrow = LinearFactor(coef=model.coef, log_std_e=model.log_std_e.at[1].set(-2.0))
-    both = fit(narrow, data, supp, starts=[model])
+    both = fit(narrow, data, supp, starts=[model], support="grid")
     degenerate, interior = report(both).log_likelihood
     assert degenerate > interior + 5.0
     assert report(both).flagged.tolist() == [True, False]
@@ -117,7 +118,7 @@ def test_the_interior_maximum_is_chosen_over_a_higher_degenerate_one():
     assert f"{float(degenerate):.4f}" in text
     assert "degenerate" in text
     with pytest.warns(RuntimeWarning, match="degenerate maximum"):
-        alone = fit(narrow, data, supp)
+        alone = fit(narrow, data, supp, support="grid")
     assert alone.log_likelihood == approx(degenerate, 1e-6)
     assert "Warning: this looks like a degenerate maximum" in alone.summary()
 
@@ -169,9 +170,9 @@ def test_the_model_own_start_is_searched_too():
     _, data, supp = linear_factor()
     flipped = Started(coef=jnp.array([-1.0, 2.0]), log_std_e=jnp.zeros(3))
     alone = fit(flipped, data, supp, starts=(), throw=False)
-    both = fit(flipped, data, supp)
+    both = fit(flipped, data, supp, support="grid")
     own = flipped.starting_values(data)
-    best = fit(own, data, supp)
+    best = fit(own, data, supp, support="grid")
     assert jnp.max(jnp.abs(alone.theta - best.theta)) > 0.1
     assert both.theta == approx(best.theta, 1e-7)
     assert report(both).chosen == 1
