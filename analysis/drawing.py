@@ -101,6 +101,10 @@ def sample_size_axis(ax: Axes, sizes: np.ndarray) -> None:
 
 def plain_log_axis(ax: Axes) -> None:
     """Make a vertical log axis with three or more ticks written in plain numbers."""
+    low, high = ax.dataLim.intervaly
+    if 0 < low and high <= low * (1 + 1e-9):
+        # One value everywhere leaves a log axis without length.
+        ax.set_ylim(0.5 * low, 2.0 * low)
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     if high / low > 30:

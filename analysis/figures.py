@@ -160,7 +160,7 @@ def _leave_room(ax: Axes) -> None:
     middle = np.sqrt(np.prod(ax.get_xlim()))  # of a log axis
     reached = scale.transform(ends[ends[:, 0] > middle, 1]).max(initial=low)
     free = 1 - _TEXT_LINE * len(ax.texts)
-    if reached > low + free * (high - low):
+    if reached > max(low, low + free * (high - low)):
         top = low + (reached - low) / free
         ax.set_ylim(top=scale.inverted().transform(np.array([top])).item())
 
