@@ -69,7 +69,7 @@ def test_a_failed_start_is_reported(searched):
 def test_starts_can_be_one_stacked_model(searched):
     estimate, model, data, supp, starts = searched
     stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
-    again = fit(model, data, supp, starts=stack)
+    again = fit(model, data, supp, starts=stack, support="grid")
     assert jnp.array_equal(report(again).theta, report(estimate).theta, equal_nan=True)
 
 
@@ -147,7 +147,14 @@ def test_starts_work_under_jit_and_vmap(searched):
     estimate, model, data, supp, starts = searched
     run = jax.jit(
         jax.vmap(
-            lambda y: fit(model, {"outcomes": y}, supp, starts=starts[:1], throw=False)
+            lambda y: fit(
+                model,
+                {"outcomes": y},
+                supp,
+                starts=starts[:1],
+                support="grid",
+                throw=False,
+            )
         )
     )
     batch = jnp.stack([data["outcomes"], data["outcomes"][::-1]])
@@ -186,7 +193,7 @@ def test_the_model_own_start_is_searched_too():
 @pytest.mark.thorough
 def test_random_starts_spread_around_the_first_end(searched):
     estimate, model, data, supp, _ = searched
-    many = fit(model, data, supp, starts=4)
+    many = fit(model, data, supp, starts=4, support="grid")
     assert report(many).theta.shape == (5, 5)
     assert report(many).num_optima == 1
     assert report(many).code.tolist() == [0] * 5
