@@ -119,8 +119,8 @@ def _describe_intervals(fit, found, kind: str, made, names: list[str]) -> list[s
     if open_ended.any():
         listed = ", ".join(np.array(names)[open_ended])
         lines.append(
-            f"Warning: the data set no limit, or one side's only, to {listed}: hardly "
-            "identified, so there is no z nor P."
+            f"Warning: no limit was found, or one side's only, for {listed}: hardly "
+            "identified, or the search failed; there is no z nor P."
         )
     return lines
 
