@@ -35,7 +35,7 @@ _SEEN = 1e-6
 """Points less likely than this, relative to the best, for everyone are left out."""
 
 _CUTOFF = 1e-5
-"""Directions that vary by less than this share of the largest count as none."""
+"""Directions that vary by less than this share of the largest fade out."""
 
 _FLOW_CUTOFF = 1e-12
 
@@ -54,6 +54,20 @@ class ScoreParts(NamedTuple):
     score: Float[Array, "n_rows p"]
     columns: Float[Array, "n_rows n_supp"]
     flows: Float[Array, "n_rows q"]
+    log_density: Float[Array, " n_rows"]
+
+
+class Rows(NamedTuple):
+    """Rows of data that stand for the model, and how dense they lie.
+
+    Attributes:
+        data: The rows.
+        log_density: Of what they were drawn from, nats. An expectation under the model
+            is their mean with the density under the model over this one as weight: the
+            same rows serve every theta nearby, and what they say is smooth in theta.
+    """
+
+    data: Data
     log_density: Float[Array, " n_rows"]
 
 
@@ -158,14 +172,36 @@ def find_seen(
     return jnp.any((scaled > _SEEN) & (weights[:, None] > 0), axis=0)
 
 
-def project_score(
+def make_rows(
     problem: OuterProblem,
     theta: Float[Array, " p"],
-    probs: Probs,
     proposal: Probs,
     weights: Weights,
     key: PRNGKeyArray,
     n_draws: int,
+) -> Rows:
+    """Make the rows of data whose means are expectations under the model.
+
+    Args:
+        problem: Gives the model, the covariates and the grid.
+        theta: Where draws are made.
+        proposal: What support points are drawn from.
+        weights: Of the observations, sum one.
+        key: Of the draws; not used where the model lists its outcomes.
+        n_draws: Number of draws.
+    """
+    model, data, supp = problem.build(theta), problem.data, problem.supp
+    if how_rows_are_made(model, data, n_draws) == "outcomes":
+        rows = list_outcomes(model, data)
+        n_cells = jax.tree.leaves(rows)[0].shape[0] // weights.shape[0]
+        return Rows(rows, -jnp.tile(jnp.log(weights), n_cells))
+    rows = draw_rows(model, data, supp, proposal, weights, key, n_draws)
+    scaled, shift = scale_rows(conditional_likelihoods(model, rows, supp))
+    return Rows(rows, jnp.log(scaled @ proposal) + shift)
+
+
+def project_score(
+    problem: OuterProblem, theta: Float[Array, " p"], probs: Probs, rows: Rows
 ) -> Projection:
     """Regress the score on the directions of F under the model. Equation (8).
 
@@ -174,27 +210,15 @@ def project_score(
     up to directions that hardly vary.
 
     Args:
-        problem: Gives the model, the covariates and the grid.
+        problem: Gives the model and the grid.
         theta: Where.
         probs: F, positive wherever mass may move.
-        proposal: What support points are drawn from.
-        weights: Of the observations, sum one.
-        key: Of the draws; not used where the model lists its outcomes.
-        n_draws: Number of draws.
+        rows: From `make_rows`, at this theta or near it.
     """
-    model = problem.build(theta)
-    data, supp = problem.data, problem.supp
-    if how_rows_are_made(model, data, n_draws) == "outcomes":
-        parts = split_score(problem, theta, probs, list_outcomes(model, data))
-        n_cells = parts.score.shape[0] // weights.shape[0]
-        shares = jnp.tile(weights, n_cells) * jnp.exp(parts.log_density)
-    else:
-        rows = draw_rows(model, data, supp, proposal, weights, key, n_draws)
-        parts = split_score(problem, theta, probs, rows)
-        # The density under F over that under what was drawn from.
-        shares = 1.0 / ((parts.columns + 1.0) @ proposal)
-        shares = shares / jnp.sum(shares)
-    columns = jnp.where(proposal > 0, parts.columns, 0.0)
+    parts = split_score(problem, theta, probs, rows.data)
+    shares: Float[Array, " n_rows"]
+    shares = jax.nn.softmax(parts.log_density - rows.log_density)
+    columns = jnp.where(probs > 0, parts.columns, 0.0)
     q, m = parts.flows.shape[1], columns.shape[1]
     joint = jnp.hstack([parts.flows, columns, parts.score])
     joint = jnp.where(shares[:, None] > 0, joint, 0.0)
@@ -204,11 +228,13 @@ def project_score(
     second = second / (unit[:, None] * unit)
     mean = shares @ joint / unit
     f, c, s = slice(0, q), slice(q, q + m), slice(q + m, None)
-    by_flows = _pseudo_inverse(second[f, f], _FLOW_CUTOFF) @ second[f]
+    by_flows = _invert(second[f, f], _FLOW_CUTOFF) @ second[f]
     rest = second - second[:, f] @ by_flows
-    inverse = _pseudo_inverse(rest[c, c], _CUTOFF)
+    inverse = _invert(rest[c, c], _CUTOFF)
     on_columns = inverse @ rest[c, s]
-    information = rest[s, s] - rest[s, c] @ on_columns
+    crossed = rest[s, c] @ on_columns
+    information = rest[s, s] - crossed - crossed.T
+    information = information + on_columns.T @ rest[c, c] @ on_columns
     on_flows = by_flows[:, s] - by_flows[:, c] @ on_columns
     off = mean[c] - by_flows[:, c].T @ mean[f]
     size = unit[s]
@@ -223,10 +249,14 @@ def project_score(
     )
 
 
-def _pseudo_inverse(matrix: Float[Array, "k k"], cutoff: float) -> Float[Array, "k k"]:
-    """Invert a positive semidefinite matrix on its large eigenvalues."""
+def _invert(matrix: Float[Array, "k k"], cutoff: float) -> Float[Array, "k k"]:
+    """Invert a positive semidefinite matrix, but for directions that hardly vary.
+
+    These fade out: a cut that is sharp jumps when an eigenvalue passes it, and an
+    equation that jumps has no root.
+    """
     values: Float[Array, " k"]
     values, vectors = jnp.linalg.eigh(matrix)
-    kept = values > cutoff * jnp.max(values)
-    inverse = jnp.where(kept, 1.0 / jnp.where(kept, values, 1.0), 0.0)
-    return (vectors * inverse) @ vectors.T
+    values = jnp.maximum(values, 0.0)
+    least = jnp.maximum(cutoff * jnp.max(values), 1e-300)
+    return (vectors * (values / (values**2 + least**2))) @ vectors.T

@@ -143,7 +143,8 @@ class EfficientEstimate(eqx.Module):
     ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
         """Return the least and the largest value that the score test does not reject.
 
-        Infinite where the data set no limit. Equation (13).
+        Infinite where the data set no limit, `nan` where the search for one did not
+        end. Equation (13).
         """
         return _invert(self, jnp.asarray(level, float), clusters)
 

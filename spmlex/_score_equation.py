@@ -8,7 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from spmlex._efficient import (
+    Rows,
     find_seen,
+    make_rows,
     project_score,
     split_score,
     spread_out,
@@ -17,7 +19,7 @@ from spmlex._identification import Directions, split_directions
 from spmlex._likelihood import count_observations
 from spmlex._outer import OuterProblem
 from spmlex._smooth_mixing import SmoothMixing, estimate_mixing
-from spmlex._types import Scalar, Weights
+from spmlex._types import Probs, Scalar, Weights
 
 _MAX_STEPS = 20
 _TOL = 0.02
@@ -28,6 +30,27 @@ _LONGEST = 3.0
 
 _CHOOSING = 2
 """Evaluations in which the data choose the bandwidth."""
+
+_NEAR = 0.1
+"""Variance of the log-density of a row between two theta that share their draws: weighed
+by their ratio, the draws are worth this share less."""
+
+
+class Carried(NamedTuple):
+    """What an evaluation takes from the one before it.
+
+    Attributes:
+        mixing: The smooth estimate of F, by group: gives its bandwidth.
+        rows: Rows of the model, by group.
+        theta: Where these were made.
+        remaining: Information there, nats per observation, shifts and stretches of F
+            taken out: how fast the density of the rows changes with theta.
+    """
+
+    mixing: SmoothMixing
+    rows: Rows
+    theta: Float[Array, " p"]
+    remaining: Float[Array, "p p"]
 
 
 class ScoreAt(NamedTuple):
@@ -41,7 +64,7 @@ class ScoreAt(NamedTuple):
         information: Efficient information, nats per observation.
         parametric: Information with F known.
         directions: Which combinations of theta are identified.
-        mixing: The smooth estimate of F, by group.
+        carried: What the next evaluation may start from: F and rows of the model.
         misfit: Largest of the groups, see `Projection`.
     """
 
@@ -52,8 +75,13 @@ class ScoreAt(NamedTuple):
     information: Float[Array, "p p"]
     parametric: Float[Array, "p p"]
     directions: Directions
-    mixing: SmoothMixing
+    carried: Carried
     misfit: Scalar
+
+    @property
+    def mixing(self) -> SmoothMixing:
+        """The smooth estimate of F, by group."""
+        return self.carried.mixing
 
     @property
     def step(self) -> Float[Array, " p"]:
@@ -90,23 +118,27 @@ class ScoreEquation(eqx.Module):
     def at(
         self,
         theta: Float[Array, " p"],
-        mixing: SmoothMixing,
+        carried: Carried,
         chooses: Bool[Array, ""] | bool = False,
     ) -> ScoreAt:
         """Evaluate the efficient score, F estimated at this theta.
 
         Args:
             theta: Where.
-            mixing: An estimate of F for each group: gives the bandwidths.
-            chooses: Whether the data choose the bandwidths instead.
+            carried: From an evaluation before: gives the bandwidths, and the rows of
+                the model where theta is near.
+            chooses: Whether the data choose the bandwidths, and rows are made anew.
         """
         problem = self.problem
         lclk = problem.lclk(theta)
         own = _weights_by_group(problem, self.weights)
+        moved = theta - carried.theta
+        # Written so that an unknown distance counts as far.
+        far = ~(moved @ carried.remaining @ moved <= _NEAR) | jnp.asarray(chooses)
 
         def one_group(item) -> _Group:
             own: Weights
-            own, mixing = item
+            own, mixing, rows = item
             share = jnp.sum(own)
             some = share > 0
             total = jnp.where(some, share, 1.0)
@@ -122,10 +154,14 @@ class ScoreEquation(eqx.Module):
                 problem.solver,
             )
             plugged, proposal = spread_out(found.probs, find_seen(lclk, weights))
-            given = (weights, self.key, self.n_draws)
-            projection = project_score(problem, theta, plugged, proposal, *given)
+            rows = jax.lax.cond(
+                far,
+                lambda: self._make_rows(theta, proposal, weights),
+                lambda: rows,
+            )
+            projection = project_score(problem, theta, plugged, rows)
             parts = split_score(problem, theta, plugged, problem.data)
-            seen = jnp.where(proposal > 0, parts.columns, 0.0)
+            seen = jnp.where(plugged > 0, parts.columns, 0.0)
             scores = projection.apply(parts._replace(columns=seen))
             mine = (own > 0)[:, None]
             return _Group(
@@ -135,10 +171,11 @@ class ScoreEquation(eqx.Module):
                 share * projection.remaining,
                 share * projection.parametric,
                 found,
+                rows,
                 jnp.where(some, projection.misfit, 0.0),
             )
 
-        each: _Group = jax.lax.map(one_group, (own, mixing))
+        each: _Group = jax.lax.map(one_group, (own, carried.mixing, carried.rows))
         scores = jnp.sum(each.scores, axis=0)
         information = jnp.sum(each.information, axis=0)
         parametric = jnp.sum(each.parametric, axis=0)
@@ -151,14 +188,31 @@ class ScoreEquation(eqx.Module):
             information=information,
             parametric=parametric,
             directions=split_directions(information, remaining, parametric),
-            mixing=each.mixing,
+            carried=Carried(
+                each.mixing,
+                each.rows,
+                jnp.where(far, theta, carried.theta),
+                jnp.where(far, remaining, carried.remaining),
+            ),
             misfit=jnp.max(each.misfit),
         )
 
-    def no_mixing(self) -> SmoothMixing:
-        """Return what stands for an estimate of F before there is one."""
+    def nothing_carried(self, theta: Float[Array, " p"]) -> Carried:
+        """Return what stands for an evaluation before there is one."""
         probs = self.problem.uniform_probs().reshape(-1, self.problem.n_supp)
-        return SmoothMixing(probs, jnp.zeros(probs.shape[0]), probs)
+        mixing = SmoothMixing(probs, jnp.zeros(probs.shape[0]), probs)
+        shape = jax.eval_shape(self._make_rows, theta, probs[0], self.weights)
+        rows = jax.tree.map(
+            lambda leaf: jnp.zeros((probs.shape[0], *leaf.shape), leaf.dtype), shape
+        )
+        nowhere = jnp.full(theta.shape, jnp.nan)
+        return Carried(mixing, rows, nowhere, jnp.zeros((theta.size, theta.size)))
+
+    def _make_rows(
+        self, theta: Float[Array, " p"], proposal: Probs, weights: Weights
+    ) -> Rows:
+        given = (weights, self.key, self.n_draws)
+        return make_rows(self.problem, theta, proposal, *given)
 
 
 class _Group(NamedTuple):
@@ -170,6 +224,7 @@ class _Group(NamedTuple):
     remaining: Float[Array, "p p"]
     parametric: Float[Array, "p p"]
     mixing: SmoothMixing
+    rows: Rows
     misfit: Scalar
 
 
@@ -219,7 +274,7 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
 
     def advance(state: _State) -> _State:
         chooses = state.num_steps < _CHOOSING
-        here = equation.at(state.theta, state.best.mixing, chooses)
+        here = equation.at(state.theta, state.best.carried, chooses)
         length = here.step_length(equation.n_obs)
         finite = jnp.isfinite(length) & jnp.all(jnp.isfinite(here.step))
         # The bandwidth may change in the second evaluation: the first is no rival.
@@ -242,13 +297,13 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
             finite & ~settled,
         )
 
-    mixing = equation.no_mixing()
-    shape = jax.eval_shape(equation.at, theta0, mixing)
+    carried = equation.nothing_carried(theta0)
+    shape = jax.eval_shape(equation.at, theta0, carried)
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
     infinite = jnp.array(jnp.inf)
     start = _State(
         theta0,
-        nothing._replace(theta=theta0, mixing=mixing),
+        nothing._replace(theta=theta0, carried=carried),
         infinite,
         infinite,
         jnp.array(1.0),

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 from spmlex._score_equation import Root, ScoreAt, ScoreEquation
 from spmlex._types import Scalar
 
-_MAX_STEPS = 16
+_MAX_STEPS = 24
 _CLOSE = 0.2
 """Standard deviates from the critical value at which one step of the secant ends."""
 
@@ -25,6 +25,10 @@ _OFF = 0.5
 
 _LONGEST = 3.0
 """Longest step of the others, in standard errors."""
+
+_PATIENCE = 5
+"""Evaluations after which a value at which the others have no root is tested with them:
+one of them may run off to the end of its range."""
 
 _GROWTH = 3.0
 """Most by which the distance from the centre grows in a step."""
@@ -41,12 +45,15 @@ class Tested(NamedTuple):
             small.
         others: The step that the other parameters want, zero for this one.
         off: Longest entry of that step, in standard errors.
+        joint: Size of the mean score of all parameters, as a standard normal deviate:
+            at least that of this one, and the same where the others are solved.
         path: How the others go with this one, which moves by one.
     """
 
     deviate: Scalar
     others: Float[Array, " p"]
     off: Scalar
+    joint: Scalar
     path: Float[Array, " p"]
 
 
@@ -90,18 +97,48 @@ def test_parameter(
     error = jnp.sqrt(jnp.maximum(jnp.diagonal(inverse), 0.0) / n_obs)
     off = jnp.max(jnp.abs(others) / jnp.where(error > 0, error, jnp.inf), initial=0.0)
     path = jnp.where(this, 1.0, -(inverse @ here.information[:, k]))
-    return Tested(smaller, others, off, path)
+    # The two parts are uncorrelated under the model.
+    joint = jnp.sqrt(smaller**2 + n_obs * here.mean @ others)
+    return Tested(smaller, others, off, joint, path)
+
+
+class _Tried(NamedTuple):
+    """A value that the search has tested.
+
+    Attributes:
+        distance: From the centre, outwards.
+        excess: Of the deviate over the critical value: positive where it is rejected.
+        theta: All parameters there.
+        path: How the others go with this one.
+    """
+
+    distance: Scalar
+    excess: Scalar
+    theta: Float[Array, " p"]
+    path: Float[Array, " p"]
 
 
 class _State(NamedTuple):
-    """Where the search for one limit is; distances are from the centre, outwards."""
+    """Where the search for one limit is.
+
+    Attributes:
+        distance: Of the value that is tested next.
+        theta: All parameters there.
+        inner: The farthest value that is not rejected.
+        outer: The nearest that is.
+        barrier: Distance of the nearest value at which the score can't be computed.
+        tries: Evaluations at this value in which the others were not solved.
+        limit: Distance of the limit, where the search has ended.
+        running: Whether it goes on.
+        num_steps: Evaluations.
+    """
 
     distance: Scalar
     theta: Float[Array, " p"]
-    inner: Scalar
-    at_inner: Scalar
-    outer: Scalar
-    at_outer: Scalar
+    inner: _Tried
+    outer: _Tried
+    barrier: Scalar
+    tries: Int[Array, ""]
     limit: Scalar
     running: Bool[Array, ""]
     num_steps: Int[Array, ""]
@@ -117,8 +154,8 @@ def invert_score(
     """Return the lower and upper limits of the values that are not rejected.
 
     The secant method on the deviate, which is nearly linear in the value: mostly one
-    evaluation a limit. A limit that is not found within many standard errors, or
-    before the likelihood vanishes, is infinite.
+    evaluation a limit. Infinite where no value is rejected within many standard errors:
+    the data set no limit. `nan` where the search did not end: that is no evidence.
 
     Args:
         equation: The equation.
@@ -128,7 +165,7 @@ def invert_score(
         sum_scores: Weighs scores and sums them within clusters.
     """
     size, n_obs = root.theta.size, equation.n_obs
-    mixing, start = root.here.mixing, root.theta
+    carried, start = root.here.carried, root.theta
 
     def limit(item):
         k: Int[Array, ""]
@@ -138,49 +175,56 @@ def invert_score(
         this = jnp.arange(size) == k
 
         def test_at(theta):
-            here = equation.at(theta, mixing)
+            here = equation.at(theta, carried)
             return test_parameter(here, k, sum_scores(here.scores), n_obs)
 
         def advance(state: _State) -> _State:
             found = test_at(state.theta)
-            # Positive where the value is rejected on this side.
-            excess = -side * found.deviate - critical
-            finite = jnp.isfinite(excess) & jnp.all(jnp.isfinite(found.others))
+            finite = jnp.isfinite(found.deviate) & jnp.all(jnp.isfinite(found.others))
             solved = found.off <= _OFF
-            longest = jnp.minimum(1.0, _LONGEST / jnp.maximum(found.off, 1e-300))
-            others = jnp.where(finite, found.others * longest, 0.0)
-            path = jnp.where(finite, found.path, this)
-            below = excess < 0
-            counts = finite & solved
-            inner: Scalar = jnp.where(counts & below, state.distance, state.inner)
-            at_inner: Scalar = jnp.where(counts & below, excess, state.at_inner)
-            outer: Scalar = jnp.where(counts & ~below, state.distance, state.outer)
-            at_outer: Scalar = jnp.where(counts & ~below, excess, state.at_outer)
+            hopeless = ~solved & (state.tries >= _PATIENCE)
+            deviate = jnp.where(hopeless, found.joint, -side * found.deviate)
+            excess = deviate - critical
+            others = jnp.where(
+                solved | hopeless, found.others, _shorten(found.others, found.off)
+            )
+            counts = finite & (solved | hopeless)
+            rejected = excess >= 0
+            tried = _Tried(state.distance, excess, state.theta + others, found.path)
+            inner: _Tried = _choose(counts & ~rejected, tried, state.inner)
+            outer: _Tried = _choose(counts & rejected, tried, state.outer)
+            barrier = jnp.where(finite, state.barrier, state.distance)
             # The line through this point and the one on the other side, or inwards.
-            previous = jnp.where(below, state.inner, inner)
-            at_previous = jnp.where(below, state.at_inner, at_inner)
-            bracketed = below & jnp.isfinite(state.outer)
-            previous = jnp.where(bracketed, state.outer, previous)
-            at_previous = jnp.where(bracketed, state.at_outer, at_previous)
-            slope = (excess - at_previous) / (state.distance - previous)
-            target = state.distance - excess / slope
+            known = jnp.isfinite(state.outer.distance)
+            other: _Tried = _choose(known & ~rejected, state.outer, state.inner)
+            slope = (excess - other.excess) / (state.distance - other.distance)
             far = _GROWTH * state.distance
+            high: Scalar = jnp.minimum(
+                jnp.where(jnp.isfinite(outer.distance), outer.distance, far), barrier
+            )
+            target = state.distance - excess / slope
             target: Scalar = jnp.where(slope > 0, target, far)
-            high: Scalar = jnp.where(jnp.isfinite(outer), outer, far)
-            target = jnp.clip(target, inner + 0.02 * (high - inner), high)
             done = counts & (jnp.abs(excess) <= _CLOSE) & (slope > 0)
-            opened = ~finite | (counts & below & (target > _FARTHEST * error))
-            # Until the others are solved the same value is tested again.
-            following = jnp.where(counts, target, state.distance)
-            moved = side * (following - state.distance)
+            opened = counts & ~rejected & (target > _FARTHEST * error)
+            end = jnp.where(done, target, jnp.where(opened, jnp.inf, state.limit))
+            low = inner.distance + 0.02 * (high - inner.distance)
+            target = jnp.clip(target, low, jnp.maximum(low, high))
+            # Back half the way from where nothing could be computed; and until the
+            # others are solved the same value is tested again.
+            half = 0.5 * (inner.distance + state.distance)
+            following = jnp.where(
+                counts, target, jnp.where(finite, state.distance, half)
+            )
+            begun: _Tried = _choose(finite, tried, inner)
+            moved = side * (following - begun.distance)
             return _State(
                 following,
-                state.theta + others + path * moved,
+                begun.theta + begun.path * moved,
                 inner,
-                at_inner,
                 outer,
-                at_outer,
-                jnp.where(done, target, jnp.where(opened, jnp.inf, state.limit)),
+                barrier,
+                jnp.where(counts | ~finite, 0, state.tries + 1),
+                end,
                 ~done & ~opened,
                 state.num_steps + 1,
             )
@@ -189,15 +233,16 @@ def invert_score(
         path = scaled[:, k] / jnp.where(scaled[k, k] > 0, scaled[k, k], 1.0)
         path = jnp.where(this, 1.0, path)
         first = critical * error
+        centre = _Tried(jnp.array(0.0), -critical, start, path)
         nothing = jnp.array(jnp.inf)
         begin = _State(
             first,
             start + side * first * path,
-            jnp.array(0.0),
-            -critical,
+            centre,
+            centre._replace(distance=nothing),
             nothing,
-            nothing,
-            nothing,
+            jnp.array(0),
+            jnp.array(jnp.nan),
             jnp.array(True),
             jnp.array(0),
         )
@@ -205,7 +250,8 @@ def invert_score(
             lambda state: state.running & (state.num_steps < _MAX_STEPS), advance, begin
         )
         # Out of steps between two values: the one that is rejected.
-        reached = jnp.where(end.running, end.outer, end.limit)
+        between = end.running & jnp.isfinite(end.outer.distance)
+        reached = jnp.where(between, end.outer.distance, end.limit)
         return start[k] + side * reached, end.num_steps
 
     index = jnp.tile(jnp.arange(size), 2)
@@ -213,3 +259,11 @@ def invert_score(
     limits: Float[Array, " k"]
     limits, _ = jax.lax.map(limit, (index, side, jnp.tile(errors, 2)))
     return limits[:size], limits[size:]
+
+
+def _shorten(step: Float[Array, " p"], off: Scalar) -> Float[Array, " p"]:
+    return step * jnp.minimum(1.0, _LONGEST / jnp.maximum(off, 1e-300))
+
+
+def _choose(condition: Bool[Array, ""], one, other):
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)

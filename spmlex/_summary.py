@@ -41,8 +41,8 @@ def format_fit(fit, level: float | int, kind: str) -> str:
     tests = {}
     if kind != "likelihood_ratio":
         # Where the data set no limit a ratio to the standard error says nothing.
-        closed = np.isfinite(made.lower) & np.isfinite(made.upper)
-        errors = np.where(closed, made.standard_error, np.nan)
+        opened = np.isinf(made.lower) | np.isinf(made.upper)
+        errors = np.where(opened, np.nan, made.standard_error)
         columns["std. error"] = errors
         z = made.centre / errors
         tests = {"z": z, "P>|z|": np.asarray(student_p_value(z, float("inf")))}
@@ -108,21 +108,27 @@ def _describe_intervals(fit, found, kind: str, made, names: list[str]) -> list[s
         lines.append(f"Warning: efficient score: {RESULTS[found.result]}")
     known = np.asarray(found.identified)
     if not known.all():
-        lost = ", ".join(
-            name for name, one in zip(names, known, strict=True) if not one
-        )
         lines.append(
-            f"Warning: not identified: {lost}. A shift or another movement of F takes "
+            f"Warning: not identified: {_list(names, ~known)}. A shift or another movement of F takes "
             "its place: normalise it, hold it by `fixed`, or drop it."
         )
-    open_ended = known & ~(np.isfinite(made.lower) & np.isfinite(made.upper))
-    if open_ended.any():
-        listed = ", ".join(np.array(names)[open_ended])
+    opened = known & (np.isinf(made.lower) | np.isinf(made.upper))
+    if opened.any():
         lines.append(
-            f"Warning: no limit was found, or one side's only, for {listed}: hardly "
-            "identified, or the search failed; there is no z nor P."
+            f"Warning: the data set no limit on a side of {_list(names, opened)}: hardly "
+            "identified; there is no z nor P."
+        )
+    lost = known & (np.isnan(made.lower) | np.isnan(made.upper))
+    if lost.any():
+        lines.append(
+            f"Warning: a limit of {_list(names, lost)} was not found: that is no "
+            "evidence; kind='efficient_wald' has Wald's."
         )
     return lines
+
+
+def _list(names: list[str], chosen: np.ndarray) -> str:
+    return ", ".join(np.array(names)[chosen])
 
 
 def _describe_certificate(certificate) -> str:

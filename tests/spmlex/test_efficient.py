@@ -17,6 +17,7 @@ from spmlex._draws import draw_rows, how_rows_are_made, list_outcomes
 from spmlex._efficient import (
     Projection,
     find_seen,
+    make_rows,
     project_score,
     split_score,
     spread_out,
@@ -87,8 +88,8 @@ def plug_in(model, data, supp, probs, n_draws) -> Plugged:
     lclk = problem.lclk(theta)
     weights = jnp.full(lclk.shape[0], 1.0 / lclk.shape[0])
     plugged, proposal = spread_out(probs, find_seen(lclk, weights))
-    given = (plugged, proposal, weights, jr.key(11), n_draws)
-    found = project_score(problem, theta, *given)
+    rows = make_rows(problem, theta, proposal, weights, jr.key(11), n_draws)
+    found = project_score(problem, theta, plugged, rows)
     return Plugged(problem, theta, weights, plugged, proposal, found)
 
 

@@ -225,12 +225,16 @@ def test_groups_are_summed():
     assert found.result == RESULTS.successful
     assert found.probs.shape == (supp.size, 2)
     # Each group's own equation, at the same theta and bandwidth.
-    theta, mixing = found.root.here.theta, found.root.here.mixing
+    theta, carried = found.root.here.theta, found.root.here.carried
     parts = []
     for number, rows in enumerate((data, other)):
         alone = estimate(model, rows, supp)
-        own = jax.tree.map(lambda leaf, k=number: leaf[k : k + 1], mixing)
-        parts.append(alone.equation.at(theta, own))
+        own = jax.tree.map(
+            lambda leaf, k=number: leaf[k : k + 1], (carried.mixing, carried.rows)
+        )
+        parts.append(
+            alone.equation.at(theta, carried._replace(mixing=own[0], rows=own[1]))
+        )
     mean = 0.5 * (parts[0].mean + parts[1].mean)
     scores = jnp.concatenate([part.scores for part in parts])
     information = 0.5 * (parts[0].information + parts[1].information)
