@@ -32,8 +32,8 @@ _CHOOSING = 2
 """Evaluations in which the data choose the bandwidth."""
 
 _NEAR = 0.1
-"""Variance of the log-density of a row between two theta that share their draws: weighed
-by their ratio, the draws are worth this share less."""
+"""Variance of the log-density of a row between two theta that share their draws:
+weighed by their ratio, the draws are worth this share less."""
 
 
 class Carried(NamedTuple):

@@ -23,6 +23,9 @@ _CLOSE = 0.2
 _OFF = 0.5
 """Standard errors by which the other parameters may be off where a value is tested."""
 
+_FALLS = 0.9
+"""Factor by which the joint deviate falls where the others get nearer to their root."""
+
 _LONGEST = 3.0
 """Longest step of the others, in standard errors."""
 
@@ -127,7 +130,9 @@ class _State(NamedTuple):
         inner: The farthest value that is not rejected.
         outer: The nearest that is.
         barrier: Distance of the nearest value at which the score can't be computed.
+        rejected: Whether the last value that counts was.
         tries: Evaluations at this value in which the others were not solved.
+        joint: The joint deviate in the last of them.
         limit: Distance of the limit, where the search has ended.
         running: Whether it goes on.
         num_steps: Evaluations.
@@ -138,7 +143,9 @@ class _State(NamedTuple):
     inner: _Tried
     outer: _Tried
     barrier: Scalar
+    rejected: Bool[Array, ""]
     tries: Int[Array, ""]
+    joint: Scalar
     limit: Scalar
     running: Bool[Array, ""]
     num_steps: Int[Array, ""]
@@ -182,25 +189,30 @@ def invert_score(
             found = test_at(state.theta)
             finite = jnp.isfinite(found.deviate) & jnp.all(jnp.isfinite(found.others))
             solved = found.off <= _OFF
-            hopeless = ~solved & (state.tries >= _PATIENCE)
+            falls = found.joint < _FALLS * state.joint
+            hopeless = ~solved & ~falls & (state.tries >= _PATIENCE)
             deviate = jnp.where(hopeless, found.joint, -side * found.deviate)
             excess = deviate - critical
-            others = jnp.where(
-                solved | hopeless, found.others, _shorten(found.others, found.off)
-            )
+            longest = jnp.minimum(1.0, _LONGEST / jnp.maximum(found.off, 1e-300))
+            others = found.others * longest
             counts = finite & (solved | hopeless)
             rejected = excess >= 0
             tried = _Tried(state.distance, excess, state.theta + others, found.path)
-            inner: _Tried = _choose(counts & ~rejected, tried, state.inner)
-            outer: _Tried = _choose(counts & rejected, tried, state.outer)
+            # Twice on one side: the other's excess counts half (Illinois), else a line
+            # from a value far out creeps.
+            again = counts & (rejected == state.rejected)
+            before_in: _Tried = _lighten(again & rejected, state.inner)
+            before_out: _Tried = _lighten(again & ~rejected, state.outer)
+            inner: _Tried = _choose(counts & ~rejected, tried, before_in)
+            outer: _Tried = _choose(counts & rejected, tried, before_out)
             barrier = jnp.where(finite, state.barrier, state.distance)
             # The line through this point and the one on the other side, or inwards.
-            known = jnp.isfinite(state.outer.distance)
-            other: _Tried = _choose(known & ~rejected, state.outer, state.inner)
+            bracketed = jnp.isfinite(outer.distance)
+            other: _Tried = _choose(bracketed & ~rejected, outer, before_in)
             slope = (excess - other.excess) / (state.distance - other.distance)
             far = _GROWTH * state.distance
             high: Scalar = jnp.minimum(
-                jnp.where(jnp.isfinite(outer.distance), outer.distance, far), barrier
+                jnp.where(bracketed, outer.distance, far), barrier
             )
             target = state.distance - excess / slope
             target: Scalar = jnp.where(slope > 0, target, far)
@@ -215,15 +227,21 @@ def invert_score(
             following = jnp.where(
                 counts, target, jnp.where(finite, state.distance, half)
             )
-            begun: _Tried = _choose(finite, tried, inner)
-            moved = side * (following - begun.distance)
+            moved = following - inner.distance
+            along = inner.theta + inner.path * side * moved
+            share = moved / (outer.distance - inner.distance)
+            between = inner.theta + share * (outer.theta - inner.theta)
+            theta = jnp.where(this | ~bracketed, along, between)
+            theta = jnp.where(counts | ~finite, theta, tried.theta)
             return _State(
                 following,
-                begun.theta + begun.path * moved,
+                theta,
                 inner,
                 outer,
                 barrier,
+                jnp.where(counts, rejected, state.rejected),
                 jnp.where(counts | ~finite, 0, state.tries + 1),
+                jnp.where(counts | ~finite, jnp.inf, found.joint),
                 end,
                 ~done & ~opened,
                 state.num_steps + 1,
@@ -241,7 +259,9 @@ def invert_score(
             centre,
             centre._replace(distance=nothing),
             nothing,
+            jnp.array(False),
             jnp.array(0),
+            nothing,
             jnp.array(jnp.nan),
             jnp.array(True),
             jnp.array(0),
@@ -261,8 +281,9 @@ def invert_score(
     return limits[:size], limits[size:]
 
 
-def _shorten(step: Float[Array, " p"], off: Scalar) -> Float[Array, " p"]:
-    return step * jnp.minimum(1.0, _LONGEST / jnp.maximum(off, 1e-300))
+def _lighten(condition: Bool[Array, ""], tried: _Tried) -> _Tried:
+    factor = jnp.where(condition & jnp.isfinite(tried.distance), 0.5, 1.0)
+    return tried._replace(excess=factor * tried.excess)
 
 
 def _choose(condition: Bool[Array, ""], one, other):

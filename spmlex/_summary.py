@@ -109,14 +109,15 @@ def _describe_intervals(fit, found, kind: str, made, names: list[str]) -> list[s
     known = np.asarray(found.identified)
     if not known.all():
         lines.append(
-            f"Warning: not identified: {_list(names, ~known)}. A shift or another movement of F takes "
-            "its place: normalise it, hold it by `fixed`, or drop it."
+            f"Warning: not identified: {_list(names, ~known)}. A shift or another "
+            "movement of F takes its place: normalise it, hold it by `fixed`, or drop "
+            "it."
         )
     opened = known & (np.isinf(made.lower) | np.isinf(made.upper))
     if opened.any():
         lines.append(
-            f"Warning: the data set no limit on a side of {_list(names, opened)}: hardly "
-            "identified; there is no z nor P."
+            f"Warning: the data set no limit on a side of {_list(names, opened)}: "
+            "hardly identified; there is no z nor P."
         )
     lost = known & (np.isnan(made.lower) | np.isnan(made.upper))
     if lost.any():
