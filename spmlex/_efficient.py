@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jax.scipy as jsp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
@@ -228,15 +229,16 @@ def project_score(
     second = second / (unit[:, None] * unit)
     mean = shares @ joint / unit
     f, c, s = slice(0, q), slice(q, q + m), slice(q + m, None)
-    by_flows = _invert(second[f, f], _FLOW_CUTOFF) @ second[f]
+    by_flows = _pseudo_inverse(second[f, f], _FLOW_CUTOFF) @ second[f]
     rest = second - second[:, f] @ by_flows
-    inverse = _invert(rest[c, c], _CUTOFF)
-    on_columns = inverse @ rest[c, s]
+    off = mean[c] - by_flows[:, c].T @ mean[f]
+    wanted = jnp.column_stack([rest[c, s], off])
+    solved = _solve_faded(rest[c, c], wanted, _CUTOFF)
+    on_columns, of_means = solved[:, :-1], solved[:, -1]
     crossed = rest[s, c] @ on_columns
     information = rest[s, s] - crossed - crossed.T
     information = information + on_columns.T @ rest[c, c] @ on_columns
     on_flows = by_flows[:, s] - by_flows[:, c] @ on_columns
-    off = mean[c] - by_flows[:, c].T @ mean[f]
     size = unit[s]
     square = size[:, None] * size
     return Projection(
@@ -245,18 +247,30 @@ def project_score(
         information=0.5 * (information + information.T) * square,
         remaining=rest[s, s] * square,
         parametric=second[s, s] * square,
-        misfit=off @ inverse @ off,
+        misfit=off @ of_means,
     )
 
 
-def _invert(matrix: Float[Array, "k k"], cutoff: float) -> Float[Array, "k k"]:
-    """Invert a positive semidefinite matrix, but for directions that hardly vary.
+def _solve_faded(
+    matrix: Float[Array, "k k"], wanted: Float[Array, "k r"], cutoff: float
+) -> Float[Array, "k r"]:
+    """Solve a positive semidefinite system, but for directions that hardly vary.
 
-    These fade out: a cut that is sharp jumps when an eigenvalue passes it, and an
-    equation that jumps has no root.
+    An eigenvalue l is inverted as `l / (l² + c²)`, c a share of their norm: these fade
+    out. A cut that is sharp jumps when an eigenvalue passes it, and an equation that
+    jumps has no root. By a Cholesky factor, which takes a tenth of the time that the
+    eigenvectors would.
     """
+    least = jnp.maximum(cutoff**2 * jnp.sum(matrix**2), 1e-300)
+    squared = matrix @ matrix + least * jnp.eye(matrix.shape[0])
+    factor = jsp.linalg.cho_factor(squared, lower=True)
+    return jsp.linalg.cho_solve(factor, matrix @ wanted)
+
+
+def _pseudo_inverse(matrix: Float[Array, "k k"], cutoff: float) -> Float[Array, "k k"]:
+    """Invert a positive semidefinite matrix on its large eigenvalues."""
     values: Float[Array, " k"]
     values, vectors = jnp.linalg.eigh(matrix)
-    values = jnp.maximum(values, 0.0)
-    least = jnp.maximum(cutoff * jnp.max(values), 1e-300)
-    return (vectors * (values / (values**2 + least**2))) @ vectors.T
+    kept = values > cutoff * jnp.max(values)
+    inverse = jnp.where(kept, 1.0 / jnp.where(kept, values, 1.0), 0.0)
+    return (vectors * inverse) @ vectors.T
