@@ -48,6 +48,8 @@ def covariance_root(
         hessian: Of the mean negative log-likelihood.
         n_obs: Number of observations.
     """
+    if hessian.size == 0:
+        return hessian
     scale = jnp.sqrt(jnp.maximum(jnp.abs(jnp.diagonal(hessian)), 1e-300))
     values, vectors = jnp.linalg.eigh(hessian / (scale[:, None] * scale))
     values = jnp.abs(values)

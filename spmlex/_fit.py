@@ -57,7 +57,9 @@ def fit(
 
     Newton's method in a trust region with the exact profile Hessian. The mixing
     probabilities are solved to a certificate at every step, from where equation (5)
-    predicts them. Works under `jit` and `vmap` with `throw=False`.
+    predicts them. Works under `jit` and `vmap` with `throw=False`. Where there is no
+    theta, because the model has no parameters or `fixed` holds them all, F alone is
+    estimated: the nonparametric maximum likelihood estimate of a mixing distribution.
 
     Args:
         model0: The model at the starting values; its floating-point arrays are theta.
@@ -108,12 +110,6 @@ def fit(
     model0, data, supp = read_inputs(model0, data, supp)
     starts = cast_to_float64(starts)
     free = free_leaves(model0, fixed)
-    if not any(free):
-        raise ValueError(
-            f"model0={type(model0).__name__} has no free floating-point array: there "
-            "is nothing to estimate. Give parameters as in jnp.array([1.0, 0.5]), or "
-            "free some."
-        )
     n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
     if groups is not None:
         groups, n_groups = read_groups(groups, n_groups, n_obs)

@@ -100,6 +100,8 @@ def sum_within(
 
 def _inverse(matrix: Float[Array, "p p"]) -> Float[Array, "p p"]:
     """Invert a positive definite matrix; `nan` throughout where it is not."""
+    if matrix.size == 0:
+        return matrix
     scale = jnp.sqrt(jnp.maximum(jnp.diagonal(matrix), 1e-300))
     factor = jnp.linalg.cholesky(matrix / (scale[:, None] * scale))
     inverse = jsp.linalg.cho_solve((factor, True), jnp.eye(matrix.shape[0]))

@@ -34,12 +34,15 @@ class Intervals(eqx.Module):
         standard_error: Of that estimate; `nan` for likelihood ratio intervals.
         lower: Lower limits.
         upper: Upper limits.
+        degrees_of_freedom: Of Student's t distribution, to which the ratio of estimate
+            and standard error is compared; infinite for the normal one.
     """
 
     centre: Float[Array, " p"]
     standard_error: Float[Array, " p"]
     lower: Float[Array, " p"]
     upper: Float[Array, " p"]
+    degrees_of_freedom: float = eqx.field(static=True, default=float("inf"))
 
     @classmethod
     def symmetric(
@@ -47,12 +50,13 @@ class Intervals(eqx.Module):
         centre: Float[Array, " p"],
         standard_error: Float[Array, " p"],
         level: float | int,
-        degrees_of_freedom: float | Float[Array, " p"] = float("inf"),
+        degrees_of_freedom: float = float("inf"),
     ) -> "Intervals":
         """Return centre plus and minus a quantile of Student's t times the error."""
         critical = student_quantile(0.5 + 0.5 * level, degrees_of_freedom)
         margin = critical * standard_error
-        return cls(centre, standard_error, centre - margin, centre + margin)
+        limits = centre - margin, centre + margin
+        return cls(centre, standard_error, *limits, degrees_of_freedom)
 
 
 def make_intervals(
@@ -97,6 +101,9 @@ def make_intervals(
             f"kind={kind!r} is not a kind of interval. Choose from "
             f"{', '.join(INTERVAL_KINDS)}."
         )
+    if estimate.theta.size == 0:
+        nothing = estimate.theta
+        return Intervals(nothing, nothing, nothing, nothing)
     if kind == "likelihood_ratio":
         if clusters is not None:
             raise ValueError(

@@ -67,9 +67,9 @@ def likelihood_ratio_test(
     Raises:
         ValueError: There is no such parameter, or a value is missing.
     """
-    problem = resampled_problem(estimate)
     names = parameter_names(estimate.model, estimate.free)
     hypothesis = _read_hypothesis(parameter, value, names)
+    problem = resampled_problem(estimate)
     held = jnp.array([names.index(name) for name in hypothesis])
     values = jnp.array(list(hypothesis.values()), float)
     statistic, theta, done = _ratio(problem, estimate, held, values)
@@ -96,7 +96,8 @@ def _read_hypothesis(
         raise ValueError("parameter={}: name at least one, with its value.")
     for name, number in parameter.items():
         if name not in names:
-            raise ValueError(f"parameter={name!r}: this model has {', '.join(names)}.")
+            listed = ", ".join(names) or "no parameter"
+            raise ValueError(f"parameter={name!r}: this model has {listed}.")
         if np.ndim(number) or not isinstance(number, float | int | np.number | Array):
             raise ValueError(f"value={number!r} for {name}: give one number.")
     return parameter

@@ -62,7 +62,7 @@ def profile_atoms(search: Search, size: int) -> Moved:
         search: Where a search ended.
         size: Number of parameters.
     """
-    here = search.state.here
+    here, count = search.state.here, search.present.size
     block, cross = here.hessian[size:, size:], here.hessian[size:, :size]
     diagonal: Float[Array, " r"] = jnp.diagonal(block)
     scale: Float[Array, " r"] = 1.0 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0))
@@ -77,13 +77,15 @@ def profile_atoms(search: Search, size: int) -> Moved:
         hessian=0.5 * (hessian + hessian.T),
         scores=here.scores[:, :size] + here.scores[:, size:] @ response,
         gradient=here.gradient[:size] + here.gradient[size:] @ response,
-        response=response.reshape(search.present.size, -1, size),
+        response=response.reshape(count, len(block) // count, size),
         is_maximum=is_maximum,
     )
 
 
 def is_singular(search: Search, moved: Moved) -> Bool[Array, ""]:
     """Tell whether a shift of the atoms takes the place of some direction of theta."""
+    if moved.gradient.size == 0:
+        return jnp.array(False)
     diagonal = jnp.abs(jnp.diagonal(search.state.here.hessian))[: len(moved.hessian)]
     unit = jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0))
     curvature = jnp.linalg.eigvalsh(moved.hessian / (unit * unit[:, None]))

@@ -1,10 +1,13 @@
 """The fitted model and what can be asked of it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from spmlex._adequacy import Adequacy
 from spmlex._degenerate import grid_ripple, is_crowded, is_degenerate
@@ -20,6 +23,7 @@ from spmlex._intervals import Intervals, make_intervals
 from spmlex._likelihood import count_observations
 from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
+from spmlex._posterior import posterior_means_of, posterior_of
 from spmlex._resample import Resamples
 from spmlex._solution import RESULTS
 from spmlex._summary import format_fit
@@ -143,7 +147,7 @@ class Fit(eqx.Module):
     @property
     def gradient_norm(self) -> Scalar:
         """Largest entry of the profile gradient, nats per observation."""
-        return jnp.max(jnp.abs(self.gradient))
+        return jnp.max(jnp.abs(self.gradient), initial=0.0)
 
     @property
     def flagged(self) -> Bool[Array, ""]:
@@ -158,6 +162,35 @@ class Fit(eqx.Module):
             return flagged
         crowded = is_crowded(self.probs, self.resolution)
         return jnp.where(self.moved, crowded, flagged)
+
+    @property
+    def posterior(self) -> Float[Array, "n_obs n_supp"]:
+        """Distribution of each observation's unobservable on `supp`. Equation (4)."""
+        return posterior_of(self)
+
+    def posterior_means(
+        self, function: Callable[[Any], Any] | None = None
+    ) -> PyTree[Float[Array, "n_obs ..."]]:
+        """Return the posterior mean of each observation's unobservable.
+
+        The empirical Bayes rule: theta and F are taken for known.
+
+        Args:
+            function: Of which to take the mean, called with `supp`; by default the
+                unobservable itself.
+
+        Returns:
+            In the form of `supp`, or of what the function returns, with a leading axis
+            for observations in place of support points.
+
+        Raises:
+            ValueError: The function does not return a value for each support point.
+
+        Example:
+            >>> mean = estimate.posterior_means()
+            >>> variance = estimate.posterior_means(lambda v: v**2) - mean**2
+        """
+        return posterior_means_of(self, function)
 
     def efficient(self) -> EfficientEstimate:
         """Return the efficient-score estimate of the same problem.
@@ -183,10 +216,12 @@ class Fit(eqx.Module):
     def default_kind(self) -> str:
         """What `kind=None` means: "efficient", or "sandwich".
 
-        The latter where the model has neither `simulate` nor `outcomes`.
+        The latter where the model has neither `simulate` nor `outcomes`, or no
+        parameter.
         """
         given = self.given
-        able = given is not None and can_be_efficient(given.model, given.data)
+        able = given is not None and self.theta.size > 0
+        able = able and can_be_efficient(given.model, given.data)
         return "efficient" if able else "sandwich"
 
     def covariance(
@@ -204,8 +239,10 @@ class Fit(eqx.Module):
                 depend on each other.
         """
         kind = self.default_kind if kind is None else kind
-        if kind == "efficient":
+        if kind == "efficient" and self.theta.size > 0:
             return self.efficient().covariance(clusters)
+        if self.theta.size == 0:
+            return self.hessian
         return covariance_matrix(
             self.hessian, self.scores, self.weights, kind, clusters
         )

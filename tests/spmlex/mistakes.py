@@ -268,10 +268,6 @@ MISTAKES = {
         "fixed picks nothing",
         "The leaves of Logit: slope.",
     ),
-    "fixed: everything": (
-        lambda: fit(MODEL, DATA, SUPP, fixed=lambda m: m.slope),
-        "nothing to estimate",
-    ),
     "fixed: a name": (
         lambda: fit(MODEL, DATA, SUPP, fixed="slope"),
         "fixed='slope': give a function of the model, such as `lambda model: model.slo",
