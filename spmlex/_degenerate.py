@@ -4,7 +4,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._likelihood import scale_rows
-from spmlex._types import LogCondLik, Scalar
+from spmlex._types import LogCondLik, Scalar, Weights
+from spmlex._weights import weighted_median
 
 MIN_RESOLUTION = 0.6
 """Kernel widths below this many grid steps: F follows single observations."""
@@ -24,27 +25,27 @@ _MIN_CROWD = 12
 """Fewer points with mass are no crowd, on however coarse a grid."""
 
 
-def grid_resolution(lclk: LogCondLik) -> Scalar:
+def grid_resolution(lclk: LogCondLik, weights: Weights) -> Scalar:
     """Return the median width of `v -> G(w_i, v)` in grid steps.
 
     For a normal kernel of standard deviation s on a uniform grid with spacing h the
     effective number of points `(sum_j A_ij)² / sum_j A_ij²` is `2 sqrt(pi) s / h`; the
     width returned is s / h. Infinite for a single point, which makes no grid.
     """
-    return width_in_steps(scale_rows(lclk)[0])
+    return width_in_steps(scale_rows(lclk)[0], weights)
 
 
-def width_in_steps(scaled: LogCondLik) -> Scalar:
+def width_in_steps(scaled: LogCondLik, weights: Weights) -> Scalar:
     """Return `grid_resolution` from the likelihoods, each row in any unit."""
     if scaled.shape[1] == 1:
         return jnp.array(jnp.inf)
     # As products, so that the exponentials are computed once for both sums.
     total = scaled @ jnp.ones(scaled.shape[1])
     effective = total**2 / jnp.einsum("ij,ij->i", scaled, scaled)
-    return jnp.median(effective) / (2.0 * jnp.sqrt(jnp.pi))
+    return weighted_median(effective, weights) / (2.0 * jnp.sqrt(jnp.pi))
 
 
-def grid_ripple(resolution: Scalar, n_obs: int | Int[Array, ""]) -> Scalar:
+def grid_ripple(resolution: Scalar, n_obs: int | Scalar | Int[Array, ""]) -> Scalar:
     """Return how much the log-likelihood can ripple with the spacing, in nats.
 
     An atom half-way between two points of spacing h is represented by both, with a

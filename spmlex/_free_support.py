@@ -108,6 +108,7 @@ def search_free_support(
         and in `optima` all of them.
     """
     box, _ = box_of(outer.supp)
+    n_obs = count_observations(weights, outer.counts)
 
     def search(theta: Float[Array, " p"]) -> _Outcome:
         for n_slots in _SLOTS:
@@ -125,14 +126,14 @@ def search_free_support(
 
     if n_random:
         best = finish(max(outcomes, key=lambda outcome: outcome.rank))
-        root = covariance_root(best.hessian, count_observations(weights))
+        root = covariance_root(best.hessian, n_obs)
         for z in normal_design(best.theta.size, n_random)[:n_random]:
             outcomes.append(search(best.theta + REACH * root @ z))
     chosen = max(range(len(outcomes)), key=lambda k: outcomes[k].rank)
     estimate = finish(outcomes[chosen])
     if len(outcomes) == 1:
         return estimate
-    optima = _report(outcomes, chosen, weights.shape[0])
+    optima = _report(outcomes, chosen, float(n_obs))
     return eqx.tree_at(
         lambda fit: fit.optima, estimate, optima, is_leaf=lambda leaf: leaf is None
     )
@@ -197,11 +198,11 @@ def _describe(outer: OuterProblem, weights: Weights, search: Search) -> _Outcome
         search=search,
         moved=moved,
         singular=is_singular(search, moved),
-        result=judge(search.state, jnp.array(jnp.inf), _TOL),
+        result=judge(search.state, weights, jnp.array(jnp.inf), _TOL),
     )
 
 
-def _report(outcomes: list[_Outcome], chosen: int, n_obs: int) -> Optima:
+def _report(outcomes: list[_Outcome], chosen: int, n_obs: float) -> Optima:
     """Describe the end of every search."""
     heights = n_obs * np.array([outcome.rank[1] for outcome in outcomes])
     settled = np.array([outcome.settled for outcome in outcomes])
@@ -270,11 +271,12 @@ def _assemble(
         probs=jnp.asarray(probs[order]),
         supp=box.to_supp(jnp.asarray(points[order])),
         theta=best.theta,
-        log_likelihood=-here.value * weights.shape[0],
+        log_likelihood=-here.value * count_observations(weights, outer.counts),
         gradient=best.moved.gradient,
         hessian=best.moved.hessian,
         scores=best.moved.scores,
         weights=weights,
+        counts=outer.counts,
         gap=certificate.gap,
         residual=here.residual,
         num_steps=best.search.num_steps,

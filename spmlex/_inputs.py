@@ -115,29 +115,34 @@ def check_model(model: Model) -> None:
         )
 
 
-def read_weights(weights: Any, n_obs: int) -> Weights:
+def read_weights(weights: Any, n_obs: int, name: str = "weights") -> Weights:
     """Return observation weights as an array; traced ones are checked in shape only.
+
+    Args:
+        weights: What was given.
+        n_obs: Number of observations.
+        name: Of the argument.
 
     Raises:
         ValueError: Not one nonnegative number for each observation, or all zero.
     """
     weights = weights if isinstance(weights, Tracer) else np.asarray(weights)
-    _check_length("weights", weights, n_obs)
+    _check_length(name, weights, n_obs)
     if isinstance(weights, Tracer):
         return weights
     if weights.dtype.kind not in "biuf":
         raise ValueError(
-            f"weights has dtype {weights.dtype}; give nonnegative numbers, for example "
+            f"{name} has dtype {weights.dtype}; give nonnegative numbers, for example "
             "by astype(float)."
         )
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
         raise ValueError(
-            f"weights holds {weights[wrong][0]} at position {np.argmax(wrong)}; give "
+            f"{name} holds {weights[wrong][0]} at position {np.argmax(wrong)}; give "
             "nonnegative numbers, 0 to leave an observation out."
         )
     if not weights.any():
-        raise ValueError("weights are all zero: that leaves no observation.")
+        raise ValueError(f"{name} are all zero: that leaves no observation.")
     return jnp.asarray(weights, jnp.float64)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from spmlex._evaluation import Evaluation
-from spmlex._likelihood import count_observations
 from spmlex._newton import climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._parameters import parameter_names
@@ -190,7 +189,8 @@ def _ratio(
         )
         rest = rest - slope @ (values - estimate.theta[held])
     state = climb(at, n_obs, rest, estimate.probs.T, _TOL, _MAX_STEPS)
-    count = count_observations(estimate.weights)
-    gained = estimate.log_likelihood + count * state.here.value
-    done = judge(state, jnp.array(jnp.inf), _TOL) == RESULTS.successful
+    gained = estimate.log_likelihood + estimate.n_obs * state.here.value
+    done = (
+        judge(state, estimate.weights, jnp.array(jnp.inf), _TOL) == RESULTS.successful
+    )
     return 2.0 * gained, theta_of(state.theta), done

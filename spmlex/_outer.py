@@ -30,6 +30,7 @@ class OuterProblem(eqx.Module):
         solver: The inner solver.
         kernel: F is this matrix times the mixing probabilities; `None` where F is not
             restricted.
+        counts: How many observations each row of data stands for; `None`: one.
         drift: How each support point, as a row of coordinates, moves with theta; `None`
             on a grid, which does not. To first order the maximum over F follows, and so
             the second derivatives at `origin` are those with free support.
@@ -44,6 +45,7 @@ class OuterProblem(eqx.Module):
     free: tuple[bool, ...] = eqx.field(static=True)
     solver: InnerSolver = eqx.field(static=True)
     kernel: Kernel | None = None
+    counts: Float[Array, " n_obs"] | None = None
     drift: Float[Array, "n_supp d p"] | None = None
     origin: Float[Array, " p"] | None = None
 

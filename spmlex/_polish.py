@@ -148,7 +148,7 @@ def polish(
         tol,
         jnp.minimum(max_steps, _MAX_STEPS),
         _MAX_ROUNDS,
-        _MOST_GAIN / count_observations(problem.weights),
+        _MOST_GAIN / count_observations(problem.weights, problem.outer.counts),
     )
     moved = profile_atoms(search, size)
     rows, probs, drift = _place(problem, search, moved.response)
@@ -182,7 +182,8 @@ def take_polished(
         probs=polished.probs,
         supp=joint.box.to_supp(polished.rows),
         theta=theta,
-        log_likelihood=-here.value * count_observations(joint.weights),
+        log_likelihood=-here.value
+        * count_observations(joint.weights, joint.outer.counts),
         gradient=moved.gradient,
         hessian=moved.hessian,
         scores=moved.scores,

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def posterior_of(estimate: "Fit") -> LogCondLik:
     """Return the distribution of each observation's unobservable on the support.
 
-    Equation (4), with the mixing distribution of the observation's own group.
+    Equation (4), with the mixing distribution of the observation's own group; `nan`
+    for rows without weight, which are no observations.
 
     Args:
         estimate: A fit.
@@ -27,11 +28,12 @@ def posterior_of(estimate: "Fit") -> LogCondLik:
     assert given is not None  # as in every fit that `fit` returns
     lclk = conditional_likelihoods(estimate.model, given.data, estimate.supp)
     if given.groups is None:
-        return posterior_weights(lclk, estimate.probs)
-    own = estimate.probs.T[given.groups]
-    return jax.vmap(lambda row, probs: posterior_weights(row[None], probs)[0])(
-        lclk, own
-    )
+        posterior = posterior_weights(lclk, estimate.probs)
+    else:
+        own = estimate.probs.T[given.groups]
+        one = jax.vmap(lambda row, probs: posterior_weights(row[None], probs)[0])
+        posterior = one(lclk, own)
+    return jnp.where(estimate.weights[:, None] > 0, posterior, jnp.nan)
 
 
 def posterior_means_of(

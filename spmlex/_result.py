@@ -78,7 +78,7 @@ class Fit(eqx.Module):
         gradient: Of the profile value, nats per observation.
         hessian: Of the profile value, nats per observation.
         scores: Profile score of each observation, nats.
-        weights: Observation weights, sum one.
+        weights: Share of each row in the sample, sum one.
         gap: Bound on what other mixing probabilities could still gain, nats per
             observation; where the support was moved, what distributions on the range
             could, by the maxima of the gradient function that were found.
@@ -101,6 +101,7 @@ class Fit(eqx.Module):
             distribution on its range gained more; `None` where that was not tried.
         certificate: With `support="free"`, what any distribution on the range could
             still gain, theta held; else `None`, and `adequacy` has to be asked for.
+        counts: How many observations each row of data stands for; `None`: one.
     """
 
     model: Model
@@ -126,6 +127,12 @@ class Fit(eqx.Module):
     given: OuterProblem | None = None
     moved: Bool[Array, ""] | None = None
     certificate: Adequacy | None = None
+    counts: Float[Array, " n_obs"] | None = None
+
+    @property
+    def n_obs(self) -> Array:
+        """Number of observations: those of weight zero are none."""
+        return count_observations(self.weights, self.counts)
 
     @property
     def support(self) -> str:
@@ -141,7 +148,7 @@ class Fit(eqx.Module):
         By the rule of thumb of `spmlex/README.md`, "The grid"; zero where the support
         is free. Above about half a nat the spacing decides where the maximum is.
         """
-        ripple = grid_ripple(self.resolution, count_observations(self.weights))
+        ripple = grid_ripple(self.resolution, self.n_obs)
         return ripple if self.moved is None else jnp.where(self.moved, 0.0, ripple)
 
     @property
@@ -244,7 +251,7 @@ class Fit(eqx.Module):
         if self.theta.size == 0:
             return self.hessian
         return covariance_matrix(
-            self.hessian, self.scores, self.weights, kind, clusters
+            self.hessian, self.scores, self.weights, kind, clusters, self.counts
         )
 
     def standard_errors(

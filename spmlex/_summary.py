@@ -6,7 +6,6 @@ import numpy as np
 
 from spmlex._degenerate import MAX_RIPPLE
 from spmlex._intervals import efficient_intervals
-from spmlex._likelihood import count_observations
 from spmlex._parameters import parameter_names
 from spmlex._solution import RESULT_CODES, RESULTS
 from spmlex._student import student_p_value
@@ -48,7 +47,7 @@ def format_fit(fit, level: float | int, kind: str) -> str:
     lines = [title, rule]
     lines += [*table, rule] if table else []
     lines += [
-        f"observations {int(count_observations(fit.weights))}, log-likelihood "
+        f"observations {int(fit.n_obs)}, log-likelihood "
         f"{float(fit.log_likelihood):.4f} at the maximum",
         f"{support}; gap {max(float(fit.gap), 0.0):.1e} nats per observation",
     ]
@@ -235,7 +234,7 @@ def _warnings(fit) -> list[str]:
         edge = float(np.max(np.sum(np.asarray(fit.probs)[ends], axis=0)))
     of_group = " of a group" if fit.probs.ndim == 2 else ""
     # One observation beyond the range is enough to move theta.
-    if edge > min(_EDGE_MASS, 1.0 / fit.scores.shape[0]):
+    if edge > min(_EDGE_MASS, 1.0 / float(fit.n_obs)):
         found.append(
             f"{100 * edge:.2g}% of the mass{of_group} sits on the ends of the range; "
             "widen it."
