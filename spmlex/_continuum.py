@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
@@ -89,6 +90,22 @@ def range_of(supp: Support) -> tuple[Box, Float[Array, "n_supp d"]]:
 def rows_of(supp: Support) -> Float[Array, "n_supp d"]:
     """Return support points as rows of coordinates."""
     return jax.vmap(lambda point: ravel_pytree(point)[0])(cast_to_float64(supp))
+
+
+def coordinates(supp: Support) -> list[tuple[str, bool]]:
+    """Return the name of each coordinate, and whether it is a number that can move.
+
+    Whole numbers are labels, of types for example. The name is the expression for it,
+    empty for the only one of a vector.
+    """
+    found = []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(supp):
+        stem = "supp" + jax.tree_util.keystr(path)
+        is_number = bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+        for index in np.ndindex(*jnp.shape(leaf)[1:]):
+            inner = ",".join([":", *map(str, index)])
+            found.append((f"{stem}[{inner}]" if index else stem, is_number))
+    return [("", found[0][1])] if len(found) == 1 else found
 
 
 def _as_floats(point: PyTree) -> PyTree:

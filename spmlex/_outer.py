@@ -8,13 +8,22 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
-from spmlex._continuum import range_of
+from spmlex._continuum import coordinates, range_of
+from spmlex._degenerate import grid_resolution
 from spmlex._evaluation import Evaluation, evaluate, evaluate_groups
 from spmlex._inner import InnerSolver
 from spmlex._inputs import conditional_likelihoods
 from spmlex._likelihood import mix_columns
 from spmlex._parameters import split_model
-from spmlex._types import Data, Kernel, LogCondLik, Model, Support, Weights
+from spmlex._types import (
+    Data,
+    Kernel,
+    LogCondLik,
+    Model,
+    Scalar,
+    Support,
+    Weights,
+)
 
 
 class OuterProblem(eqx.Module):
@@ -85,6 +94,16 @@ class OuterProblem(eqx.Module):
     def n_supp(self) -> int:
         """Number of support points."""
         return jax.tree.leaves(self.supp)[0].shape[0]
+
+    @property
+    def numbers(self) -> tuple[bool, ...]:
+        """Which coordinates of the support points are numbers, not labels."""
+        return tuple(is_number for _, is_number in coordinates(self.supp))
+
+    def resolution(self, theta: Float[Array, " p"], weights: Weights) -> Scalar:
+        """Return the median width of the kernels at theta, in steps of the grid."""
+        rows = range_of(self.supp)[1]
+        return grid_resolution(self.lclk(theta), weights, rows, self.numbers)
 
     def uniform_probs(self) -> Float[Array, "*n_groups n_supp"]:
         """Return equal masses, the start where nothing better is known."""

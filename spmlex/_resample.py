@@ -14,7 +14,6 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from spmlex._degenerate import grid_resolution
 from spmlex._design import covariance_root
 from spmlex._inputs import number_clusters, read_count
 from spmlex._newton import climb, judge
@@ -231,7 +230,7 @@ def _refit(
             return problem.evaluate(theta, probs, weights)
 
         state = climb(at, weights.size, start, probs0, _TOL, _MAX_STEPS)
-        resolution = grid_resolution(problem.lclk(state.theta), weights)
+        resolution = problem.resolution(state.theta, weights)
         result = judge(state, weights, resolution, _TOL)
         return state.theta, result_code(result)
 

@@ -162,8 +162,11 @@ class Fit(eqx.Module):
 
         With noise scales free and a fine grid, F can reproduce single observations:
         the kernels become narrower than the grid, or much of the grid carries mass.
-        Kernels narrower than the grid are no mark where the support was moved.
+        Kernels narrower than the grid are no mark where the support was moved. F alone
+        has no degenerate maximum: nothing runs off with it.
         """
+        if self.theta.size == 0:
+            return jnp.array(False)
         flagged = is_degenerate(self.probs, self.resolution)
         if self.moved is None:
             return flagged

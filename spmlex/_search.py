@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from spmlex._degenerate import grid_resolution, is_crowded, is_degenerate
+from spmlex._degenerate import is_crowded, is_degenerate
 from spmlex._design import covariance_root, normal_design
 from spmlex._inner import CERTIFICATE_TOL
 from spmlex._joint import make_joint
@@ -69,7 +69,7 @@ def maximise_on_grid(
         state = climb(at, weights.size, theta0, probs0, tol, limit)
         resolution = jax.lax.cond(
             jnp.asarray(limit > 0),
-            lambda: grid_resolution(problem.lclk(state.theta), weights),
+            lambda: problem.resolution(state.theta, weights),
             lambda: jnp.array(jnp.inf),
         )
         return _End(state, resolution, judge(state, weights, resolution, tol))

@@ -1,17 +1,14 @@
 """A fit as a person reads it."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from spmlex._degenerate import MAX_RIPPLE
+from spmlex._edges import describe_faces
 from spmlex._intervals import efficient_intervals
 from spmlex._parameters import parameter_names
 from spmlex._solution import RESULT_CODES, RESULTS
 from spmlex._student import student_p_value
-
-_EDGE_MASS = 1e-3
-"""More at an end of the range is warned of, whatever the number of observations."""
 
 _MOST_ATOMS = 20
 """Support points listed by `summary`."""
@@ -226,17 +223,4 @@ def _warnings(fit) -> list[str]:
             "the grid: the estimate, and more so its standard errors, depend on where "
             "the grid lies."
         )
-    edge = 0.0
-    if fit.certificate is not None:
-        edge = float(fit.certificate.edge_mass)
-    elif jnp.ndim(fit.supp) == 1 and fit.supp.size > 1:
-        ends = np.array([np.argmin(fit.supp), np.argmax(fit.supp)])
-        edge = float(np.max(np.sum(np.asarray(fit.probs)[ends], axis=0)))
-    of_group = " of a group" if fit.probs.ndim == 2 else ""
-    # One observation beyond the range is enough to move theta.
-    if edge > min(_EDGE_MASS, 1.0 / float(fit.n_obs)):
-        found.append(
-            f"{100 * edge:.2g}% of the mass{of_group} sits on the ends of the range; "
-            "widen it."
-        )
-    return found
+    return found + describe_faces(fit)

@@ -61,7 +61,7 @@ def test_no_point_of_a_cell_is_above_its_bound(data, model):
     small = sizes.max(axis=1) < 1e-2
     assert small.sum() > 10
     apart = (upper - jnp.maximum(there.max(axis=0), values))[small]
-    assert (apart < 10 * sizes[small].max(axis=1) ** 2).all()
+    assert (apart < 50 * sizes[small].max(axis=1) ** 2).all()
 
 
 @pytest.mark.thorough
