@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from spmlex._arguments import check_fit, read_masses, read_number
 from spmlex._cell_bound import bound_cells
 from spmlex._continuum import (
     Box,
@@ -27,7 +28,13 @@ from spmlex._continuum import (
     maximise_gradient,
     rows_of,
 )
-from spmlex._inputs import cast_to_float64, conditional_likelihoods, read_inputs
+from spmlex._inputs import (
+    cast_to_float64,
+    check_rows,
+    conditional_likelihoods,
+    read_count,
+    read_inputs,
+)
 from spmlex._likelihood import normalise_weights
 from spmlex._types import Data, Model, Probs, Scalar, Support, Weights
 
@@ -65,7 +72,11 @@ def gradient_on(
         weights: Nonnegative observation weights; their scale does not matter.
     """
     model, data, supp = read_inputs(model, data, supp)
+    check_rows("points", points, "n_points")
     points = cast_to_float64(points)
+    probs = read_masses("probs", probs, jax.tree.leaves(supp)[0].shape[0])
+    if weights is not None:
+        weights = normalise_weights(weights, jax.tree.leaves(data)[0].shape[0])
     return _gradient_on(model, data, supp, probs, points, weights)
 
 
@@ -126,6 +137,10 @@ def adequacy(
     Raises:
         ValueError: The range is empty or does not have the form of a support point.
     """
+    check_fit("fit", fit)
+    tol = float(read_number("tol", tol, "1e-9", least=0.0))
+    if read_count("max_cells", max_cells, 100_000) < 1:
+        raise ValueError(f"max_cells={max_cells}: give 1 or more, such as 100000.")
     _, data, _ = read_inputs(fit.model, data, fit.supp)
     box = make_box(low, high)
     supp = rows_of(fit.supp)

@@ -16,6 +16,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
+from spmlex._arguments import read_floats
 from spmlex._inputs import cast_to_float64, conditional_likelihoods
 from spmlex._likelihood import log_mixture
 from spmlex._types import Data, Model, Probs, Support, Weights
@@ -51,8 +52,8 @@ def make_box(low: PyTree, high: PyTree) -> Box:
     Raises:
         ValueError: The two do not fit together, or the range is empty or not finite.
     """
-    first, unravel = ravel_pytree(_as_floats(low))
-    last, _ = ravel_pytree(_as_floats(high))
+    first, unravel = ravel_pytree(_as_floats("low", low))
+    last, _ = ravel_pytree(_as_floats("high", high))
     if first.shape != last.shape:
         raise ValueError(
             f"low={low} and high={high} have {first.size} and {last.size} coordinates; "
@@ -108,8 +109,12 @@ def coordinates(supp: Support) -> list[tuple[str, bool]]:
     return [("", found[0][1])] if len(found) == 1 else found
 
 
-def _as_floats(point: PyTree) -> PyTree:
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), point)
+def _as_floats(name: str, point: PyTree) -> PyTree:
+    return jax.tree.map(
+        lambda leaf: read_floats(name, leaf, "-3.0"),
+        point,
+        is_leaf=lambda leaf: leaf is None or isinstance(leaf, list),
+    )
 
 
 def log_ratios(

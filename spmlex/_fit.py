@@ -8,10 +8,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
+from spmlex._arguments import check_truth, read_number
 from spmlex._continuum import box_of
 from spmlex._explain import explain_failure
 from spmlex._free_support import search_free_support
@@ -118,8 +118,12 @@ def fit(
     n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
     if groups is not None:
         groups, n_groups = read_groups(groups, n_groups, n_obs)
-    if isinstance(tol, str | bool) or np.ndim(tol) or not tol > 0:
-        raise ValueError(f"tol={tol!r}: give a positive number, such as 1e-7.")
+    check_truth("throw", throw)
+    try:
+        tol = read_number("tol", tol, "1e-7", least=0.0)
+    except ValueError as error:
+        wrong = f"tol={tol!r}: give a positive number, such as 1e-7."
+        raise ValueError(wrong) from error
     if not isinstance(max_steps, Tracer):
         # An array stays one: compiled code takes any.
         if read_count("max_steps", max_steps, 100) < 1:
@@ -131,7 +135,9 @@ def fit(
         model0, data, supp, groups, n_groups, free, get_solver(solver), counts=counts
     )
     obstacle = _why_not_free(problem, weights)
-    if support not in (None, *SUPPORTS):
+    if support is not None and (
+        not isinstance(support, str) or support not in SUPPORTS
+    ):
         raise ValueError(f"support={support!r}: choose from {', '.join(SUPPORTS)}.")
     if support == "free":
         if obstacle or (unbounded := _unbounded_parameters(problem, weights)):

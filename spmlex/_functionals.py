@@ -10,6 +10,7 @@ from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from spmlex._arguments import check_function
 from spmlex._outer import OuterProblem
 from spmlex._profile import face_system, relative_densities, solve_face
 from spmlex._resample import resampled_problem
@@ -69,6 +70,7 @@ def delta_method(
         ValueError: The fit has groups, or its support points were moved.
     """
     problem = resampled_problem(estimate)
+    check_function("function", function, "`lambda model, probs: probs @ supp`")
     moved = estimate.moved
     if moved is not None and not isinstance(moved, Tracer) and bool(moved):
         raise ValueError(

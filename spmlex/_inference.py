@@ -19,7 +19,7 @@ def check_kind(kind: str) -> str:
     Raises:
         ValueError: The kind is unknown.
     """
-    if kind not in COVARIANCE_KINDS:
+    if not isinstance(kind, str) or kind not in COVARIANCE_KINDS:
         raise ValueError(
             f"kind={kind!r} is not a kind of covariance. Choose from "
             f"{', '.join(COVARIANCE_KINDS)}; those of refits are in `jackknife` and "

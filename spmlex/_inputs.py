@@ -26,8 +26,8 @@ def read_inputs(model: Model, data: Data, supp: Support) -> tuple[Model, Data, S
             "it: jax.config.update('jax_enable_x64', True)."
         )
     check_model(model)
-    _check_rows("data", data, "n_obs")
-    _check_rows("supp", supp, "n_supp")
+    check_rows("data", data, "n_obs")
+    check_rows("supp", supp, "n_supp")
     for name, leaf in _name_leaves("supp", supp):
         if _holds_nan(leaf):
             raise ValueError(f"{name} holds nan: give every support point a value.")
@@ -225,7 +225,7 @@ def _check_length(name: str, values: Any, n_obs: int) -> None:
         )
 
 
-def _check_rows(name: str, tree: Any, axis: str) -> None:
+def check_rows(name: str, tree: Any, axis: str) -> None:
     """Refuse leaves that are no arrays of numbers with one common leading axis."""
     leaves = _name_leaves(name, tree)
     if not leaves:

@@ -49,7 +49,7 @@ def posterior_means_of(
         ValueError: The function does not return a value for each support point.
     """
     posterior = posterior_of(estimate)
-    if function is not None and not callable(function):
+    if function is not None and (not callable(function) or isinstance(function, type)):
         raise ValueError(
             f"function={function!r}: give a function of the support points, such as "
             "`lambda v: v**2`, or leave it out."

@@ -14,6 +14,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from spmlex._arguments import check_choice, check_fit
 from spmlex._design import covariance_root
 from spmlex._inputs import number_clusters, read_count
 from spmlex._newton import climb, judge
@@ -143,10 +144,7 @@ def bootstrap(
     n_draws = read_count("n_draws", n_draws, 200)
     if n_draws < 2:
         raise ValueError(f"n_draws={n_draws}: give 2 or more, such as 200.")
-    if weights not in BOOTSTRAP_WEIGHTS:
-        raise ValueError(
-            f"weights={weights!r}: choose from {', '.join(BOOTSTRAP_WEIGHTS)}."
-        )
+    check_choice("weights", weights, BOOTSTRAP_WEIGHTS, "a kind of random weights")
     reweight = _RandomWeights(_read_key(seed), n_units, weights)
     theta, code = _refit(problem, estimate, units, reweight, n_draws)
     factor = n_draws / (n_draws - 1.0)
@@ -271,10 +269,11 @@ def resampled_problem(estimate: "Fit") -> OuterProblem:
     Raises:
         ValueError: The support was free.
     """
-    problem: OuterProblem | None = getattr(estimate, "problem", None)
+    check_fit("estimate", estimate)
+    problem: OuterProblem | None = estimate.problem
     if problem is None:
         raise ValueError(
-            "the fit is not one on a grid (its support was free to move): refit with "
+            "estimate: the fit is not one on a grid (its support was free to move): refit with "
             "`fit` on a grid around its atoms, or use kind='observed' or 'sandwich'."
         )
     return problem

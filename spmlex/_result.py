@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from spmlex._adequacy import Adequacy
+from spmlex._arguments import check_choice
 from spmlex._degenerate import grid_ripple, is_crowded, is_degenerate
 from spmlex._efficient_estimate import (
     Clusters,
@@ -19,7 +20,7 @@ from spmlex._efficient_estimate import (
     solve_efficiently,
 )
 from spmlex._inference import covariance_matrix
-from spmlex._intervals import Intervals, make_intervals
+from spmlex._intervals import INTERVAL_KINDS, Intervals, make_intervals
 from spmlex._likelihood import count_observations
 from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
@@ -249,7 +250,7 @@ class Fit(eqx.Module):
                 depend on each other.
         """
         kind = self.default_kind if kind is None else kind
-        if kind == "efficient" and self.theta.size > 0:
+        if isinstance(kind, str) and kind == "efficient" and self.theta.size > 0:
             return self.efficient().covariance(clusters)
         if self.theta.size == 0:
             return self.hessian
@@ -321,4 +322,6 @@ class Fit(eqx.Module):
             level: Confidence level of the intervals.
             kind: Kind of interval, as in `confint`.
         """
-        return format_fit(self, level, self.default_kind if kind is None else kind)
+        kind = self.default_kind if kind is None else kind
+        check_choice("kind", kind, INTERVAL_KINDS, "a kind of interval")
+        return format_fit(self, level, kind)

@@ -36,7 +36,7 @@ class Plane(eqx.Module):
 def movers():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 4))
-    chosen = rng.uniform(size=(200, 4)) < 1 / (1 + np.exp(-(x + 0.5)))
+    chosen = rng.uniform(size=(200, 4)) < 1 / (1 + np.exp(-(x + 1.5)))
     chosen &= (rng.uniform(size=200) < 0.6)[:, None]
     return {"x": x, "sign": np.where(chosen, 1.0, -1.0)}
 
