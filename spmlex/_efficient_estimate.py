@@ -7,9 +7,11 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._arguments import check_truth
 from spmlex._draws import how_rows_are_made
 from spmlex._efficient import N_DRAWS
 from spmlex._inference import sum_within
@@ -213,6 +215,11 @@ def efficient_estimate(
         >>> estimate = efficient_estimate(model0, data, supp)
         >>> estimate.theta, estimate.standard_errors(), estimate.score_limits(0.95)
     """
+    check_truth("throw", throw)
+    if not isinstance(seed, Tracer):
+        read_count("seed", seed, 0)
+    if n_groups is not None:
+        n_groups = read_count("n_groups", n_groups, 2)
     model0, data, supp = read_inputs(model0, data, supp)
     free = free_leaves(model0, fixed)
     if not any(free):

@@ -119,6 +119,8 @@ def fit(
     if groups is not None:
         groups, n_groups = read_groups(groups, n_groups, n_obs)
     check_truth("throw", throw)
+    if n_groups is not None:
+        n_groups = read_count("n_groups", n_groups, 2)
     try:
         tol = read_number("tol", tol, "1e-7", least=0.0)
     except ValueError as error:

@@ -273,7 +273,8 @@ def resampled_problem(estimate: "Fit") -> OuterProblem:
     problem: OuterProblem | None = estimate.problem
     if problem is None:
         raise ValueError(
-            "estimate: the fit is not one on a grid (its support was free to move): refit with "
-            "`fit` on a grid around its atoms, or use kind='observed' or 'sandwich'."
+            "estimate: the fit is not one on a grid (its support was free to move): "
+            "refit with `fit` on a grid around its atoms, or use kind='observed' or "
+            "'sandwich'."
         )
     return problem

@@ -13,9 +13,18 @@ import warnings
 
 import jax.numpy as jnp
 import numpy as np
-from mistakes import DATA, MODEL, SUPP
+from mistakes import DATA, MODEL, SUPP, Logit
 
 import spmlex
+
+
+class Able(Logit):
+    """The same model, which lists its outcomes."""
+
+    def outcomes(self, data):
+        signs = jnp.array([-1.0, 1.0])[:, None] * jnp.ones(data["x"].shape)
+        return {"x": jnp.broadcast_to(data["x"], signs.shape), "sign": signs}
+
 
 LCLK = jnp.asarray(MODEL.lclk(DATA, SUPP))
 PROBS = np.full(5, 0.2)
@@ -54,7 +63,7 @@ CALLS = {
         spmlex.delta_method,
         {"estimate": FIT, "function": lambda model, probs: probs @ SUPP},
     ),
-    "efficient_estimate": (spmlex.efficient_estimate, {}),
+    "efficient_estimate": (spmlex.efficient_estimate, {"model0": Able(MODEL.slope)}),
     "fit": (spmlex.fit, {"support": "grid"}),
     "gradient_on": (spmlex.gradient_on, {"probs": PROBS, "points": SUPP}),
     "halton_grid": (
