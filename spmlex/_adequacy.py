@@ -74,6 +74,11 @@ def gradient_on(
     model, data, supp = read_inputs(model, data, supp)
     check_rows("points", points, "n_points")
     points = cast_to_float64(points)
+    shapes = [
+        jax.tree.map(lambda leaf: jnp.shape(leaf)[1:], tree) for tree in (points, supp)
+    ]
+    if shapes[0] != shapes[1]:
+        raise ValueError("points: give them in the form of supp, which they are not.")
     probs = read_masses("probs", probs, jax.tree.leaves(supp)[0].shape[0])
     if weights is not None:
         weights = normalise_weights(weights, jax.tree.leaves(data)[0].shape[0])

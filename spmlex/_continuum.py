@@ -54,7 +54,7 @@ def make_box(low: PyTree, high: PyTree) -> Box:
     """
     first, unravel = ravel_pytree(_as_floats("low", low))
     last, _ = ravel_pytree(_as_floats("high", high))
-    if first.shape != last.shape:
+    if jax.tree.structure(low) != jax.tree.structure(high) or first.shape != last.shape:
         raise ValueError(
             f"low={low} and high={high} have {first.size} and {last.size} coordinates; "
             "give both in the form of one support point."

@@ -29,6 +29,8 @@ def uniform_grid(low: float | int, high: float | int, n: int) -> Float[Array, " 
         ValueError: The range is empty or not finite, or n is below two.
     """
     _check_count(n, 2)
+    read_number("low", low, "-3.0")
+    read_number("high", high, "3.0")
     make_box(low, high)
     return jnp.linspace(low, high, n, dtype=jnp.float64)
 

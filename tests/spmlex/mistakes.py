@@ -376,7 +376,7 @@ MISTAKES = {
     ),
     "bootstrap: weights misspelt": (
         lambda: spmlex.bootstrap(FITS.on_grid, weights="normal"),
-        "weights='normal' is not a kind of random weights. Choose from multinomial, exp",
+        "weights='normal' is not a kind of random weights. Choose from multinomial",
     ),
     "test: no such parameter": (
         lambda: spmlex.likelihood_ratio_test(FITS.on_grid, "beta", 0.0),

@@ -104,10 +104,10 @@ def test_the_atoms_are_free_under_the_hypothesis_too(one, free):
     assert test.converged
     assert test.statistic == approx(drop, 1e-5)
     assert test.theta == approx([0.2], 0)
-    # Points that moved from the grid move on with theta: nearly the same.
+    # Points that moved from the grid move on with theta to first order alone.
     moved = fit(Slope(jnp.array(0.4)), data, supp)
     assert moved.support == "free"
-    assert likelihood_ratio_test(moved, "slope", 0.2).statistic == approx(drop, 0.05)
+    assert likelihood_ratio_test(moved, "slope", 0.2).statistic == approx(drop, 0.1)
 
 
 @pytest.mark.thorough
