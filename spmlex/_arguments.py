@@ -41,7 +41,9 @@ def read_number(name: str, value: Any, example: str, *, least: float = -np.inf) 
     if isinstance(value, Tracer):
         return value
     number = None if isinstance(value, bool) else value
-    array = read_floats(name, number, example)
+    read_floats(name, number, example)
+    # In NumPy, as arrays of JAX have no value where `jit` traces.
+    array = np.asarray(value)
     if array.shape != () or not float(array) > least:
         above = "" if least == -np.inf else f" above {least:g}"
         raise ValueError(f"{name}={_show(value)}: give a number{above}, as {example}.")

@@ -230,8 +230,10 @@ def efficient_estimate(
     n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
     if groups is not None:
         groups, n_groups = read_groups(groups, n_groups, n_obs)
+    is_weighted = weights is not None or counts is not None
     weights, counts = read_sample(weights, counts, n_obs)
-    data = fill_rows_without_weight(data, weights)
+    if is_weighted:
+        data = fill_rows_without_weight(data, weights)
     problem = OuterProblem(
         model0, data, supp, groups, n_groups, free, get_solver(solver), counts=counts
     )

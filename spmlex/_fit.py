@@ -131,8 +131,10 @@ def fit(
         if read_count("max_steps", max_steps, 100) < 1:
             raise ValueError(f"max_steps={max_steps}: give 1 or more, such as 100.")
     thetas, n_random = gather_starts(model0, starts, data, free)
+    is_weighted = weights is not None or counts is not None
     weights, counts = read_sample(weights, counts, n_obs)
-    data = fill_rows_without_weight(data, weights)
+    if is_weighted:
+        data = fill_rows_without_weight(data, weights)
     problem = OuterProblem(
         model0, data, supp, groups, n_groups, free, get_solver(solver), counts=counts
     )

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from spmlex._continuum import box_of
+from spmlex._free_search import certify, judge_outcome, search_from
 from spmlex._outer import OuterProblem
 from spmlex._solution import RESULTS
 from spmlex._types import Data, LogCondLik, Scalar, Support
@@ -34,6 +37,7 @@ class _Held(eqx.Module):
 
     @property
     def theta(self) -> Float[Array, " p"]:
+        """Both together."""
         return self.base.at[self.others].set(self.rest)
 
     def lclk(self, data: Data, supp: Support) -> LogCondLik:
@@ -55,17 +59,19 @@ def free_ratio(
         base: Theta under the hypothesis, with any values for the others.
         others: Which they are.
     """
-    # Here, because the search makes a `Fit`, whose intervals come from this module.
-    from spmlex._free_support import search_free_support
-
     given = estimate.given
     assert given is not None  # as in every fit that `fit` returns
     held = _Held(rest, base, others, dataclasses.replace(given, data=()))
     free = (True, *[False] * (len(jax.tree.leaves(held)) - 1))
     outer = dataclasses.replace(given, model=held, free=free)
-    there = search_free_support(outer, rest[None], 0, estimate.weights, _MAX_STEPS)
-    gained = estimate.log_likelihood - there.log_likelihood
+    limit = jnp.asarray(_MAX_STEPS)
+    best = search_from(outer, estimate.weights, rest, limit)
+    box, _ = box_of(given.supp)
+    best, certificate = certify(outer, box, estimate.weights, best, limit)
+    value = best.search.state.here.value
+    result = judge_outcome(best, certificate)
     # Whether the others are identified does not matter to the height.
-    found = there.result == RESULTS.successful
-    found |= there.result == RESULTS.singular_hessian
-    return 2.0 * gained, there.model.theta, found
+    found = result == RESULTS.successful
+    found |= result == RESULTS.singular_hessian
+    gained = estimate.log_likelihood + estimate.n_obs * value
+    return 2.0 * gained, base.at[others].set(best.theta), found
