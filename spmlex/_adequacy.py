@@ -4,16 +4,13 @@ Theta is held at the estimate throughout. From concavity in F (Lindsay 1983) no 
 distribution on the range gains more than `log sup g` over F, with g the gradient
 function of equation (3) at F; so a bound on g over the continuum judges the grid.
 
-The bound. On a cell with centre c, `lclk_i(c + t) <= lclk_i(c) + lclk_i'(c) t` where
-`v -> lclk_i(v)` is concave, as with normal, logistic, probit and Poisson kernels. Then
-g lies below `u(t) = sum_i exp(log_ratio_i + lclk_i(c) + lclk_i'(c) t)`; u is convex, so
-its maximum over the cell is at a corner. Cells whose bound matters are halved until it
-is within the tolerance of a value that g takes. Concavity is looked at along the
-diagonals at the centre of every cell. Where it fails twice the curvature is added:
-still convex, but no longer a proof, and `is_proof` says so.
+The bound is that of `_cell_bound`, for concave `v -> lclk_i(v)`, as with normal,
+logistic, probit and Poisson kernels. Cells whose bound matters are halved until it is
+within the tolerance of a value that g takes. Concavity is looked at along the diagonals
+at the centre of every cell. Where it fails twice the curvature is added to the
+first-order bound: still convex, but no longer a proof, and `is_proof` says so.
 """
 
-import itertools
 from typing import TYPE_CHECKING
 
 import equinox as eqx
@@ -22,15 +19,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from spmlex._arguments import check_fit, read_masses, read_number
+from spmlex._cell_bound import bound_cells
 from spmlex._continuum import (
     Box,
-    log_gradient,
     log_ratios,
     make_box,
     maximise_gradient,
     rows_of,
 )
-from spmlex._inputs import cast_to_float64, conditional_likelihoods, read_inputs
+from spmlex._inputs import (
+    cast_to_float64,
+    check_rows,
+    conditional_likelihoods,
+    read_count,
+    read_inputs,
+)
 from spmlex._likelihood import normalise_weights
 from spmlex._types import Data, Model, Probs, Scalar, Support, Weights
 
@@ -68,7 +72,16 @@ def gradient_on(
         weights: Nonnegative observation weights; their scale does not matter.
     """
     model, data, supp = read_inputs(model, data, supp)
+    check_rows("points", points, "n_points")
     points = cast_to_float64(points)
+    shapes = [
+        jax.tree.map(lambda leaf: jnp.shape(leaf)[1:], tree) for tree in (points, supp)
+    ]
+    if shapes[0] != shapes[1]:
+        raise ValueError("points: give them in the form of supp, which they are not.")
+    probs = read_masses("probs", probs, jax.tree.leaves(supp)[0].shape[0])
+    if weights is not None:
+        weights = normalise_weights(weights, jax.tree.leaves(data)[0].shape[0])
     return _gradient_on(model, data, supp, probs, points, weights)
 
 
@@ -129,6 +142,10 @@ def adequacy(
     Raises:
         ValueError: The range is empty or does not have the form of a support point.
     """
+    check_fit("fit", fit)
+    tol = float(read_number("tol", tol, "1e-9", least=0.0))
+    if read_count("max_cells", max_cells, 100_000) < 1:
+        raise ValueError(f"max_cells={max_cells}: give 1 or more, such as 100000.")
     _, data, _ = read_inputs(fit.model, data, fit.supp)
     box = make_box(low, high)
     supp = rows_of(fit.supp)
@@ -254,7 +271,7 @@ def _bound_cells(model, data, box, log_ratio, centres, radii):
     for start in range(0, len(centres), batch):
         rows = slice(start, start + batch)
         count = len(centres[rows])
-        values = _bound_batch(
+        values = bound_cells(
             model,
             data,
             box,
@@ -264,52 +281,6 @@ def _bound_cells(model, data, box, log_ratio, centres, radii):
         )
         pieces.append([np.asarray(value)[:count] for value in values])
     return [np.concatenate(column) for column in zip(*pieces, strict=True)]
-
-
-@eqx.filter_jit
-def _bound_batch(
-    model: Model,
-    data: Data,
-    box: Box,
-    log_ratio: Float[Array, " n_obs"],
-    centres: Float[Array, "cells d"],
-    radii: Float[Array, "cells d"],
-) -> tuple[Float[Array, " cells"], Float[Array, " cells"], Bool[Array, " cells"]]:
-    """Return a bound on `log g` over each cell, its value at the centre, concavity."""
-
-    def lclk_at(points):
-        return conditional_likelihoods(model, data, box.to_supp(points))
-
-    lclk = lclk_at(centres)
-    finite = jnp.isfinite(lclk)
-    # One diagonal of the cell for each pair of opposite corners.
-    signs = [
-        jnp.array((1.0, *rest))
-        for rest in itertools.product((1.0, -1.0), repeat=centres.shape[1] - 1)
-    ]
-    slopes, curvatures = [], []
-    for sign in signs:
-
-        def along(points, sign=sign):
-            return jax.jvp(lclk_at, (points,), (sign * radii,))[1]
-
-        slope, curvature = jax.jvp(along, (centres,), (sign * radii,))
-        slopes.append(jnp.where(finite, slope, 0.0))
-        curvatures.append(jnp.where(finite, curvature, 0.0))
-    largest = jnp.max(jnp.stack(curvatures), axis=0)
-    # The rounding of a linear kernel's second derivative is not a convex kernel.
-    rounding = 1e-13 * (1.0 + jnp.abs(jnp.where(finite, lclk, 0.0)))
-    bulge = jnp.where(largest > rounding, largest, 0.0)
-    base = log_ratio[:, None] + lclk + bulge
-    corners = [
-        jax.nn.logsumexp(base + side * slope, axis=0)
-        for slope in slopes
-        for side in (1.0, -1.0)
-    ]
-    carries = log_ratio[:, None] > -jnp.inf
-    concave = jnp.all(jnp.where(carries, finite & (bulge == 0.0), True), axis=0)
-    upper = jnp.max(jnp.stack(corners), axis=0)
-    return upper, log_gradient(model, data, box, log_ratio, centres), concave
 
 
 __all__ = ["Adequacy", "adequacy", "bound_gradient", "gradient_on"]

@@ -245,7 +245,8 @@ def _revise(
     nearest = jnp.argmin(jnp.where(present, distance, jnp.inf), axis=1)
     probs = jnp.zeros(n_slots).at[nearest].add(atoms.probs)
     following = Atoms(jnp.where(present[:, None], places, places[0]), present, probs)
-    return following, jnp.max(heights), width_in_steps(scaled), fits
+    width = width_in_steps(scaled, weights, problem.trial, outer.numbers)
+    return following, jnp.max(heights), width, fits
 
 
 def _are_peaks(

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
+from spmlex._arguments import read_floats
 from spmlex._inputs import cast_to_float64, conditional_likelihoods
 from spmlex._likelihood import log_mixture
 from spmlex._types import Data, Model, Probs, Support, Weights
@@ -50,9 +52,9 @@ def make_box(low: PyTree, high: PyTree) -> Box:
     Raises:
         ValueError: The two do not fit together, or the range is empty or not finite.
     """
-    first, unravel = ravel_pytree(_as_floats(low))
-    last, _ = ravel_pytree(_as_floats(high))
-    if first.shape != last.shape:
+    first, unravel = ravel_pytree(_as_floats("low", low))
+    last, _ = ravel_pytree(_as_floats("high", high))
+    if jax.tree.structure(low) != jax.tree.structure(high) or first.shape != last.shape:
         raise ValueError(
             f"low={low} and high={high} have {first.size} and {last.size} coordinates; "
             "give both in the form of one support point."
@@ -91,8 +93,28 @@ def rows_of(supp: Support) -> Float[Array, "n_supp d"]:
     return jax.vmap(lambda point: ravel_pytree(point)[0])(cast_to_float64(supp))
 
 
-def _as_floats(point: PyTree) -> PyTree:
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), point)
+def coordinates(supp: Support) -> list[tuple[str, bool]]:
+    """Return the name of each coordinate, and whether it is a number that can move.
+
+    Whole numbers are labels, of types for example. The name is the expression for it,
+    empty for the only one of a vector.
+    """
+    found = []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(supp):
+        stem = "supp" + jax.tree_util.keystr(path)
+        is_number = bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+        for index in np.ndindex(*jnp.shape(leaf)[1:]):
+            inner = ",".join([":", *map(str, index)])
+            found.append((f"{stem}[{inner}]" if index else stem, is_number))
+    return [("", found[0][1])] if len(found) == 1 else found
+
+
+def _as_floats(name: str, point: PyTree) -> PyTree:
+    return jax.tree.map(
+        lambda leaf: read_floats(name, leaf, "-3.0"),
+        point,
+        is_leaf=lambda leaf: leaf is None or isinstance(leaf, list),
+    )
 
 
 def log_ratios(

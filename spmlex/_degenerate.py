@@ -4,7 +4,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._likelihood import scale_rows
-from spmlex._types import LogCondLik, Scalar
+from spmlex._types import LogCondLik, Scalar, Weights
+from spmlex._weights import weighted_median
 
 MIN_RESOLUTION = 0.6
 """Kernel widths below this many grid steps: F follows single observations."""
@@ -19,32 +20,77 @@ _NARROW = 1.5
 _CROWDED = 0.4
 """Kernels and share of the grid that are a mark only together."""
 
+_LINE = 3
+"""Points on a line of a grid from which on they have a spacing."""
+
 _MIN_ATOMS = 8
 _MIN_CROWD = 12
 """Fewer points with mass are no crowd, on however coarse a grid."""
 
 
-def grid_resolution(lclk: LogCondLik) -> Scalar:
+def grid_resolution(
+    lclk: LogCondLik,
+    weights: Weights,
+    rows: Float[Array, "n_supp d"],
+    numbers: tuple[bool, ...] | None = None,
+) -> Scalar:
     """Return the median width of `v -> G(w_i, v)` in grid steps.
 
     For a normal kernel of standard deviation s on a uniform grid with spacing h the
     effective number of points `(sum_j A_ij)² / sum_j A_ij²` is `2 sqrt(pi) s / h`; the
-    width returned is s / h. Infinite for a single point, which makes no grid.
+    width returned is s / h. Infinite for a single point, which makes no grid. In
+    several dimensions that of the coordinate in which it is least, along the line of
+    grid points through each observation's likeliest one; where a grid has no lines of
+    three points and more, that of a dimension on average.
+
+    Args:
+        lclk: Log conditional likelihoods.
+        weights: Observation weights.
+        rows: The support points.
+        numbers: Which coordinates are numbers, not labels; by default all.
     """
-    return width_in_steps(scale_rows(lclk)[0])
+    return width_in_steps(scale_rows(lclk)[0], weights, rows, numbers)
 
 
-def width_in_steps(scaled: LogCondLik) -> Scalar:
+def width_in_steps(
+    scaled: LogCondLik,
+    weights: Weights,
+    rows: Float[Array, "n_supp d"],
+    numbers: tuple[bool, ...] | None = None,
+) -> Scalar:
     """Return `grid_resolution` from the likelihoods, each row in any unit."""
-    if scaled.shape[1] == 1:
+    n_supp, dimension = rows.shape
+    if n_supp == 1:
         return jnp.array(jnp.inf)
-    # As products, so that the exponentials are computed once for both sums.
-    total = scaled @ jnp.ones(scaled.shape[1])
-    effective = total**2 / jnp.einsum("ij,ij->i", scaled, scaled)
-    return jnp.median(effective) / (2.0 * jnp.sqrt(jnp.pi))
+
+    def count_points(some):
+        # As products, so that the exponentials are computed once for both sums.
+        total = some @ jnp.ones(n_supp)
+        square = jnp.einsum("ij,ij->i", some, some)
+        return total**2 / square
+
+    def width(effective):
+        return weighted_median(effective, weights) / (2.0 * jnp.sqrt(jnp.pi))
+
+    if dimension == 1:
+        return width(count_points(scaled))
+    best = jnp.argmax(scaled, axis=1)
+    same = [rows[best, k][:, None] == rows[:, k] for k in range(dimension)]
+    least = jnp.array(jnp.inf)
+    for k in range(dimension):
+        if numbers is not None and not numbers[k]:
+            continue
+        line = jnp.ones(scaled.shape, bool)
+        for other in range(dimension):
+            line = line & (same[other] if other != k else True)
+        along = count_points(jnp.where(line, scaled, 0.0))
+        along = jnp.where(jnp.sum(line, axis=1) >= _LINE, along, jnp.inf)
+        least = jnp.minimum(least, width(along))
+    on_average = width(count_points(scaled) ** (1.0 / dimension))
+    return jnp.where(jnp.isfinite(least), least, on_average)
 
 
-def grid_ripple(resolution: Scalar, n_obs: int | Int[Array, ""]) -> Scalar:
+def grid_ripple(resolution: Scalar, n_obs: int | Scalar | Int[Array, ""]) -> Scalar:
     """Return how much the log-likelihood can ripple with the spacing, in nats.
 
     An atom half-way between two points of spacing h is represented by both, with a

@@ -84,6 +84,13 @@ def profile_derivatives(
     """
     n_obs, n_supp = lclk.shape
     size = theta.size
+    if size == 0:  # F alone
+        return ProfileDerivatives(
+            theta,
+            jnp.zeros((0, 0)),
+            jnp.zeros((n_obs, 0)),
+            jnp.zeros((n_supp, 0)),
+        )
     chunk = min(_FACE_CHUNK, n_supp)
     scaled, _ = scale_rows(lclk)
     mass = probs if kernel is None else kernel @ probs

@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 _SEED = 20260101
 _MAX_SPREAD = 1e3
@@ -37,7 +37,7 @@ def normal_design(size: int, count: int) -> Float[Array, "n size"]:
 
 
 def covariance_root(
-    hessian: Float[Array, "p p"], n_obs: int | Int[Array, ""]
+    hessian: Float[Array, "p p"], n_obs: int | Array
 ) -> Float[Array, "p p"]:
     """Return L with `L L'` the observed covariance, also where the Hessian has none.
 
@@ -48,6 +48,8 @@ def covariance_root(
         hessian: Of the mean negative log-likelihood.
         n_obs: Number of observations.
     """
+    if hessian.size == 0:
+        return hessian
     scale = jnp.sqrt(jnp.maximum(jnp.abs(jnp.diagonal(hessian)), 1e-300))
     values, vectors = jnp.linalg.eigh(hessian / (scale[:, None] * scale))
     values = jnp.abs(values)

@@ -7,9 +7,11 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._arguments import check_truth
 from spmlex._draws import how_rows_are_made
 from spmlex._efficient import N_DRAWS
 from spmlex._inference import sum_within
@@ -20,7 +22,6 @@ from spmlex._inputs import (
     read_groups,
     read_inputs,
 )
-from spmlex._likelihood import normalise_weights
 from spmlex._newton import climb
 from spmlex._outer import OuterProblem
 from spmlex._parameters import free_leaves, split_model
@@ -29,7 +30,8 @@ from spmlex._score_inversion import invert_score
 from spmlex._smooth_mixing import BANDWIDTHS, smoothing_kernel
 from spmlex._solution import RESULTS, raise_if_failed
 from spmlex._student import student_quantile
-from spmlex._types import Data, Model, Scalar, Support, Weights
+from spmlex._types import Counts, Data, Model, Scalar, Support, Weights
+from spmlex._weights import fill_rows_without_weight, read_sample
 
 _MISFIT = 0.1
 """More than that is no error of the draws: `simulate` and `lclk` disagree."""
@@ -107,7 +109,7 @@ class EfficientEstimate(eqx.Module):
         weights = self.equation.weights
         directions = here.directions
         kept = directions.identified
-        summed = sum_within(here.scores, weights, clusters) @ directions.basis
+        summed = self.sum_scores(here.scores, clusters) @ directions.basis
         middle = summed.T @ summed / n_obs
         by_score = (weights[:, None] * here.raw) @ directions.basis
         bread = (here.scores @ directions.basis).T @ by_score
@@ -124,6 +126,13 @@ class EfficientEstimate(eqx.Module):
         covariance = longer[:, None] * sandwich * longer
         known = self.identified
         return jnp.where(known[:, None] & known, covariance, jnp.nan)
+
+    def sum_scores(
+        self, scores: Float[Array, "n_obs p"], clusters: Clusters = None
+    ) -> Float[Array, "n_obs p"]:
+        """Return scores weighted with mean one and summed within clusters."""
+        equation = self.equation
+        return sum_within(scores, equation.weights, clusters, equation.problem.counts)
 
     def standard_errors(self, clusters: Clusters = None) -> Float[Array, " p"]:
         """Return standard errors of theta; `nan` where it is not identified."""
@@ -162,6 +171,7 @@ def efficient_estimate(
     groups: Int[Array, " n_obs"] | None = None,
     n_groups: int | None = None,
     weights: Weights | None = None,
+    counts: Counts | None = None,
     fixed: Callable[[Any], Any] | None = None,
     solver: InnerSolver = "active_set",
     n_draws: int = N_DRAWS,
@@ -185,7 +195,9 @@ def efficient_estimate(
         groups: Group of each observation, `0 .. n_groups - 1`: each group has a mixing
             distribution of its own on the common grid.
         n_groups: Number of groups; needed only where `groups` is traced.
-        weights: Nonnegative observation weights; their scale does not matter.
+        weights: Nonnegative sampling or importance weights; their scale does not
+            matter.
+        counts: How many equal observations each row of data stands for.
         fixed: Picks the leaves that keep their values in `model0`.
         solver: Inner solver, as in `fit`.
         n_draws: Draws from the model for each group.
@@ -204,6 +216,11 @@ def efficient_estimate(
         >>> estimate = efficient_estimate(model0, data, supp)
         >>> estimate.theta, estimate.standard_errors(), estimate.score_limits(0.95)
     """
+    check_truth("throw", throw)
+    if not isinstance(seed, Tracer):
+        read_count("seed", seed, 0)
+    if n_groups is not None:
+        n_groups = read_count("n_groups", n_groups, 2)
     model0, data, supp = read_inputs(model0, data, supp)
     free = free_leaves(model0, fixed)
     if not any(free):
@@ -214,9 +231,12 @@ def efficient_estimate(
     n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
     if groups is not None:
         groups, n_groups = read_groups(groups, n_groups, n_obs)
-    weights = normalise_weights(weights, n_obs)
+    is_weighted = weights is not None or counts is not None
+    weights, counts = read_sample(weights, counts, n_obs)
+    if is_weighted:
+        data = fill_rows_without_weight(data, weights)
     problem = OuterProblem(
-        model0, data, supp, groups, n_groups, free, get_solver(solver)
+        model0, data, supp, groups, n_groups, free, get_solver(solver), counts=counts
     )
     if read_count("n_draws", n_draws, N_DRAWS) < 2:
         raise ValueError(f"n_draws={n_draws}: give 2 or more, such as {N_DRAWS}.")
@@ -316,7 +336,6 @@ def climb_smoothly(problem: OuterProblem, weights: Weights) -> Float[Array, " p"
 def _invert(
     estimate: EfficientEstimate, level: Scalar, clusters: Clusters
 ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
-    weights = estimate.equation.weights
     errors = estimate.standard_errors(clusters)
     known = estimate.identified
     lower, upper = invert_score(
@@ -324,7 +343,7 @@ def _invert(
         estimate.root,
         jnp.where(known, errors, 1.0),
         student_quantile(0.5 + 0.5 * level, jnp.inf),
-        lambda scores: sum_within(scores, weights, clusters),
+        lambda scores: estimate.sum_scores(scores, clusters),
     )
     return jnp.where(known, lower, -jnp.inf), jnp.where(known, upper, jnp.inf)
 

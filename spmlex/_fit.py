@@ -8,10 +8,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
+from spmlex._arguments import check_truth, read_number
 from spmlex._continuum import box_of
 from spmlex._explain import explain_failure
 from spmlex._free_support import search_free_support
@@ -23,7 +23,6 @@ from spmlex._inputs import (
     read_groups,
     read_inputs,
 )
-from spmlex._likelihood import normalise_weights
 from spmlex._outer import OuterProblem
 from spmlex._parameters import free_leaves
 from spmlex._result import Fit
@@ -32,7 +31,8 @@ from spmlex._search import maximise_on_grid
 from spmlex._solution import raise_if_failed
 from spmlex._starts import gather_starts
 from spmlex._summary import describe_degeneracy
-from spmlex._types import Data, Model, Support, Weights
+from spmlex._types import Counts, Data, Model, Support, Weights
+from spmlex._weights import fill_rows_without_weight, read_sample
 
 SUPPORTS = ("grid", "free")
 
@@ -45,6 +45,7 @@ def fit(
     groups: Int[Array, " n_obs"] | None = None,
     n_groups: int | None = None,
     weights: Weights | None = None,
+    counts: Counts | None = None,
     support: str | None = None,
     fixed: Callable[[Any], Any] | None = None,
     starts: Sequence[Model] | Model | int | None = None,
@@ -57,7 +58,9 @@ def fit(
 
     Newton's method in a trust region with the exact profile Hessian. The mixing
     probabilities are solved to a certificate at every step, from where equation (5)
-    predicts them. Works under `jit` and `vmap` with `throw=False`.
+    predicts them. Works under `jit` and `vmap` with `throw=False`. Where there is no
+    theta, because the model has no parameters or `fixed` holds them all, F alone is
+    estimated: the nonparametric maximum likelihood estimate of a mixing distribution.
 
     Args:
         model0: The model at the starting values; its floating-point arrays are theta.
@@ -71,7 +74,11 @@ def fit(
         groups: Group of each observation, `0 .. n_groups - 1`: each group has a mixing
             distribution of its own on the common grid.
         n_groups: Number of groups; needed only where `groups` is traced.
-        weights: Nonnegative observation weights; their scale does not matter.
+        weights: Nonnegative sampling or importance weights; their scale does not
+            matter, and the sample is as large as it has rows with weight.
+        counts: How many equal observations each row of data stands for: the fit, its
+            standard errors and refits are those of the data with every row repeated so
+            often. May be used together with `weights`.
         support: By default the points with mass move, from where they are at the
             maximum on the grid, together with theta to the local maximum near it, so
             that neither the estimate nor its standard errors depend on where the grid
@@ -108,31 +115,36 @@ def fit(
     model0, data, supp = read_inputs(model0, data, supp)
     starts = cast_to_float64(starts)
     free = free_leaves(model0, fixed)
-    if not any(free):
-        raise ValueError(
-            f"model0={type(model0).__name__} has no free floating-point array: there "
-            "is nothing to estimate. Give parameters as in jnp.array([1.0, 0.5]), or "
-            "free some."
-        )
     n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
     if groups is not None:
         groups, n_groups = read_groups(groups, n_groups, n_obs)
-    if isinstance(tol, str | bool) or np.ndim(tol) or not tol > 0:
-        raise ValueError(f"tol={tol!r}: give a positive number, such as 1e-7.")
+    check_truth("throw", throw)
+    if n_groups is not None:
+        n_groups = read_count("n_groups", n_groups, 2)
+    try:
+        tol = read_number("tol", tol, "1e-7", least=0.0)
+    except ValueError as error:
+        wrong = f"tol={tol!r}: give a positive number, such as 1e-7."
+        raise ValueError(wrong) from error
     if not isinstance(max_steps, Tracer):
         # An array stays one: compiled code takes any.
         if read_count("max_steps", max_steps, 100) < 1:
             raise ValueError(f"max_steps={max_steps}: give 1 or more, such as 100.")
     thetas, n_random = gather_starts(model0, starts, data, free)
+    is_weighted = weights is not None or counts is not None
+    weights, counts = read_sample(weights, counts, n_obs)
+    if is_weighted:
+        data = fill_rows_without_weight(data, weights)
     problem = OuterProblem(
-        model0, data, supp, groups, n_groups, free, get_solver(solver)
+        model0, data, supp, groups, n_groups, free, get_solver(solver), counts=counts
     )
-    weights = normalise_weights(weights, n_obs)
     obstacle = _why_not_free(problem, weights)
-    if support not in (None, *SUPPORTS):
+    if support is not None and (
+        not isinstance(support, str) or support not in SUPPORTS
+    ):
         raise ValueError(f"support={support!r}: choose from {', '.join(SUPPORTS)}.")
     if support == "free":
-        if obstacle or (unbounded := _unbounded_parameters(problem)):
+        if obstacle or (unbounded := _unbounded_parameters(problem, weights)):
             reason = obstacle or (
                 f"the likelihood of model0={type(model0).__name__} grows without bound "
                 f"in {', '.join(unbounded)} where support points are free to move. "
@@ -176,9 +188,11 @@ def _can_move(problem: OuterProblem) -> bool:
     return floats and problem.groups is None and leaves[0].shape[0] > 1
 
 
-def _unbounded_parameters(problem: OuterProblem) -> list[str]:
+def _unbounded_parameters(problem: OuterProblem, weights: Weights) -> list[str]:
     box, trial = box_of(problem.supp)
-    return unbounded_parameters(problem.model, problem.free, problem.data, box, trial)
+    return unbounded_parameters(
+        problem.model, problem.free, problem.data, box, trial, weights
+    )
 
 
 def _warn_if_degenerate(estimate: Fit) -> None:

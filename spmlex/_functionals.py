@@ -10,10 +10,12 @@ from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from spmlex._arguments import check_function
 from spmlex._outer import OuterProblem
 from spmlex._profile import face_system, relative_densities, solve_face
 from spmlex._resample import resampled_problem
 from spmlex._types import Weights
+from spmlex._weights import share_of_square
 
 if TYPE_CHECKING:
     from spmlex._result import Fit
@@ -26,17 +28,20 @@ class Functional(eqx.Module):
         value: The function at the estimate, flattened.
         influence: What moving all the weight to an observation would change it by,
             to first order.
-        weights: Observation weights, sum one.
+        weights: Share of each row in the sample, sum one.
+        counts: How many observations each row of data stands for; `None`: one.
     """
 
     value: Float[Array, " k"]
     influence: Float[Array, "n_obs k"]
     weights: Weights
+    counts: Float[Array, " n_obs"] | None = None
 
     @property
     def covariance(self) -> Float[Array, "k k"]:
         """Covariance of the value."""
-        weighted = self.weights[:, None] * self.influence
+        shares = share_of_square(self.weights, self.counts)
+        weighted = shares[:, None] * self.influence
         return weighted.T @ weighted
 
     @property
@@ -65,6 +70,7 @@ def delta_method(
         ValueError: The fit has groups, or its support points were moved.
     """
     problem = resampled_problem(estimate)
+    check_function("function", function, "`lambda model, probs: probs @ supp`")
     moved = estimate.moved
     if moved is not None and not isinstance(moved, Tracer) and bool(moved):
         raise ValueError(
@@ -81,7 +87,7 @@ def delta_method(
         return result
     # Under `jit`, where nothing can be refused.
     missing = jnp.where(moved, jnp.nan, result.influence)
-    return Functional(result.value, missing, result.weights)
+    return Functional(result.value, missing, result.weights, result.counts)
 
 
 @eqx.filter_jit
@@ -100,4 +106,4 @@ def _delta(problem: OuterProblem, estimate: "Fit", function) -> Functional:
     # Row by row `by_probs system^{-1} (relative_i - 1)`: the solve is symmetric.
     solved = jax.vmap(lambda row: solve_face(system, row, probs))(by_probs)
     influence = on_theta @ along.T + (relative - 1.0) @ solved.T
-    return Functional(value, influence, weights)
+    return Functional(value, influence, weights, estimate.counts)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from spmlex._arguments import read_floats, read_masses, read_number
 from spmlex._continuum import make_box
 from spmlex._inputs import conditional_likelihoods, read_inputs
 from spmlex._likelihood import posterior_weights
@@ -28,6 +29,8 @@ def uniform_grid(low: float | int, high: float | int, n: int) -> Float[Array, " 
         ValueError: The range is empty or not finite, or n is below two.
     """
     _check_count(n, 2)
+    read_number("low", low, "-3.0")
+    read_number("high", high, "3.0")
     make_box(low, high)
     return jnp.linspace(low, high, n, dtype=jnp.float64)
 
@@ -53,8 +56,10 @@ def quantile_grid(
         ValueError: The values are not finite, or have fewer than two distinct ones.
     """
     _check_count(n, 2)
-    points = np.asarray(values, dtype=float).ravel()
-    mass = np.ones(points.size) if weights is None else np.asarray(weights, dtype=float)
+    points = np.asarray(read_floats("values", values, "np.arange(5.0)")).ravel()
+    mass = np.ones(points.size)
+    if weights is not None:
+        mass = np.asarray(read_floats("weights", weights, "np.ones(5)"))
     if mass.shape != points.shape or not (mass >= 0).all() or not mass.sum() > 0:
         raise ValueError(
             f"weights has shape {mass.shape} for {points.size} values; give one "
@@ -92,7 +97,7 @@ def product_grid(*axes: Float[_Values, " _"]) -> Float[Array, "n d"]:
             f"axes have shapes ({shapes}); give one nonempty vector for each "
             "coordinate, such as uniform_grid(-3, 3, 20)."
         )
-    columns = [jnp.asarray(axis, jnp.float64) for axis in axes]
+    columns = [read_floats("axes", axis, "np.linspace(-3, 3, 20)") for axis in axes]
     mesh = jnp.meshgrid(*columns, indexing="ij")
     return jnp.stack([column.ravel() for column in mesh], axis=1)
 
@@ -115,7 +120,8 @@ def halton_grid(
         ValueError: The box is empty, or has more than eight dimensions.
     """
     _check_count(n, 1)
-    box = make_box(jnp.atleast_1d(jnp.asarray(low)), jnp.atleast_1d(jnp.asarray(high)))
+    ends = (read_floats("low", low, "np.zeros(2)"), read_floats("high", high, "1.0"))
+    box = make_box(*(jnp.atleast_1d(end).ravel() for end in ends))
     size = box.low.size
     if size > len(_PRIMES):
         raise ValueError(
@@ -160,12 +166,7 @@ def locate_observations(
     if probs is None:
         most_likely = jnp.argmax(lclk, axis=1)
         return jax.tree.map(lambda leaf: leaf[most_likely], supp)
-    if jnp.shape(probs) != lclk.shape[1:]:
-        raise ValueError(
-            f"probs has shape {jnp.shape(probs)}; give one mass for each of the "
-            f"{lclk.shape[1]} support points: of a fit with groups the column of one "
-            "group, and the data of that group."
-        )
+    probs = read_masses("probs", probs, lclk.shape[1])
     posterior = posterior_weights(lclk, probs)
     return jax.tree.map(lambda leaf: posterior @ leaf, supp)
 
@@ -201,7 +202,8 @@ def data_range(
     Raises:
         ValueError: The trial range is empty.
     """
-    _check_count(n_trial, 2)
+    _check_count(n_trial, 2, "n_trial")
+    widths = float(read_number("widths", widths, "3.0"))
     box = make_box(low, high)
     size = box.low.size
     count = max(2, round(n_trial ** (1.0 / size)))
@@ -226,6 +228,9 @@ def data_range(
     return jnp.asarray(first), jnp.asarray(last)
 
 
-def _check_count(n: int, least: int) -> None:
-    if not isinstance(n, int | np.integer) or n < least:
-        raise ValueError(f"n={n!r} points make no grid; give an integer >= {least}.")
+def _check_count(n: int, least: int, name: str = "n") -> None:
+    whole = isinstance(n, int | np.integer) and not isinstance(n, bool)
+    if not whole or n < least:
+        raise ValueError(
+            f"{name}={n!r} points make no grid; give an integer >= {least}."
+        )

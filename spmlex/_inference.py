@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int
 from spmlex._inputs import number_clusters
 from spmlex._likelihood import count_observations
 from spmlex._types import Weights
+from spmlex._weights import share_of_square
 
 COVARIANCE_KINDS = ("observed", "opg", "sandwich")
 
@@ -18,7 +19,7 @@ def check_kind(kind: str) -> str:
     Raises:
         ValueError: The kind is unknown.
     """
-    if kind not in COVARIANCE_KINDS:
+    if not isinstance(kind, str) or kind not in COVARIANCE_KINDS:
         raise ValueError(
             f"kind={kind!r} is not a kind of covariance. Choose from "
             f"{', '.join(COVARIANCE_KINDS)}; those of refits are in `jackknife` and "
@@ -33,6 +34,7 @@ def covariance_matrix(
     weights: Weights,
     kind: str,
     clusters: Int[Array | np.ndarray, " _"] | None = None,
+    counts: Float[Array, " n_obs"] | None = None,
 ) -> Float[Array, "p p"]:
     """Return a covariance matrix of the estimator of theta.
 
@@ -51,18 +53,19 @@ def covariance_matrix(
         kind: One of `COVARIANCE_KINDS`.
         clusters: Whole number for each observation; those with the same one may depend
             on each other.
+        counts: How many observations each row stands for; `None`: one.
 
     Returns:
         In squared units of theta; `nan` where the Hessian (or J) is singular.
     """
     check_kind(kind)
-    n_obs = count_observations(weights)
+    n_obs = count_observations(weights, counts)
     if clusters is not None and kind == "observed":
         raise ValueError(
             "kind='observed' takes no clusters: it rests on independence. Use "
             "'sandwich'."
         )
-    weighted = sum_within(scores, weights, clusters)
+    weighted = sum_within(scores, weights, clusters, counts)
     outer = weighted.T @ weighted / n_obs
     if kind == "opg":
         return _inverse(outer) / n_obs
@@ -76,6 +79,7 @@ def sum_within(
     scores: Float[Array, "n_obs p"],
     weights: Weights,
     clusters: Int[Array | np.ndarray, " _"] | None,
+    counts: Float[Array, " n_obs"] | None = None,
 ) -> Float[Array, "n_obs p"]:
     """Return scores times their weights, with mean one, summed within clusters.
 
@@ -83,15 +87,17 @@ def sum_within(
         scores: Of each observation.
         weights: With sum one.
         clusters: Whole number for each observation; `None`: each is one by itself.
+        counts: How many observations each row stands for; `None`: one. Without
+            clusters a row is the root of the sum of their squares.
 
     Returns:
         A row for each cluster, in the scale that makes up for their number; the other
         rows are zero.
     """
-    n_obs = scores.shape[0]
-    weighted = count_observations(weights) * weights[:, None] * scores
+    n_obs, total = scores.shape[0], count_observations(weights, counts)
     if clusters is None:
-        return weighted
+        return total * share_of_square(weights, counts)[:, None] * scores
+    weighted = total * weights[:, None] * scores
     numbers, _ = number_clusters(clusters, n_obs)
     count = jnp.sum(jnp.zeros(n_obs, bool).at[numbers].max(weights > 0))
     summed = jnp.zeros_like(weighted).at[numbers].add(weighted)
@@ -100,6 +106,8 @@ def sum_within(
 
 def _inverse(matrix: Float[Array, "p p"]) -> Float[Array, "p p"]:
     """Invert a positive definite matrix; `nan` throughout where it is not."""
+    if matrix.size == 0:
+        return matrix
     scale = jnp.sqrt(jnp.maximum(jnp.diagonal(matrix), 1e-300))
     factor = jnp.linalg.cholesky(matrix / (scale[:, None] * scale))
     inverse = jsp.linalg.cho_solve((factor, True), jnp.eye(matrix.shape[0]))

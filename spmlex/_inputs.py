@@ -26,8 +26,8 @@ def read_inputs(model: Model, data: Data, supp: Support) -> tuple[Model, Data, S
             "it: jax.config.update('jax_enable_x64', True)."
         )
     check_model(model)
-    _check_rows("data", data, "n_obs")
-    _check_rows("supp", supp, "n_supp")
+    check_rows("data", data, "n_obs")
+    check_rows("supp", supp, "n_supp")
     for name, leaf in _name_leaves("supp", supp):
         if _holds_nan(leaf):
             raise ValueError(f"{name} holds nan: give every support point a value.")
@@ -115,29 +115,34 @@ def check_model(model: Model) -> None:
         )
 
 
-def read_weights(weights: Any, n_obs: int) -> Weights:
+def read_weights(weights: Any, n_obs: int, name: str = "weights") -> Weights:
     """Return observation weights as an array; traced ones are checked in shape only.
+
+    Args:
+        weights: What was given.
+        n_obs: Number of observations.
+        name: Of the argument.
 
     Raises:
         ValueError: Not one nonnegative number for each observation, or all zero.
     """
     weights = weights if isinstance(weights, Tracer) else np.asarray(weights)
-    _check_length("weights", weights, n_obs)
+    _check_length(name, weights, n_obs)
     if isinstance(weights, Tracer):
         return weights
     if weights.dtype.kind not in "biuf":
         raise ValueError(
-            f"weights has dtype {weights.dtype}; give nonnegative numbers, for example "
+            f"{name} has dtype {weights.dtype}; give nonnegative numbers, for example "
             "by astype(float)."
         )
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
         raise ValueError(
-            f"weights holds {weights[wrong][0]} at position {np.argmax(wrong)}; give "
+            f"{name} holds {weights[wrong][0]} at position {np.argmax(wrong)}; give "
             "nonnegative numbers, 0 to leave an observation out."
         )
     if not weights.any():
-        raise ValueError("weights are all zero: that leaves no observation.")
+        raise ValueError(f"{name} are all zero: that leaves no observation.")
     return jnp.asarray(weights, jnp.float64)
 
 
@@ -220,7 +225,7 @@ def _check_length(name: str, values: Any, n_obs: int) -> None:
         )
 
 
-def _check_rows(name: str, tree: Any, axis: str) -> None:
+def check_rows(name: str, tree: Any, axis: str) -> None:
     """Refuse leaves that are no arrays of numbers with one common leading axis."""
     leaves = _name_leaves(name, tree)
     if not leaves:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from spmlex._arguments import check_choice, check_level
 from spmlex._efficient_estimate import Clusters, EfficientEstimate
 from spmlex._inference import COVARIANCE_KINDS
 from spmlex._likelihood_ratio import likelihood_ratio_interval
@@ -34,12 +35,15 @@ class Intervals(eqx.Module):
         standard_error: Of that estimate; `nan` for likelihood ratio intervals.
         lower: Lower limits.
         upper: Upper limits.
+        degrees_of_freedom: Of Student's t distribution, to which the ratio of estimate
+            and standard error is compared; infinite for the normal one.
     """
 
     centre: Float[Array, " p"]
     standard_error: Float[Array, " p"]
     lower: Float[Array, " p"]
     upper: Float[Array, " p"]
+    degrees_of_freedom: float = eqx.field(static=True, default=float("inf"))
 
     @classmethod
     def symmetric(
@@ -47,12 +51,13 @@ class Intervals(eqx.Module):
         centre: Float[Array, " p"],
         standard_error: Float[Array, " p"],
         level: float | int,
-        degrees_of_freedom: float | Float[Array, " p"] = float("inf"),
+        degrees_of_freedom: float = float("inf"),
     ) -> "Intervals":
         """Return centre plus and minus a quantile of Student's t times the error."""
         critical = student_quantile(0.5 + 0.5 * level, degrees_of_freedom)
         margin = critical * standard_error
-        return cls(centre, standard_error, centre - margin, centre + margin)
+        limits = centre - margin, centre + margin
+        return cls(centre, standard_error, *limits, degrees_of_freedom)
 
 
 def make_intervals(
@@ -75,7 +80,7 @@ def make_intervals(
     Coverage and width of each kind are in `spmlex/README.md`.
 
     Args:
-        estimate: A fit; "jackknife" and "likelihood_ratio" need one on a grid.
+        estimate: A fit; "jackknife" needs one that is not `support="free"`.
         level: Confidence level, between 0 and 1.
         kind: One of `INTERVAL_KINDS`.
         clusters: Whole number for each observation; those with the same one may depend
@@ -87,16 +92,15 @@ def make_intervals(
         ValueError: The level is not between 0 and 1, the kind is unknown, or the
             resamples are of something else.
     """
-    if not (isinstance(level, float | int | np.number) and 0.0 < level < 1.0):
+    check_level(level)
+    check_choice("kind", kind, INTERVAL_KINDS, "a kind of interval")
+    if resamples is not None and not isinstance(resamples, Resamples):
         raise ValueError(
-            f"level={level!r} is not a confidence level; give one between 0 and 1, "
-            "such as 0.95."
+            f"resamples={resamples!r}: give what `jackknife` returns for this fit."
         )
-    if kind not in INTERVAL_KINDS:
-        raise ValueError(
-            f"kind={kind!r} is not a kind of interval. Choose from "
-            f"{', '.join(INTERVAL_KINDS)}."
-        )
+    if estimate.theta.size == 0:
+        nothing = estimate.theta
+        return Intervals(nothing, nothing, nothing, nothing)
     if kind == "likelihood_ratio":
         if clusters is not None:
             raise ValueError(

@@ -155,7 +155,8 @@ class JointProblem(eqx.Module):
             by_theta, by_place = slopes[:size], slopes[size:]
             across = jnp.einsum("pik,cik->pkc", by_theta, moment[size:])
             curved = jnp.einsum("cik,eik->kce", by_place, moment[size:])
-            outer = moment[:size].reshape(size, -1) @ by_theta.reshape(size, -1).T
+            flat_theta = by_theta.reshape(size, n_obs * chunk)
+            outer = moment[:size].reshape(flat_theta.shape) @ flat_theta.T
             per_mass = jnp.einsum("i,ik,qik->kq", self.weights, ratio, slopes)
             moved = (by_place * posterior).transpose(2, 0, 1)
             # Repeated columns have been there before, with their mass.

@@ -22,9 +22,18 @@ def normalise_weights(weights: Weights | None, n_obs: int) -> Weights:
     return weights / jnp.sum(weights)
 
 
-def count_observations(weights: Weights) -> Int[Array, ""]:
-    """Return how many observations there are: those of weight zero are none."""
-    return jnp.sum(weights > 0)
+def count_observations(
+    weights: Weights, counts: Float[Array, " n_obs"] | None = None
+) -> Scalar | Int[Array, ""]:
+    """Return how many observations there are: those of weight zero are none.
+
+    Args:
+        weights: Observation weights.
+        counts: How many observations each row stands for; `None`: one.
+    """
+    if counts is None:
+        return jnp.sum(weights > 0)
+    return jnp.sum(jnp.where(weights > 0, counts, 0.0))
 
 
 def row_max(lclk: LogCondLik) -> Float[Array, " n_obs"]:

@@ -1,7 +1,7 @@
 """Likelihood ratio tests and intervals, the parameters not in question profiled out."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,10 +10,10 @@ import jax.scipy as jsp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from spmlex._arguments import check_fit, check_level
 from spmlex._evaluation import Evaluation
-from spmlex._likelihood import count_observations
+from spmlex._free_ratio import free_ratio
 from spmlex._newton import climb, judge
-from spmlex._outer import OuterProblem
 from spmlex._parameters import parameter_names
 from spmlex._resample import resampled_problem
 from spmlex._solution import RESULTS
@@ -56,10 +56,12 @@ def likelihood_ratio_test(
     """Test that parameters have given values.
 
     By the chi-square distribution of the likelihood ratio (Wilks 1938), that of the
-    profile likelihood too (Murphy and van der Vaart 2000).
+    profile likelihood too (Murphy and van der Vaart 2000). With `support="free"` the
+    atoms are as free under the hypothesis; where `fit` moved them from the grid they
+    move with theta to first order, and mass can go to every point of the grid.
 
     Args:
-        estimate: A fit on a grid.
+        estimate: A fit.
         parameter: The name of a parameter, as in `parameter_names`; or values by name,
             such as `{"coef[0]": 1.0, "coef[1]": 0.0}`, which are tested jointly.
         value: The value under the hypothesis; only with a name.
@@ -67,12 +69,12 @@ def likelihood_ratio_test(
     Raises:
         ValueError: There is no such parameter, or a value is missing.
     """
-    problem = resampled_problem(estimate)
+    check_fit("estimate", estimate)
     names = parameter_names(estimate.model, estimate.free)
     hypothesis = _read_hypothesis(parameter, value, names)
     held = jnp.array([names.index(name) for name in hypothesis])
     values = jnp.array(list(hypothesis.values()), float)
-    statistic, theta, done = _ratio(problem, estimate, held, values)
+    statistic, theta, done = _ratio(estimate, held, values)
     freedom = len(hypothesis)
     p_value = jsp.stats.chi2.sf(jnp.maximum(statistic, 0.0), freedom)
     return LikelihoodRatio(statistic, p_value, theta, done, freedom)
@@ -83,6 +85,10 @@ def _read_hypothesis(
     value: float | int | None,
     names: list[str],
 ) -> Mapping[str, float | int]:
+    if not isinstance(parameter, str | Mapping):
+        raise ValueError(
+            f"parameter={parameter!r}: give the name of a parameter, or values by name."
+        )
     if not isinstance(parameter, Mapping):
         if value is None:
             raise ValueError(
@@ -96,8 +102,10 @@ def _read_hypothesis(
         raise ValueError("parameter={}: name at least one, with its value.")
     for name, number in parameter.items():
         if name not in names:
-            raise ValueError(f"parameter={name!r}: this model has {', '.join(names)}.")
-        if np.ndim(number) or not isinstance(number, float | int | np.number | Array):
+            listed = ", ".join(names) or "no parameter"
+            raise ValueError(f"parameter={name!r}: this model has {listed}.")
+        is_number = isinstance(number, float | int | np.number | Array)
+        if not is_number or np.ndim(number) or not np.isreal(number):
             raise ValueError(f"value={number!r} for {name}: give one number.")
     return parameter
 
@@ -112,61 +120,132 @@ def likelihood_ratio_interval(
     it finds none.
 
     Args:
-        estimate: A fit on a grid.
+        estimate: A fit.
         level: Confidence level.
     """
-    return _interval(resampled_problem(estimate), estimate, jnp.asarray(level, float))
+    check_fit("estimate", estimate)
+    check_level(level)
+    size = estimate.theta.size
+    if size == 0:
+        return estimate.theta, estimate.theta
+    if estimate.problem is not None:
+        return _interval(estimate, jnp.asarray(level, float))
+    errors = jnp.sqrt(jnp.diagonal(estimate.covariance("observed")))
+    critical = jsp.special.ndtri(0.5 + 0.5 * jnp.asarray(level, float))
+
+    def limit(k: int, side: float) -> Scalar:
+        start = _begin(estimate, jnp.array(k), side, errors[k], critical)
+        while _is_running(start, critical):
+            start = _advance(start, estimate, jnp.array(k), side, errors[k], critical)
+        return _conclude(start, critical)
+
+    lower, upper = (
+        jnp.stack([limit(k, side) for k in range(size)]) for side in (-1.0, 1.0)
+    )
+    return lower, upper
+
+
+class _Secant(NamedTuple):
+    """The last two values that were tested, and the roots of their statistics."""
+
+    before: Scalar
+    at_before: Scalar
+    now: Scalar
+    at_now: Scalar
+    count: int | Int[Array, ""]
+
+
+def _root(estimate: "Fit", k: Int[Array, ""], value: Scalar) -> Scalar:
+    statistic, _, done = _ratio(estimate, k[None], value[None])
+    return jnp.where(done, jnp.sqrt(jnp.maximum(statistic, 0.0)), jnp.nan)
+
+
+def _begin(estimate: "Fit", k, side, error, critical) -> _Secant:
+    centre = estimate.theta[k]
+    first = centre + side * critical * error
+    return _Secant(centre, jnp.array(0.0), first, _root(estimate, k, first), 0)
+
+
+def _advance(state: _Secant, estimate: "Fit", k, side, error, critical) -> _Secant:
+    centre = estimate.theta[k]
+    slope = (state.at_now - state.at_before) / (state.now - state.before)
+    # The statistic rises away from the estimate: no step back past it.
+    further = state.now + (critical - state.at_now) / slope
+    length = jnp.clip(side * (further - centre), 0.1 * error, 20.0 * error)
+    following = centre + side * length
+    at_following = _root(estimate, k, following)
+    return _Secant(state.now, state.at_now, following, at_following, state.count + 1)
+
+
+def _is_running(state: _Secant, critical: Scalar):
+    far = jnp.abs(state.at_now - critical) > _ROOT_TOL
+    return far & (state.count < _ROOT_STEPS)
+
+
+def _conclude(state: _Secant, critical: Scalar) -> Scalar:
+    close = jnp.abs(state.at_now - critical) <= 10 * _ROOT_TOL
+    return jnp.where(close, state.now, jnp.nan)
 
 
 @eqx.filter_jit
-def _interval(problem: OuterProblem, estimate: "Fit", level: Scalar):
+def _interval(estimate: "Fit", level: Scalar):
     critical = jsp.special.ndtri(0.5 + 0.5 * level)
     errors = jnp.sqrt(jnp.diagonal(estimate.covariance("observed")))
 
-    def limit(index, side):
-        centre, error = estimate.theta[index], errors[index]
-
-        def root(value):
-            statistic, _, done = _ratio(problem, estimate, index[None], value[None])
-            return jnp.where(done, jnp.sqrt(jnp.maximum(statistic, 0.0)), jnp.nan)
-
-        def advance(state):
-            before, at_before, now, at_now, count = state
-            slope = (at_now - at_before) / (now - before)
-            # The statistic rises away from the estimate: no step back past it.
-            further = now + (critical - at_now) / slope
-            length = jnp.clip(side * (further - centre), 0.1 * error, 20.0 * error)
-            following = centre + side * length
-            return now, at_now, following, root(following), count + 1
-
-        first = centre + side * critical * error
-        start = (centre, jnp.array(0.0), first, root(first), jnp.array(0))
-        _, _, end, at_end, _ = jax.lax.while_loop(
-            lambda s: (jnp.abs(s[3] - critical) > _ROOT_TOL) & (s[4] < _ROOT_STEPS),
-            advance,
+    def limit(item):
+        k, side = item
+        given = (estimate, k, side, errors[k], critical)
+        start = _begin(*given)._replace(count=jnp.array(0))
+        end = jax.lax.while_loop(
+            lambda state: _is_running(state, critical),
+            lambda state: _advance(state, *given),
             start,
         )
-        return jnp.where(jnp.abs(at_end - critical) <= 10 * _ROOT_TOL, end, jnp.nan)
+        return _conclude(end, critical)
 
     size = estimate.theta.size
     index = jnp.tile(jnp.arange(size), 2)
     side = jnp.repeat(jnp.array([-1.0, 1.0]), size)
-    limits: Float[Array, " k"] = jax.lax.map(lambda item: limit(*item), (index, side))
+    limits: Float[Array, " k"] = jax.lax.map(limit, (index, side))
     return limits[:size], limits[size:]
 
 
-@eqx.filter_jit
 def _ratio(
-    problem: OuterProblem,
-    estimate: "Fit",
-    held: Int[Array, " k"],
-    values: Float[Array, " k"],
-):
+    estimate: "Fit", held: Int[Array, " k"], values: Float[Array, " k"]
+) -> tuple[Scalar, Float[Array, " p"], Array]:
     """Return the statistic, theta under the hypothesis, and whether it converged."""
-    size, n_obs = estimate.theta.size, estimate.weights.shape[0]
+    if estimate.problem is None:
+        return free_ratio(estimate, *_start(estimate, held, values))
+    return _ratio_on_grid(estimate, held, values)
+
+
+def _start(
+    estimate: "Fit", held: Int[Array, " k"], values: Float[Array, " k"]
+) -> tuple[Float[Array, " r"], Float[Array, " p"], Int[Array, " r"]]:
+    """Return a start for the other parameters, theta without them, and which they are.
+
+    They begin where they go with those that are held, to first order.
+    """
+    size = estimate.theta.size
     is_free = jnp.ones(size, bool).at[held].set(False)
     (others,) = jnp.nonzero(is_free, size=size - held.size)
     base = jnp.zeros(size).at[held].set(values)
+    rest = estimate.theta[others]
+    if others.size:
+        slope = jnp.linalg.solve(
+            estimate.hessian[jnp.ix_(others, others)],
+            estimate.hessian[jnp.ix_(others, held)],
+        )
+        rest = rest - slope @ (values - estimate.theta[held])
+    return rest, base, others
+
+
+@eqx.filter_jit
+def _ratio_on_grid(
+    estimate: "Fit", held: Int[Array, " k"], values: Float[Array, " k"]
+) -> tuple[Scalar, Float[Array, " p"], Array]:
+    problem, n_obs = resampled_problem(estimate), estimate.weights.shape[0]
+    rest, base, others = _start(estimate, held, values)
 
     def theta_of(rest):
         return base.at[others].set(rest)
@@ -180,16 +259,9 @@ def _ratio(
             probs_dot=there.probs_dot[..., others],
         )
 
-    rest = estimate.theta[others]
-    if others.size:
-        # Where the others go with these, to first order.
-        slope = jnp.linalg.solve(
-            estimate.hessian[jnp.ix_(others, others)],
-            estimate.hessian[jnp.ix_(others, held)],
-        )
-        rest = rest - slope @ (values - estimate.theta[held])
     state = climb(at, n_obs, rest, estimate.probs.T, _TOL, _MAX_STEPS)
-    count = count_observations(estimate.weights)
-    gained = estimate.log_likelihood + count * state.here.value
-    done = judge(state, jnp.array(jnp.inf), _TOL) == RESULTS.successful
+    gained = estimate.log_likelihood + estimate.n_obs * state.here.value
+    done = (
+        judge(state, estimate.weights, jnp.array(jnp.inf), _TOL) == RESULTS.successful
+    )
     return 2.0 * gained, theta_of(state.theta), done

@@ -11,7 +11,7 @@ from spmlex._evaluation import Evaluation, nowhere
 from spmlex._inner import CERTIFICATE_TOL
 from spmlex._solution import RESULTS
 from spmlex._trust_region import solve_trust_region
-from spmlex._types import Scalar
+from spmlex._types import Scalar, Weights
 
 _LONG_STEP = 1e-3
 """At a maximum the next step of Newton's method is shorter, relative to theta."""
@@ -231,11 +231,12 @@ def _scaled_gradient(here: Evaluation, largest: Float[Array, " p"]) -> Scalar:
     return jnp.max(jnp.abs(here.gradient / units), initial=0.0)
 
 
-def judge(state: State, resolution: Scalar, tol: float):
+def judge(state: State, weights: Weights, resolution: Scalar, tol: float):
     """Turn the last state into a result code.
 
     Args:
         state: Where the method ended.
+        weights: Observation weights with sum one.
         resolution: Width of the kernels there, in grid steps.
         tol: As in `climb`.
     """
@@ -249,7 +250,7 @@ def judge(state: State, resolution: Scalar, tol: float):
     result = RESULTS.where(state.stalled & ~flat, stuck, result)
     result = RESULTS.where(state.stalled & flat, RESULTS.successful, result)
     succeeded = result == RESULTS.successful
-    diverging = jnp.where(succeeded, _runs_off(state), _went_far(state))
+    diverging = jnp.where(succeeded, _runs_off(state, weights), _went_far(state))
     result = RESULTS.where(diverging, RESULTS.parameter_diverging, result)
     # Where a single parameter runs off, the Hessian need not be singular, nor the
     # other way round; where both is the case, what was flat from the start decides.
@@ -273,7 +274,7 @@ def _is_singular(here: Evaluation) -> Bool[Array, ""]:
     return values[0] < 1e-10
 
 
-def _runs_off(state: State) -> Bool[Array, ""]:
+def _runs_off(state: State, weights: Weights) -> Bool[Array, ""]:
     """Tell whether the gradient vanished only because the likelihood became flat.
 
     As where a binary outcome is predicted without error. Then the next step is still a
@@ -287,7 +288,7 @@ def _runs_off(state: State) -> Bool[Array, ""]:
         state.scale, state.here.gradient
     )
     is_long = jnp.any(jnp.abs(step) > shortest)
-    variance = jnp.mean((state.here.scores @ step) ** 2)
+    variance = weights @ (state.here.scores @ step) ** 2
     return is_long & (variance < _MUTE * (step @ state.here.hessian @ step))
 
 

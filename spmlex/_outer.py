@@ -8,13 +8,22 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
-from spmlex._continuum import range_of
+from spmlex._continuum import coordinates, range_of
+from spmlex._degenerate import grid_resolution
 from spmlex._evaluation import Evaluation, evaluate, evaluate_groups
 from spmlex._inner import InnerSolver
 from spmlex._inputs import conditional_likelihoods
 from spmlex._likelihood import mix_columns
 from spmlex._parameters import split_model
-from spmlex._types import Data, Kernel, LogCondLik, Model, Support, Weights
+from spmlex._types import (
+    Data,
+    Kernel,
+    LogCondLik,
+    Model,
+    Scalar,
+    Support,
+    Weights,
+)
 
 
 class OuterProblem(eqx.Module):
@@ -30,6 +39,7 @@ class OuterProblem(eqx.Module):
         solver: The inner solver.
         kernel: F is this matrix times the mixing probabilities; `None` where F is not
             restricted.
+        counts: How many observations each row of data stands for; `None`: one.
         drift: How each support point, as a row of coordinates, moves with theta; `None`
             on a grid, which does not. To first order the maximum over F follows, and so
             the second derivatives at `origin` are those with free support.
@@ -44,6 +54,7 @@ class OuterProblem(eqx.Module):
     free: tuple[bool, ...] = eqx.field(static=True)
     solver: InnerSolver = eqx.field(static=True)
     kernel: Kernel | None = None
+    counts: Float[Array, " n_obs"] | None = None
     drift: Float[Array, "n_supp d p"] | None = None
     origin: Float[Array, " p"] | None = None
 
@@ -83,6 +94,16 @@ class OuterProblem(eqx.Module):
     def n_supp(self) -> int:
         """Number of support points."""
         return jax.tree.leaves(self.supp)[0].shape[0]
+
+    @property
+    def numbers(self) -> tuple[bool, ...]:
+        """Which coordinates of the support points are numbers, not labels."""
+        return tuple(is_number for _, is_number in coordinates(self.supp))
+
+    def resolution(self, theta: Float[Array, " p"], weights: Weights) -> Scalar:
+        """Return the median width of the kernels at theta, in steps of the grid."""
+        rows = range_of(self.supp)[1]
+        return grid_resolution(self.lclk(theta), weights, rows, self.numbers)
 
     def uniform_probs(self) -> Float[Array, "*n_groups n_supp"]:
         """Return equal masses, the start where nothing better is known."""

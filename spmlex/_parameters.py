@@ -16,10 +16,12 @@ def free_leaves(model: Model, fixed: Callable[[Any], Any] | None) -> tuple[bool,
     """Return for each leaf of the model whether it belongs to theta.
 
     Warns of numbers that look like parameters and are none: integers, and those of
-    Python.
+    Python. Without any parameter F alone is estimated; not by mistake, so numbers of
+    that kind are then refused.
 
     Raises:
-        ValueError: `fixed` picks no leaf, or the model is no pytree of real numbers.
+        ValueError: `fixed` picks no leaf, or the model is no pytree of real numbers, or
+            its only numbers look like parameters and are none.
     """
     if jax.tree.leaves(model) == [model]:
         raise ValueError(
@@ -38,6 +40,13 @@ def free_leaves(model: Model, fixed: Callable[[Any], Any] | None) -> tuple[bool,
         if not is_held and _is_like_parameter(leaf):
             constants.append(name)
         free.append(eqx.is_inexact_array(leaf) and not is_held)
+    if constants and not any(free) and fixed is None:
+        raise ValueError(
+            f"model0={type(model).__name__} has no free floating-point array, and "
+            f"{', '.join(constants)} can't be estimated. Give parameters as in "
+            "jnp.array([1.0, 0.5]). To estimate F alone declare constants by "
+            "equinox.field(static=True), or pick them by `fixed`."
+        )
     if constants:
         warnings.warn(
             f"{type(model).__name__}: not estimated, being no array of floats: "

@@ -12,6 +12,7 @@ from spmlex._degenerate import is_crowded
 from spmlex._inner import ActiveSet
 from spmlex._joint import JointProblem
 from spmlex._likelihood import count_observations
+from spmlex._profile_atoms import Moved, is_singular, profile_atoms
 from spmlex._result import Fit
 from spmlex._solution import RESULTS
 from spmlex._types import Probs, Scalar
@@ -27,67 +28,6 @@ _MAX_STEPS = 15
 _MOST_GAIN = 0.05
 """Bound in nats on what other distributions may still gain in the whole sample. What
 they do gain is a hundredth of it: theta is within 0.03 standard errors of its place."""
-
-_SINGULAR = 1e-10
-"""Eigenvalues of a scaled Hessian below this are zero."""
-
-
-class Moved(NamedTuple):
-    """Theta with the atoms profiled out.
-
-    Attributes:
-        hessian: Of the profile value, the atoms moving too.
-        scores: Of each observation.
-        gradient: Of the profile value.
-        response: How the place of each atom moves with theta.
-        is_maximum: Whether the block of the atoms is positive definite.
-    """
-
-    hessian: Float[Array, "p p"]
-    scores: Float[Array, "n_obs p"]
-    gradient: Float[Array, " p"]
-    response: Float[Array, "k d p"]
-    is_maximum: Bool[Array, ""]
-
-
-def profile_atoms(search: Search, size: int) -> Moved:
-    """Take the atoms out of the joint derivatives.
-
-    With H the Hessian in (theta, atoms), that of theta is the Schur complement of the
-    block of the atoms, and the score of theta is the part that the atoms' scores do not
-    explain at that block; so is the gradient, which takes out to first order what the
-    climb left at the atoms. Atoms without mass or on the edge do not move with theta.
-
-    Args:
-        search: Where a search ended.
-        size: Number of parameters.
-    """
-    here = search.state.here
-    block, cross = here.hessian[size:, size:], here.hessian[size:, :size]
-    diagonal: Float[Array, " r"] = jnp.diagonal(block)
-    scale: Float[Array, " r"] = 1.0 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0))
-    values: Float[Array, " r"]
-    values, vectors = jnp.linalg.eigh(block * scale * scale[:, None])
-    is_maximum = jnp.all(diagonal > 0) & (values[0] > _SINGULAR)
-    inverse = jnp.where(values > _SINGULAR, 1.0 / values, 0.0)
-    right = vectors.T @ (scale[:, None] * cross)
-    response = -scale[:, None] * (vectors @ (inverse[:, None] * right))
-    hessian = here.hessian[:size, :size] + cross.T @ response
-    return Moved(
-        hessian=0.5 * (hessian + hessian.T),
-        scores=here.scores[:, :size] + here.scores[:, size:] @ response,
-        gradient=here.gradient[:size] + here.gradient[size:] @ response,
-        response=response.reshape(search.present.size, -1, size),
-        is_maximum=is_maximum,
-    )
-
-
-def is_singular(search: Search, moved: Moved) -> Bool[Array, ""]:
-    """Tell whether a shift of the atoms takes the place of some direction of theta."""
-    diagonal = jnp.abs(jnp.diagonal(search.state.here.hessian))[: len(moved.hessian)]
-    unit = jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0))
-    curvature = jnp.linalg.eigvalsh(moved.hessian / (unit * unit[:, None]))
-    return ~(curvature[0] > _SINGULAR)
 
 
 class Polished(NamedTuple):
@@ -146,7 +86,7 @@ def polish(
         tol,
         jnp.minimum(max_steps, _MAX_STEPS),
         _MAX_ROUNDS,
-        _MOST_GAIN / count_observations(problem.weights),
+        _MOST_GAIN / count_observations(problem.weights, problem.outer.counts),
     )
     moved = profile_atoms(search, size)
     rows, probs, drift = _place(problem, search, moved.response)
@@ -180,7 +120,8 @@ def take_polished(
         probs=polished.probs,
         supp=joint.box.to_supp(polished.rows),
         theta=theta,
-        log_likelihood=-here.value * count_observations(joint.weights),
+        log_likelihood=-here.value
+        * count_observations(joint.weights, joint.outer.counts),
         gradient=moved.gradient,
         hessian=moved.hessian,
         scores=moved.scores,

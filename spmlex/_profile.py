@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from spmlex._arguments import read_floats
 from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inputs import conditional_likelihoods, read_groups, read_inputs
 from spmlex._likelihood import log_mixture, normalise_weights, scale_rows
@@ -52,6 +53,9 @@ def profile(
     Returns:
         The negative mean log-likelihood, nats per observation, and `probs`.
     """
+    if jnp.ndim(lclk) != 2 or not isinstance(lclk, jax.Array):
+        lclk = read_floats("lclk", lclk, "a matrix")
+        solve_probs(lclk, throw=False)  # refused in words where it is no matrix
     weights = normalise_weights(weights, lclk.shape[0])
     solution = solve_probs(
         lclk,

@@ -14,10 +14,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from spmlex._degenerate import grid_resolution
+from spmlex._arguments import check_choice, check_fit
 from spmlex._design import covariance_root
 from spmlex._inputs import number_clusters, read_count
-from spmlex._likelihood import count_observations
 from spmlex._newton import climb, judge
 from spmlex._outer import OuterProblem
 from spmlex._solution import result_code
@@ -101,7 +100,7 @@ def jackknife(
         ValueError: The number of groups or the clusters do not fit.
     """
     problem = resampled_problem(estimate)
-    units, n_units = _number_units(clusters, estimate.weights.shape[0])
+    units, n_units = _number_units(clusters, estimate)
     if n_groups is None:
         n_groups = min(_N_GROUPS, n_units)
     n_groups = read_count("n_groups", n_groups, _N_GROUPS)
@@ -141,14 +140,11 @@ def bootstrap(
         ValueError: The number of draws, the weights or the clusters do not fit.
     """
     problem = resampled_problem(estimate)
-    units, n_units = _number_units(clusters, estimate.weights.shape[0])
+    units, n_units = _number_units(clusters, estimate)
     n_draws = read_count("n_draws", n_draws, 200)
     if n_draws < 2:
         raise ValueError(f"n_draws={n_draws}: give 2 or more, such as 200.")
-    if weights not in BOOTSTRAP_WEIGHTS:
-        raise ValueError(
-            f"weights={weights!r}: choose from {', '.join(BOOTSTRAP_WEIGHTS)}."
-        )
+    check_choice("weights", weights, BOOTSTRAP_WEIGHTS, "a kind of random weights")
     reweight = _RandomWeights(_read_key(seed), n_units, weights)
     theta, code = _refit(problem, estimate, units, reweight, n_draws)
     factor = n_draws / (n_draws - 1.0)
@@ -157,6 +153,32 @@ def bootstrap(
 
 def _read_key(seed: int) -> PRNGKeyArray:
     return jr.key(seed if isinstance(seed, Tracer) else read_count("seed", seed, 0))
+
+
+class _Units(eqx.Module):
+    """Which unit, a cluster or an observation, the rows of data belong to.
+
+    Attributes:
+        row: A row.
+        unit: A unit that it belongs to: one for each observation that it stands for.
+        share: The share of the row that is this unit's.
+        n_rows: Number of rows.
+    """
+
+    row: Int[Array, " k"]
+    unit: Int[Array, " k"]
+    share: Float[Array, " k"]
+    n_rows: int = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, row, unit, share, n_rows: int) -> "_Units":
+        """Return units from NumPy arrays."""
+        return cls(jnp.asarray(row), jnp.asarray(unit), jnp.asarray(share), n_rows)
+
+    def spread(self, factors: Float[Array, " n_units"]) -> Float[Array, " n_rows"]:
+        """Return for each row the mean factor of its units."""
+        mine = self.share * factors[self.unit]
+        return jnp.zeros(self.n_rows).at[self.row].add(mine)
 
 
 class _WithoutGroup(eqx.Module):
@@ -183,18 +205,18 @@ class _RandomWeights(eqx.Module):
 def _refit(
     problem: OuterProblem,
     estimate: "Fit",
-    units: Int[Array, " n_obs"],
+    units: _Units,
     reweight: _WithoutGroup | _RandomWeights,
     count: int,
 ) -> tuple[Float[Array, "n_refits p"], Int[Array, " n_refits"]]:
     """Maximise with the weights of each resample."""
     theta0, probs0 = estimate.theta, estimate.probs.T
     hessian, scores = estimate.hessian, estimate.scores
-    n_obs = count_observations(estimate.weights)
+    n_obs = estimate.n_obs
     root = covariance_root(hessian, n_obs)
 
     def refit(number):
-        weights = estimate.weights * reweight(number)[units]
+        weights = estimate.weights * units.spread(reweight(number))
         weights = weights / jnp.sum(weights)
         # Newton's first step, from the scores at hand. The unweighted one is zero.
         uphill = root.T @ ((weights - estimate.weights) @ scores)
@@ -206,22 +228,39 @@ def _refit(
             return problem.evaluate(theta, probs, weights)
 
         state = climb(at, weights.size, start, probs0, _TOL, _MAX_STEPS)
-        resolution = grid_resolution(problem.lclk(state.theta))
-        return state.theta, result_code(judge(state, resolution, _TOL))
+        resolution = problem.resolution(state.theta, weights)
+        result = judge(state, weights, resolution, _TOL)
+        return state.theta, result_code(result)
 
     return jax.lax.map(refit, jnp.arange(count))
 
 
 def _number_units(
-    clusters: Int[Array | np.ndarray, " n_obs"] | None, n_obs: int
-) -> tuple[Int[Array, " n_obs"], int]:
-    """Return the unit of each observation, its cluster or itself, and how many."""
-    if clusters is None:
-        return jnp.arange(n_obs), n_obs
-    if isinstance(clusters, Tracer):
-        raise ValueError("clusters must be a known array, not one traced by jit.")
-    units, n_units = number_clusters(clusters, n_obs)
-    return units, int(n_units)
+    clusters: Int[Array | np.ndarray, " n_obs"] | None, estimate: "Fit"
+) -> tuple[_Units, int]:
+    """Return what is resampled, clusters or observations, and how many there are.
+
+    Observations of weight zero are none, nor is a cluster of them; where the weights
+    are traced they can't be told apart.
+    """
+    weights, counts = estimate.weights, estimate.counts
+    if isinstance(clusters, Tracer) or isinstance(counts, Tracer):
+        name = "clusters" if isinstance(clusters, Tracer) else "counts"
+        raise ValueError(f"{name} must be a known array, not one traced by jit.")
+    n_rows = weights.shape[0]
+    traced = isinstance(weights, Tracer)
+    kept = np.ones(n_rows, bool) if traced else np.asarray(weights) > 0
+    rows = np.flatnonzero(kept)
+    ones = np.ones(rows.size)
+    if clusters is not None:
+        number_clusters(clusters, n_rows)  # refused in words where it is wrong
+        numbers, n_units = number_clusters(np.asarray(clusters)[kept], rows.size)
+        return _Units.of(rows, np.asarray(numbers), ones, n_rows), int(n_units)
+    if counts is not None:
+        seen = np.asarray(counts)[rows].astype(int)
+        rows = np.repeat(rows, seen)
+        ones = 1.0 / np.repeat(seen, seen)
+    return _Units.of(rows, np.arange(rows.size), ones, n_rows), rows.size
 
 
 def resampled_problem(estimate: "Fit") -> OuterProblem:
@@ -230,10 +269,12 @@ def resampled_problem(estimate: "Fit") -> OuterProblem:
     Raises:
         ValueError: The support was free.
     """
-    problem: OuterProblem | None = getattr(estimate, "problem", None)
+    check_fit("estimate", estimate)
+    problem: OuterProblem | None = estimate.problem
     if problem is None:
         raise ValueError(
-            "the fit is not one on a grid (its support was free to move): refit with "
-            "`fit` on a grid around its atoms, or use kind='observed' or 'sandwich'."
+            "estimate: the fit is not one on a grid (its support was free to move): "
+            "refit with `fit` on a grid around its atoms, or use kind='observed' or "
+            "'sandwich'."
         )
     return problem

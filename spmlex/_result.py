@@ -1,12 +1,16 @@
 """The fitted model and what can be asked of it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from spmlex._adequacy import Adequacy
+from spmlex._arguments import check_choice
 from spmlex._degenerate import grid_ripple, is_crowded, is_degenerate
 from spmlex._efficient_estimate import (
     Clusters,
@@ -16,10 +20,11 @@ from spmlex._efficient_estimate import (
     solve_efficiently,
 )
 from spmlex._inference import covariance_matrix
-from spmlex._intervals import Intervals, make_intervals
+from spmlex._intervals import INTERVAL_KINDS, Intervals, make_intervals
 from spmlex._likelihood import count_observations
 from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
+from spmlex._posterior import posterior_means_of, posterior_of
 from spmlex._resample import Resamples
 from spmlex._solution import RESULTS
 from spmlex._summary import format_fit
@@ -74,7 +79,7 @@ class Fit(eqx.Module):
         gradient: Of the profile value, nats per observation.
         hessian: Of the profile value, nats per observation.
         scores: Profile score of each observation, nats.
-        weights: Observation weights, sum one.
+        weights: Share of each row in the sample, sum one.
         gap: Bound on what other mixing probabilities could still gain, nats per
             observation; where the support was moved, what distributions on the range
             could, by the maxima of the gradient function that were found.
@@ -97,6 +102,7 @@ class Fit(eqx.Module):
             distribution on its range gained more; `None` where that was not tried.
         certificate: With `support="free"`, what any distribution on the range could
             still gain, theta held; else `None`, and `adequacy` has to be asked for.
+        counts: How many observations each row of data stands for; `None`: one.
     """
 
     model: Model
@@ -122,6 +128,12 @@ class Fit(eqx.Module):
     given: OuterProblem | None = None
     moved: Bool[Array, ""] | None = None
     certificate: Adequacy | None = None
+    counts: Float[Array, " n_obs"] | None = None
+
+    @property
+    def n_obs(self) -> Array:
+        """Number of observations: those of weight zero are none."""
+        return count_observations(self.weights, self.counts)
 
     @property
     def support(self) -> str:
@@ -137,13 +149,13 @@ class Fit(eqx.Module):
         By the rule of thumb of `spmlex/README.md`, "The grid"; zero where the support
         is free. Above about half a nat the spacing decides where the maximum is.
         """
-        ripple = grid_ripple(self.resolution, count_observations(self.weights))
+        ripple = grid_ripple(self.resolution, self.n_obs)
         return ripple if self.moved is None else jnp.where(self.moved, 0.0, ripple)
 
     @property
     def gradient_norm(self) -> Scalar:
         """Largest entry of the profile gradient, nats per observation."""
-        return jnp.max(jnp.abs(self.gradient))
+        return jnp.max(jnp.abs(self.gradient), initial=0.0)
 
     @property
     def flagged(self) -> Bool[Array, ""]:
@@ -151,13 +163,45 @@ class Fit(eqx.Module):
 
         With noise scales free and a fine grid, F can reproduce single observations:
         the kernels become narrower than the grid, or much of the grid carries mass.
-        Kernels narrower than the grid are no mark where the support was moved.
+        Kernels narrower than the grid are no mark where the support was moved. F alone
+        has no degenerate maximum: nothing runs off with it.
         """
+        if self.theta.size == 0:
+            return jnp.array(False)
         flagged = is_degenerate(self.probs, self.resolution)
         if self.moved is None:
             return flagged
         crowded = is_crowded(self.probs, self.resolution)
         return jnp.where(self.moved, crowded, flagged)
+
+    @property
+    def posterior(self) -> Float[Array, "n_obs n_supp"]:
+        """Distribution of each observation's unobservable on `supp`. Equation (4)."""
+        return posterior_of(self)
+
+    def posterior_means(
+        self, function: Callable[[Any], Any] | None = None
+    ) -> PyTree[Float[Array, "n_obs ..."]]:
+        """Return the posterior mean of each observation's unobservable.
+
+        The empirical Bayes rule: theta and F are taken for known.
+
+        Args:
+            function: Of which to take the mean, called with `supp`; by default the
+                unobservable itself.
+
+        Returns:
+            In the form of `supp`, or of what the function returns, with a leading axis
+            for observations in place of support points.
+
+        Raises:
+            ValueError: The function does not return a value for each support point.
+
+        Example:
+            >>> mean = estimate.posterior_means()
+            >>> variance = estimate.posterior_means(lambda v: v**2) - mean**2
+        """
+        return posterior_means_of(self, function)
 
     def efficient(self) -> EfficientEstimate:
         """Return the efficient-score estimate of the same problem.
@@ -183,10 +227,12 @@ class Fit(eqx.Module):
     def default_kind(self) -> str:
         """What `kind=None` means: "efficient", or "sandwich".
 
-        The latter where the model has neither `simulate` nor `outcomes`.
+        The latter where the model has neither `simulate` nor `outcomes`, or no
+        parameter.
         """
         given = self.given
-        able = given is not None and can_be_efficient(given.model, given.data)
+        able = given is not None and self.theta.size > 0
+        able = able and can_be_efficient(given.model, given.data)
         return "efficient" if able else "sandwich"
 
     def covariance(
@@ -204,10 +250,12 @@ class Fit(eqx.Module):
                 depend on each other.
         """
         kind = self.default_kind if kind is None else kind
-        if kind == "efficient":
+        if isinstance(kind, str) and kind == "efficient" and self.theta.size > 0:
             return self.efficient().covariance(clusters)
+        if self.theta.size == 0:
+            return self.hessian
         return covariance_matrix(
-            self.hessian, self.scores, self.weights, kind, clusters
+            self.hessian, self.scores, self.weights, kind, clusters, self.counts
         )
 
     def standard_errors(
@@ -274,4 +322,6 @@ class Fit(eqx.Module):
             level: Confidence level of the intervals.
             kind: Kind of interval, as in `confint`.
         """
-        return format_fit(self, level, self.default_kind if kind is None else kind)
+        kind = self.default_kind if kind is None else kind
+        check_choice("kind", kind, INTERVAL_KINDS, "a kind of interval")
+        return format_fit(self, level, kind)

@@ -16,7 +16,7 @@ from spmlex._continuum import Box, maximise_gradient
 from spmlex._derivatives import has_reverse
 from spmlex._inputs import conditional_likelihoods
 from spmlex._parameters import parameter_names, split_model
-from spmlex._types import Data, Model
+from spmlex._types import Data, Model, Weights
 
 _SUBSAMPLE = 200
 _RISE = 4.0
@@ -29,6 +29,7 @@ def unbounded_parameters(
     data: Data,
     box: Box,
     trial: Float[Array, "n_supp d"],
+    weights: Weights,
 ) -> list[str]:
     """Return the parameters along which the likelihood appears to be unbounded.
 
@@ -38,8 +39,8 @@ def unbounded_parameters(
     while the kernels become narrower by orders of magnitude: what a bounded likelihood
     cannot do for long. A numerical probe on at most 200 observations, not a proof.
     """
-    n_obs = jax.tree.leaves(data)[0].shape[0]
-    rows = np.unique(np.linspace(0, n_obs - 1, _SUBSAMPLE).astype(int))
+    kept = np.flatnonzero(np.asarray(weights) > 0)
+    rows = kept[np.unique(np.linspace(0, kept.size - 1, _SUBSAMPLE).astype(int))]
     data = jax.tree.map(lambda leaf: leaf[rows], data)
     variable, constant = split_model(model, free)
     theta, unravel = ravel_pytree(variable)

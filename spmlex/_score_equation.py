@@ -113,7 +113,8 @@ class ScoreEquation(eqx.Module):
     @property
     def n_obs(self) -> Scalar:
         """Number of observations with weight."""
-        return count_observations(self.weights).astype(self.weights.dtype)
+        count = count_observations(self.weights, self.problem.counts)
+        return count.astype(self.weights.dtype)
 
     def at(
         self,
@@ -143,7 +144,7 @@ class ScoreEquation(eqx.Module):
             some = share > 0
             total = jnp.where(some, share, 1.0)
             weights: Weights = jnp.where(some, own / total, self.weights)
-            count = jnp.sum(own > 0, dtype=own.dtype)
+            count = count_observations(own, problem.counts).astype(own.dtype)
             found = estimate_mixing(
                 lclk,
                 problem.supp,

@@ -93,7 +93,8 @@ def test_parameter(
     variance = combination @ here.information @ combination
     model = combination @ here.mean / jnp.sqrt(variance / n_obs)
     along = scores @ combination
-    total = jnp.sum(along)
+    # Not the sum of the rows: with counts they are roots of sums of squares.
+    total = n_obs * (combination @ here.mean)
     sample = total / jnp.sqrt(jnp.sum(along**2) - total**2 / n_obs)
     smaller = jnp.where(jnp.abs(sample) < jnp.abs(model), sample, model)
     others = inverse @ here.mean

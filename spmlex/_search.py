@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from spmlex._degenerate import grid_resolution, is_crowded, is_degenerate
+from spmlex._degenerate import is_crowded, is_degenerate
 from spmlex._design import covariance_root, normal_design
 from spmlex._inner import CERTIFICATE_TOL
 from spmlex._joint import make_joint
@@ -69,17 +69,17 @@ def maximise_on_grid(
         state = climb(at, weights.size, theta0, probs0, tol, limit)
         resolution = jax.lax.cond(
             jnp.asarray(limit > 0),
-            lambda: grid_resolution(problem.lclk(state.theta)),
+            lambda: problem.resolution(state.theta, weights),
             lambda: jnp.array(jnp.inf),
         )
-        return _End(state, resolution, judge(state, resolution, tol))
+        return _End(state, resolution, judge(state, weights, resolution, tol))
 
-    optima = None
+    optima, n_obs = None, count_observations(weights, problem.counts)
     if thetas.shape[0] + n_random == 1:
         end = search(thetas[0], max_steps)
     else:
-        ends, source = _search_all(search, thetas, n_random, weights, max_steps)
-        optima = _report(ends, source, count_observations(weights))
+        ends, source = _search_all(search, thetas, n_random, n_obs, max_steps)
+        optima = _report(ends, source, n_obs)
         end = jax.tree.map(lambda leaf: leaf[optima.chosen], ends)
     state, resolution, result = end
     here = state.here
@@ -88,11 +88,12 @@ def maximise_on_grid(
         probs=here.probs.T,
         supp=problem.supp,
         theta=state.theta,
-        log_likelihood=-here.value * count_observations(weights),
+        log_likelihood=-here.value * n_obs,
         gradient=here.gradient,
         hessian=here.hessian,
         scores=here.scores,
         weights=weights,
+        counts=problem.counts,
         gap=here.gap,
         residual=here.residual,
         num_steps=state.num_steps,
@@ -117,7 +118,7 @@ def _search_all(
     search: Callable[..., _End],
     thetas: Float[Array, "n_given p"],
     n_random: int,
-    weights: Weights,
+    n_obs: Array,
     max_steps: int | Int[Array, ""],
 ) -> tuple[_End, Int[Array, " n_starts"]]:
     """Search from every start given, then from random ones around the last end.
@@ -147,7 +148,7 @@ def _search_all(
         found = search(theta0, limit)
         if n_random:
             here = found.state.here
-            spread = covariance_root(here.hessian, count_observations(weights))
+            spread = covariance_root(here.hessian, n_obs)
             fresh = is_given & (limit > 0)
             end = jnp.where(fresh, found.state.theta, end)
             root = jnp.where(fresh, spread, root)
@@ -160,9 +161,7 @@ def _search_all(
     return found, source
 
 
-def _report(
-    ends: _End, source: Int[Array, " n_starts"], n_obs: Int[Array, ""]
-) -> Optima:
+def _report(ends: _End, source: Int[Array, " n_starts"], n_obs: Array) -> Optima:
     """Describe the end of every search and choose among them."""
     state = ends.state
     heights = -state.here.value * n_obs

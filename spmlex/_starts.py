@@ -51,7 +51,8 @@ def number_optima(
         code: Integers of the result codes.
     """
     unit = jnp.maximum(scale[:, None], scale[None, :])
-    apart = jnp.max(jnp.abs(theta[:, None] - theta[None, :]) * unit, axis=2)
+    apart = jnp.abs(theta[:, None] - theta[None, :]) * unit
+    apart = jnp.max(apart, axis=2, initial=0.0)
     same = (apart < _SAME_OPTIMUM) & (code == 0)[None, :]
     return jnp.where(code == 0, jnp.argmax(same, axis=1), -1)
 
@@ -71,7 +72,9 @@ def gather_starts(
         starts = starts if isinstance(starts, bool) else int(starts)
         if starts < 0 or isinstance(starts, bool):
             raise ValueError(f"starts={starts}: give 0 or more, or a list of models.")
-        return gather_starts(model0, None, data, free)[0], starts
+        # F alone has no other local optima.
+        number = starts if any(free) else 0
+        return gather_starts(model0, None, data, free)[0], number
     if starts is None:
         own = getattr(model0, "starting_values", None)
         starts = () if own is None else (own(data),)
@@ -82,6 +85,7 @@ def _stack_starts(
     model0: Model, starts: Sequence[Model] | Model, free: tuple[bool, ...]
 ) -> Float[Array, "n_starts p"]:
     theta0, _ = ravel_pytree(split_model(model0, free)[0])
+    theta0 = theta0.astype(float)  # that of no parameter is float32
     if hasattr(starts, "lclk"):
         return jnp.vstack([theta0, _theta_of_stack(model0, starts, free)])
     if not isinstance(starts, Sequence):

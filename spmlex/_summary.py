@@ -1,18 +1,14 @@
 """A fit as a person reads it."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from spmlex._degenerate import MAX_RIPPLE
+from spmlex._edges import describe_faces
 from spmlex._intervals import efficient_intervals
-from spmlex._likelihood import count_observations
 from spmlex._parameters import parameter_names
 from spmlex._solution import RESULT_CODES, RESULTS
 from spmlex._student import student_p_value
-
-_EDGE_MASS = 1e-3
-"""More at an end of the range is warned of, whatever the number of observations."""
 
 _MOST_ATOMS = 20
 """Support points listed by `summary`."""
@@ -27,14 +23,45 @@ def format_fit(fit, level: float | int, kind: str) -> str:
         kind: Kind of interval.
     """
     names = parameter_names(fit.model, fit.free)
-    found = fit.efficient() if kind.startswith("efficient") else None
+    able = kind.startswith("efficient") and bool(names)
+    found = fit.efficient() if able else None
     made = (
         fit.intervals(level, kind)
         if found is None
         else efficient_intervals(found, level, kind)
     )
     made = jax.tree.map(np.asarray, made)
-    width = max(10, *(len(name) for name in names))
+    title = f"{type(fit.model).__name__}: semiparametric maximum likelihood"
+    table = _make_table(fit, made, found, names, level, kind)
+    if not names:
+        title = f"{type(fit.model).__name__}: nonparametric maximum likelihood of F"
+        table = []
+    support = f"grid of {fit.probs.shape[0]} points, {_count_atoms(fit)} with mass"
+    if fit.support == "free":
+        support = f"free support, {int(fit.num_atoms)} atoms"
+    rule = "-" * max(map(len, [title, *table]))
+    steps = f"{int(fit.num_steps)} steps, gradient {float(fit.gradient_norm):.1e}"
+    lines = [title, rule]
+    lines += [*table, rule] if table else []
+    lines += [
+        f"observations {int(fit.n_obs)}, log-likelihood "
+        f"{float(fit.log_likelihood):.4f} at the maximum",
+        f"{support}; gap {max(float(fit.gap), 0.0):.1e} nats per observation",
+    ]
+    if names:
+        lines += [steps, *_describe_intervals(fit, found, kind, made, names)]
+    if fit.optima is not None:
+        lines += _list_optima(fit.optima)
+    if fit.certificate is not None:
+        lines.append(_describe_certificate(fit.certificate))
+    lines += _list_atoms(fit)
+    lines += [f"Warning: {text}" for text in _warnings(fit)]
+    return "\n".join(lines)
+
+
+def _make_table(fit, made, found, names: list[str], level, kind: str) -> list[str]:
+    """Return the lines of estimates, tests and intervals."""
+    width = max([10, *map(len, names)])
     columns = {"estimate": np.asarray(fit.theta)}
     if found is not None:
         columns = {"max. lik.": columns["estimate"], "efficient": made.centre}
@@ -45,7 +72,9 @@ def format_fit(fit, level: float | int, kind: str) -> str:
         errors = np.where(opened, np.nan, made.standard_error)
         columns["std. error"] = errors
         z = made.centre / errors
-        tests = {"z": z, "P>|z|": np.asarray(student_p_value(z, float("inf")))}
+        mark = "z" if np.isinf(made.degrees_of_freedom) else "t"
+        p_value = np.asarray(student_p_value(z, made.degrees_of_freedom))
+        tests = {mark: z, f"P>|{mark}|": p_value}
     head = "".join(f" {name:>10}" for name in columns)
     head += "".join(f" {name:>8}" for name in tests)
     percent = f"{100 * level:g}% interval"
@@ -58,27 +87,7 @@ def format_fit(fit, level: float | int, kind: str) -> str:
         )
         limits = f"{_format(made.lower[i])} {_format(made.upper[i])}"
         lines.append(f"{name:{width}}{line} {limits}")
-    support = f"grid of {fit.probs.shape[0]} points, {_count_atoms(fit)} with mass"
-    if fit.support == "free":
-        support = f"free support, {int(fit.num_atoms)} atoms"
-    rule = "-" * max(map(len, lines))
-    title = f"{type(fit.model).__name__}: semiparametric maximum likelihood"
-    lines = [title, rule, *lines]
-    lines += [
-        rule,
-        f"observations {int(count_observations(fit.weights))}, log-likelihood "
-        f"{float(fit.log_likelihood):.4f} at the maximum",
-        f"{support}; gap {max(float(fit.gap), 0.0):.1e} nats per observation",
-        f"{int(fit.num_steps)} steps, gradient {float(fit.gradient_norm):.1e}",
-    ]
-    lines += _describe_intervals(fit, found, kind, made, names)
-    if fit.optima is not None:
-        lines += _list_optima(fit.optima)
-    if fit.certificate is not None:
-        lines.append(_describe_certificate(fit.certificate))
-    lines += _list_atoms(fit)
-    lines += [f"Warning: {text}" for text in _warnings(fit)]
-    return "\n".join(lines)
+    return lines
 
 
 def _format(value: float) -> str:
@@ -151,11 +160,11 @@ def _list_atoms(fit) -> list[str]:
     lines = ["support point          mass"]
     for k in np.sort(largest):
         point = np.concatenate([np.ravel(leaf[k]) for leaf in leaves])
-        place = " ".join(f"{value:.5f}" for value in point)
-        lines.append(f"{place:>13} {probs[k]:13.5f}")
+        place = " ".join(_format(value).strip() for value in point)
+        lines.append(f"{place:>13} {_format(probs[k]):>13}")
     if len(kept) > len(largest):
         rest = 1.0 - float(np.sum(probs[largest]))
-        lines.append(f"{len(kept) - len(largest):>6} others {rest:13.5f}")
+        lines.append(f"{len(kept) - len(largest):>6} others {_format(rest):>13}")
     return lines
 
 
@@ -221,17 +230,4 @@ def _warnings(fit) -> list[str]:
             "the grid: the estimate, and more so its standard errors, depend on where "
             "the grid lies."
         )
-    edge = 0.0
-    if fit.certificate is not None:
-        edge = float(fit.certificate.edge_mass)
-    elif jnp.ndim(fit.supp) == 1 and fit.supp.size > 1:
-        ends = np.array([np.argmin(fit.supp), np.argmax(fit.supp)])
-        edge = float(np.max(np.sum(np.asarray(fit.probs)[ends], axis=0)))
-    of_group = " of a group" if fit.probs.ndim == 2 else ""
-    # One observation beyond the range is enough to move theta.
-    if edge > min(_EDGE_MASS, 1.0 / fit.scores.shape[0]):
-        found.append(
-            f"{100 * edge:.2g}% of the mass{of_group} sits on the ends of the range; "
-            "widen it."
-        )
-    return found
+    return found + describe_faces(fit)

@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from jaxtyping import Array, Float, PyTree
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
 
 Scalar = Float[Array, ""]
 LogCondLik = Float[Array, "n_obs n_supp"]
 ScaledLik = Float[Array, "n_supp n_obs"]
 Probs = Float[Array, " n_supp"]
 Weights = Float[Array, " n_obs"]
+
+Counts = Float[Array | np.ndarray, " n_obs"] | Int[Array | np.ndarray, " n_obs"]
 
 Kernel = Float[Array, "n_supp n_supp"]
 """A distribution on the grid in each column: what F is a mixture of."""

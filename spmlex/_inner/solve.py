@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Int
 
+from spmlex._arguments import check_truth, read_floats
 from spmlex._inner.active_set import ActiveSet
 from spmlex._inner.em import EM
 from spmlex._inner.interior_point import InteriorPoint
@@ -111,11 +112,15 @@ def solve_probs(
         ValueError: The call is wrong: the message names the argument.
         RuntimeError: Under `throw`, with the sentence of the result code.
     """
+    check_truth("throw", throw)
+    lclk = read_floats("lclk", lclk, "a matrix")
     if jnp.ndim(lclk) != 2 or 0 in jnp.shape(lclk):
         raise ValueError(
             f"lclk has shape {jnp.shape(lclk)}; give a matrix of log-likelihoods, a "
             "row for each observation and a column for each support point."
         )
+    if probs0 is not None:
+        probs0 = read_floats("probs0", probs0, "np.full(5, 0.2)")
     if probs0 is not None and jnp.shape(probs0) != jnp.shape(lclk)[1:]:
         raise ValueError(
             f"probs0 has shape {jnp.shape(probs0)}; give a mass for each of the "

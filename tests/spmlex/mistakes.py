@@ -268,10 +268,6 @@ MISTAKES = {
         "fixed picks nothing",
         "The leaves of Logit: slope.",
     ),
-    "fixed: everything": (
-        lambda: fit(MODEL, DATA, SUPP, fixed=lambda m: m.slope),
-        "nothing to estimate",
-    ),
     "fixed: a name": (
         lambda: fit(MODEL, DATA, SUPP, fixed="slope"),
         "fixed='slope': give a function of the model, such as `lambda model: model.slo",
@@ -380,7 +376,7 @@ MISTAKES = {
     ),
     "bootstrap: weights misspelt": (
         lambda: spmlex.bootstrap(FITS.on_grid, weights="normal"),
-        "weights='normal': choose from multinomial, exponential",
+        "weights='normal' is not a kind of random weights. Choose from multinomial",
     ),
     "test: no such parameter": (
         lambda: spmlex.likelihood_ratio_test(FITS.on_grid, "beta", 0.0),

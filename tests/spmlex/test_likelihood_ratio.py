@@ -88,6 +88,69 @@ def test_all_parameters_are_tested_jointly(one, factor):
     assert test.p_value == approx(1.0, 1e-8)
 
 
+@pytest.fixture(scope="module")
+def free(one):
+    data, supp = one.problem.data, one.problem.supp
+    return fit(Slope(jnp.array(0.4)), data, supp, support="free")
+
+
+def test_the_atoms_are_free_under_the_hypothesis_too(one, free):
+    data, supp = one.problem.data, one.problem.supp
+    test = likelihood_ratio_test(free, "slope", 0.2)
+    held = fit(
+        Slope(jnp.array(0.2)), data, supp, fixed=lambda m: m.slope, support="free"
+    )
+    drop = float(2 * (free.log_likelihood - held.log_likelihood))
+    assert test.converged
+    assert test.statistic == approx(drop, 1e-5)
+    assert test.theta == approx([0.2], 0)
+    # Points that moved from the grid move on with theta to first order alone.
+    moved = fit(Slope(jnp.array(0.4)), data, supp)
+    assert moved.support == "free"
+    assert likelihood_ratio_test(moved, "slope", 0.2).statistic == approx(drop, 0.1)
+
+
+@pytest.mark.thorough
+def test_intervals_with_free_support_hold_what_the_test_does_not_reject(free):
+    lower, upper = free.confint(0.9, "likelihood_ratio")
+    assert lower < free.theta < upper
+    for limit in (lower, upper):
+        found = likelihood_ratio_test(free, "slope", float(limit[0]))
+        assert found.p_value == approx(0.1, 1e-3)
+
+
+class Line(eqx.Module):
+    """A linear panel with two slopes, in one array, and a random intercept."""
+
+    slopes: jax.Array
+
+    def lclk(self, data, supp):
+        rest = data["y"][:, None] - (data["x"] @ self.slopes)[:, None] - supp
+        return -0.5 * rest**2
+
+
+@pytest.mark.thorough
+def test_one_entry_of_an_array_is_held_while_the_atoms_move():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(80, 2))
+    y = x @ [0.5, -0.5] + rng.choice([-1.5, 1.5], size=80) + rng.normal(size=80)
+    estimate = fit(
+        Line(jnp.array([0.4, -0.4])),
+        {"x": x, "y": y},
+        np.linspace(-4, 4, 17),
+        support="free",
+    )
+    one = likelihood_ratio_test(estimate, "slopes[1]", 0.0)
+    both = likelihood_ratio_test(estimate, {"slopes[0]": 0.0, "slopes[1]": 0.0})
+    assert one.converged
+    assert both.converged
+    assert both.degrees_of_freedom == 2
+    assert 0 < float(one.statistic) < float(both.statistic)
+    plain, _ = profile_ll(Line(one.theta), {"x": x, "y": y}, np.linspace(-4, 4, 401))
+    drop = float(2 * (estimate.log_likelihood + 80 * plain))
+    assert one.statistic == approx(drop, 0.01)
+
+
 @pytest.mark.parametrize(
     ("parameter", "value", "message"),
     [

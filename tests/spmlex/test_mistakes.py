@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from mistakes import DATA, FITS, MISTAKES, MODEL, SUPP, Logit
+from mistakes import DATA, FITS, MISTAKES, MODEL, SUPP, Logit, N
 from problems import approx
 
 from spmlex import fit
@@ -75,7 +75,7 @@ def test_float32_is_cast_up_and_whole_numbers_are_data():
 @pytest.mark.thorough
 def test_one_point_is_no_degenerate_maximum():
     one = jnp.ones(1)
-    width = grid_resolution(MODEL.lclk(DATA, one))
+    width = grid_resolution(MODEL.lclk(DATA, one), jnp.full(N, 1 / N), one[:, None])
     single = eqx.tree_at(
         lambda f: (f.probs, f.supp, f.resolution), FITS.on_grid, (one, one, width)
     )

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from problems import approx, linear_factor
 
-from spmlex import RESULTS, fit, likelihood_ratio_test
+from spmlex import RESULTS, bootstrap, fit, jackknife, likelihood_ratio_test
 from spmlex._degenerate import grid_ripple
+from spmlex._weights import weighted_median
 
 KEPT = np.arange(100) % 2 == 0
 
@@ -70,3 +71,41 @@ def test_local_optima_are_compared_by_observations_with_weight(pair):
     two = fit(*given, weights=zeros.weights, starts=[zeros.model], throw=False)
     assert two.optima is not None
     assert two.optima.log_likelihood[0] == approx(absent.log_likelihood, 1e-8)
+
+
+def test_what_stands_in_rows_without_weight_does_not_matter(pair):
+    _, absent = pair
+    model, data, supp = linear_factor(n_obs=100)
+    weights = jnp.where(KEPT, 1.0 + jnp.arange(100) % 3, 0.0)
+    outcomes = jnp.where(KEPT[:, None], data["outcomes"], jnp.nan)
+    missing = fit(model, {"outcomes": outcomes}, supp, weights=weights, support="grid")
+    assert missing.theta == approx(absent.theta, 1e-8)
+    assert missing.resolution == approx(absent.resolution, 1e-9)
+    means = missing.posterior_means()
+    assert means[KEPT] == approx(absent.posterior_means(), 1e-8)
+    assert jnp.all(jnp.isnan(means[~KEPT]))
+
+
+@pytest.mark.thorough
+def test_refits_leave_out_and_draw_observations_with_weight_alone(pair):
+    zeros, absent = pair
+    for refit in (
+        lambda estimate: jackknife(estimate, n_groups=5),
+        lambda estimate: bootstrap(estimate, n_draws=3),
+    ):
+        assert refit(zeros).theta == approx(refit(absent).theta, 1e-6)
+    with pytest.raises(ValueError, match="to the number of observations, 50"):
+        jackknife(zeros, n_groups=51)
+    clusters = np.arange(100) // 4
+    by_cluster = jackknife(zeros, n_groups=5, clusters=clusters)
+    alone = jackknife(absent, n_groups=5, clusters=clusters[KEPT])
+    assert by_cluster.theta == approx(alone.theta, 1e-6)
+
+
+def test_the_median_is_that_of_the_observations():
+    values = jnp.array([3.0, 1.0, 2.0, 7.0])
+    assert weighted_median(values, jnp.ones(4)) == approx(2.5, 0)
+    assert weighted_median(values, jnp.array([1.0, 1.0, 1.0, 0.0])) == approx(2.0, 0)
+    repeated = jnp.repeat(values, jnp.array([3, 1, 2, 2]))
+    weights = jnp.array([3.0, 1.0, 2.0, 2.0])
+    assert weighted_median(values, weights) == approx(jnp.median(repeated), 0)

@@ -1,0 +1,55 @@
+"""Each argument of each public call wrong, one at a time: answered, and by its name."""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import spmlex
+
+HERE = Path(__file__).parent
+METHODS = ("Fit",)
+"""Classes whose methods take arguments."""
+
+
+@pytest.fixture(scope="module")
+def tried(request):
+    """What came of every call, made in a process of its own."""
+    folder = request.config.cache.mkdir("jax")
+    done = subprocess.run(
+        [sys.executable, HERE / "wrong_arguments.py"],
+        env=os.environ
+        | {
+            "PYTHONPATH": str(HERE.parents[1]),
+            "JAX_COMPILATION_CACHE_DIR": str(folder),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.thorough
+def test_every_wrong_argument_is_a_result_or_named(tried):
+    from wrong_arguments import CALLS, is_answered
+
+    raw = [case for case in tried if not is_answered(case[1], case[3])]
+    assert raw == []
+    functions = {
+        name for name in spmlex.__all__ if inspect.isfunction(getattr(spmlex, name))
+    }
+    methods = {
+        f"{owner}.{name}"
+        for owner in METHODS
+        for name, value in vars(getattr(spmlex, owner)).items()
+        if not name.startswith("_")
+        and callable(value)
+        and len(inspect.signature(value).parameters) > 1
+    }
+    assert functions | methods == set(CALLS)
+    assert len(tried) > 1000

@@ -1,0 +1,150 @@
+"""Every public function and method, called with each argument wrong, one at a time.
+
+Generated from the signatures. Run as a program it makes the calls and prints what came
+of each as JSON: in a process of its own, without the checks of shapes that the tests
+install, as users do.
+"""
+# pyright: reportArgumentType=false
+
+import inspect
+import json
+import sys
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+from mistakes import DATA, MODEL, SUPP, Logit
+
+import spmlex
+
+
+class Able(Logit):
+    """The same model, which lists its outcomes."""
+
+    def outcomes(self, data):
+        signs = jnp.array([-1.0, 1.0])[:, None] * jnp.ones(data["x"].shape)
+        return {"x": jnp.broadcast_to(data["x"], signs.shape), "sign": signs}
+
+
+LCLK = jnp.asarray(MODEL.lclk(DATA, SUPP))
+PROBS = np.full(5, 0.2)
+FIT = spmlex.fit(MODEL, DATA, SUPP, support="grid")
+RESAMPLES = spmlex.jackknife(FIT, n_groups=4)
+
+WRONG = {
+    "text": "wrong",
+    "none": None,
+    "nan": float("nan"),
+    "negative": -1,
+    "half": 2.5,
+    "a truth value": True,
+    "an object": object(),
+    "an empty list": [],
+    "a list of text": ["a", "b"],
+    "complex": 1j,
+    "of another length": np.ones(3),
+    "a matrix": np.ones((2, 3)),
+    "empty": np.zeros(0),
+    "text in an array": np.array(["a", "b"]),
+    "objects in an array": np.array([None, 1.0], dtype=object),
+    "structured": np.zeros(3, [("a", float), ("b", int)]),
+    "a dictionary": {"x": 1},
+    "a class": dict,
+}
+
+GIVEN = {"model0": MODEL, "model": MODEL, "data": DATA, "supp": SUPP}
+"""What the arguments without a default are called with, by name."""
+
+CALLS = {
+    "adequacy": (spmlex.adequacy, {"fit": FIT, "low": -3.0, "high": 3.0}),
+    "bootstrap": (spmlex.bootstrap, {"estimate": FIT, "n_draws": 2}),
+    "data_range": (spmlex.data_range, {"low": -3.0, "high": 3.0, "n_trial": 9}),
+    "delta_method": (
+        spmlex.delta_method,
+        {"estimate": FIT, "function": lambda model, probs: probs @ SUPP},
+    ),
+    "efficient_estimate": (spmlex.efficient_estimate, {"model0": Able(MODEL.slope)}),
+    "fit": (spmlex.fit, {"support": "grid"}),
+    "gradient_on": (spmlex.gradient_on, {"probs": PROBS, "points": SUPP}),
+    "halton_grid": (
+        spmlex.halton_grid,
+        {"low": np.zeros(2), "high": np.ones(2), "n": 5},
+    ),
+    "jackknife": (spmlex.jackknife, {"estimate": FIT, "n_groups": 4}),
+    "likelihood_ratio_interval": (
+        spmlex.likelihood_ratio_interval,
+        {"estimate": FIT, "level": 0.9},
+    ),
+    "likelihood_ratio_test": (
+        spmlex.likelihood_ratio_test,
+        {"estimate": FIT, "parameter": "slope", "value": 0.5},
+    ),
+    "locate_observations": (spmlex.locate_observations, {"probs": PROBS}),
+    "parameter_names": (spmlex.parameter_names, {}),
+    "product_grid": (lambda axes: spmlex.product_grid(axes, axes), {"axes": SUPP}),
+    "profile": (spmlex.profile, {"lclk": LCLK}),
+    "profile_ll": (spmlex.profile_ll, {}),
+    "quantile_grid": (spmlex.quantile_grid, {"values": SUPP, "n": 4}),
+    "result_code": (spmlex.result_code, {"result": FIT.result}),
+    "solve_probs": (spmlex.solve_probs, {"lclk": LCLK}),
+    "uniform_grid": (spmlex.uniform_grid, {"low": -1.0, "high": 1.0, "n": 4}),
+    "Fit.confint": (FIT.confint, {"kind": "sandwich"}),
+    "Fit.covariance": (FIT.covariance, {"kind": "sandwich"}),
+    "Fit.intervals": (FIT.intervals, {"kind": "jackknife", "resamples": RESAMPLES}),
+    "Fit.posterior_means": (FIT.posterior_means, {}),
+    "Fit.standard_errors": (FIT.standard_errors, {"kind": "sandwich"}),
+    "Fit.summary": (FIT.summary, {"kind": "sandwich"}),
+}
+
+PASSED_THROUGH = {
+    ("delta_method", "estimate"),
+    ("result_code", "result"),
+    ("parameter_names", "free"),
+}
+"""Results of other calls, whose type says what they are."""
+
+
+def list_cases() -> list[tuple[str, str, str]]:
+    """Return every call, argument and wrong value."""
+    cases = []
+    for name, (function, _) in CALLS.items():
+        for argument in inspect.signature(function).parameters:
+            if (name, argument) not in PASSED_THROUGH:
+                cases += [(name, argument, wrong) for wrong in WRONG]
+    return cases
+
+
+def try_out(name: str, argument: str, wrong: str) -> str:
+    """Return "result", or the error in words."""
+    function, good = CALLS[name]
+    parameters = inspect.signature(function).parameters
+    needed = {
+        key: GIVEN[key]
+        for key, one in parameters.items()
+        if one.default is inspect.Parameter.empty and key not in good
+    }
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            function(**(needed | good | {argument: WRONG[wrong]}))
+    except Exception as error:  # noqa: BLE001 - any error is the finding
+        notes = " ".join(getattr(error, "__notes__", []))
+        return f"{type(error).__name__}: {error} {notes}"
+    return "result"
+
+
+def is_answered(argument: str, said: str) -> bool:
+    """Tell whether what came of a call is a result or names the argument."""
+    if said == "result":
+        return True
+    kind, _, sentence = said.partition(": ")
+    # A model is called `model` everywhere.
+    named = argument.removesuffix("0") in sentence
+    # What is in data only the model knows: its own error, with the call's shapes.
+    in_model = "Raised by" in sentence
+    return named and (in_model or kind in ("ValueError", "RuntimeError"))
+
+
+if __name__ == "__main__":
+    chosen = [case for case in list_cases() if case[0] in (sys.argv[1:] or CALLS)]
+    print(json.dumps([[*case, try_out(*case)] for case in chosen], indent=1))
