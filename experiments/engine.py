@@ -15,7 +15,7 @@ from experiments.compiling import (
     describe_error,
     map_first,
 )
-from experiments.estimators import RAISED
+from experiments.estimators import QUANTITIES, RAISED
 from experiments.provenance import read_peak_memory
 from experiments.study import Block, Cell, Design, Result
 
@@ -140,7 +140,7 @@ def _join(results: list[Result]) -> Result:
     if whole is None:
         code = np.full(len(results), RAISED, np.int8)
         return Result({"code": code}, math.nan, errors[0])
-    lost = {name: _make_missing(value) for name, value in whole.arrays.items()}
+    lost = {name: _make_missing(name, value) for name, value in whole.arrays.items()}
     lost["code"] = np.full(1, RAISED, np.int8)
     rows = [lost if result.error else result.arrays for result in results]
     arrays = {name: np.concatenate([row[name] for row in rows]) for name in lost}
@@ -149,8 +149,6 @@ def _join(results: list[Result]) -> Result:
     return Result(arrays, seconds, errors[0] if errors else "", peak_memory)
 
 
-def _make_missing(value: np.ndarray) -> np.ndarray:
-    if value.dtype.kind == "f":
-        return np.full_like(value, np.nan)
-    # A hash of 0 stands for no data, -1 for other whole numbers that are missing.
-    return np.full_like(value, 0 if value.dtype == np.int64 else -1)
+def _make_missing(name: str, value: np.ndarray) -> np.ndarray:
+    # A hash of 0 stands for no data.
+    return np.full_like(value, QUANTITIES[name].missing if name in QUANTITIES else 0)

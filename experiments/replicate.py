@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from experiments.dgp import Data, Model, Process
-from experiments.estimators import Estimator
+from experiments.estimators import Estimator, as_arrays
 from experiments.grids import DataRange
 from experiments.mixing import AbstractMixing
 
@@ -59,7 +59,7 @@ def estimate(
     mixing: AbstractMixing | None = None,
     grid: DataRange | None = None,
 ) -> dict[str, Array]:
-    """Run one estimator on the data of one replication.
+    """Run one estimator on the data of one replication; return it as it is stored.
 
     Args:
         estimator: The estimator.
@@ -72,9 +72,8 @@ def estimate(
     model = erase(model)
     if grid is not None:
         supp = grid.adapt(model.starting_values(data), data, supp)
-    if needs_mixing(estimator):
-        return estimator.estimate(model, data, supp, mixing)
-    return estimator.estimate(model, data, supp)
+    known = (mixing,) if needs_mixing(estimator) else ()
+    return as_arrays(estimator.estimate(model, data, supp, *known))
 
 
 def erase(model: Any) -> Any:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from experiments.engine import Engine
 from experiments.errors import InputError
+from experiments.estimators import SCALARS
 from experiments.schema import MOST_REPLICATIONS
 from experiments.status import make_console, open_study, split_arguments
 from experiments.store import Store, UnusableBlockError
@@ -17,14 +18,13 @@ from experiments.study import Block, Cell, Design
 from experiments.trace import trace
 from experiments.writing import replacing
 
-AXES = ("dgp", "estimator", "sample_size", "grid", "n_supp")
-SCALARS = ("code", "flagged", "log_likelihood", "gap", "gradient_norm", "num_steps")
+CELL_AXES = ("dgp", "estimator", "sample_size", "grid", "n_supp")
 
 
 def main(arguments: list[str]) -> int:
     """Draw and fit one replication again and compare; return the exit code."""
     console = make_console()
-    known = {*AXES, "replication", "csv", "results_dir"}
+    known = {*CELL_AXES, "replication", "csv", "results_dir"}
     names, settings = split_arguments(arguments, known)
     if len(names) != 1 or "replication" not in settings:
         raise InputError(
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
 def _choose_cell(design: Design, settings: dict[str, str]) -> Cell:
     """Return the one cell that the settings name."""
     cells = design.cells()
-    for axis in AXES:
+    for axis in CELL_AXES:
         options = list(dict.fromkeys(_name_entry(cell, axis) for cell in cells))
         chosen = settings.get(axis, options[0] if len(options) == 1 else None)
         if chosen not in options:
@@ -116,7 +116,7 @@ def _compare(
         stored = None if old is None else old["estimate"][i]
         error = new["standard_error"][kind, i]
         table.add_row(name, f"{truth[i]:.6g}", *_three(value, stored), f"{error:.4g}")
-    for name in SCALARS:
+    for name in (name for name in SCALARS if name in new):
         stored = None if old is None else old[name]
         table.add_row(name, "", *_three(new[name], stored), "")
     return table

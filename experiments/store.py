@@ -22,21 +22,9 @@ import yaml
 from experiments import provenance
 from experiments.content import Content
 from experiments.errors import StoreError
+from experiments.estimators import QUANTITIES
 from experiments.study import Block, Cell, Result
 from experiments.writing import netcdf_errors, replacing
-
-DIMS = {
-    "estimate": ("parameter",),
-    "standard_error": ("kind", "parameter"),
-    "lower": ("kind", "parameter"),
-    "upper": ("kind", "parameter"),
-    "probs": ("point",),
-    "supp": ("point", "coordinate"),
-}
-"""Dimensions after `replication` of what an estimator returns; none if not listed.
-
-A scalar latent variable has no `coordinate`.
-"""
 
 _SEAL = b"spmlex sha256 "
 _SEAL_SIZE = len(_SEAL) + hashlib.sha256().digest_size
@@ -183,7 +171,10 @@ class Store:
                 file.setncatts(attrs)
                 file.createDimension("replication", len(block))
                 for name, value in result.arrays.items():
-                    dims = DIMS.get(name, ())[: value.ndim - 1]
+                    dims = ()  # of the data's hash
+                    if name in QUANTITIES:
+                        # A scalar latent variable has no coordinates.
+                        dims = QUANTITIES[name].axes[: value.ndim - 1]
                     for dim, size in zip(dims, value.shape[1:], strict=True):
                         if dim not in file.dimensions:
                             file.createDimension(dim, size)

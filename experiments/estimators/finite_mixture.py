@@ -20,6 +20,7 @@ from experiments.estimators.likelihood import (
     smooth_masses,
     split_model,
 )
+from experiments.estimators.outcome import Outcome
 
 _ABSENT = -1e30  # log-mass of points beyond the number in use: finite, so is its slope
 _PILOT_STEPS = 200
@@ -51,7 +52,7 @@ class FiniteMixture(LikelihoodEstimator):
         """Refuse numbers that allow no fit."""
         check_counts(self, max_points=1, max_steps=1)
 
-    def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
+    def estimate(self, model: Model, data: Data, supp: Any) -> Outcome:
         """Fit one K after the other; failures are codes, never exceptions.
 
         The `supp` given is a trial grid; the one returned holds the points found, then
@@ -113,10 +114,14 @@ class FiniteMixture(LikelihoodEstimator):
         points, masses = read(chosen.params[size:], present)
         points = jnp.where(present[:, None], points, grid[:most])
         masses = jnp.where(present, jnp.exp(masses), 0.0)
-        return report(chosen, size, self.level, num_atoms=count) | {
-            "probs": jnp.zeros(grid.shape[0]).at[:most].set(masses),
-            "supp": like_grid(grid.at[:most].set(points), supp),
-        }
+        return report(
+            chosen,
+            size,
+            self.level,
+            num_atoms=count,
+            probs=jnp.zeros(grid.shape[0]).at[:most].set(masses),
+            supp=like_grid(grid.at[:most].set(points), supp),
+        )
 
 
 def _nothing(shapes: Maximum) -> Maximum:
