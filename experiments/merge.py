@@ -7,6 +7,7 @@ does not use a grid's points was computed once and stands at all of them; the co
 `grid_use` names these estimators.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -18,50 +19,20 @@ import yaml
 import spmlex
 from experiments import provenance
 from experiments.errors import StoreError
-from experiments.estimators import RAISED, grid_use
-from experiments.precision import Tracker
+from experiments.estimators import QUANTITIES, RAISED, Quantity, grid_use
 from experiments.store import Store
 from experiments.study import Cell, Design
 from experiments.truth import describe_mixing
 from experiments.writing import netcdf_errors, replacing
 
-NOT_RUN = -1
-AXES = ("estimator", "grid", "sample_size", "n_supp", "replication")
+NOT_RUN = int(QUANTITIES["code"].missing)
+STUDY_AXES = ("estimator", "grid", "sample_size", "n_supp", "replication")
 
-# name: (dimensions after AXES, dtype, long_name, units)
 VARIABLES = {
-    "estimate": (("parameter",), "f8", "estimate", "unit of the parameter"),
-    "standard_error": (
-        ("kind", "parameter"),
-        "f8",
-        "standard error",
-        "unit of the parameter",
-    ),
-    "lower": (("kind", "parameter"), "f8", "lower limit", "unit of the parameter"),
-    "upper": (("kind", "parameter"), "f8", "upper limit", "unit of the parameter"),
-    "code": ((), "i1", "result code", "1"),
-    "flagged": ((), "i1", "degenerate maximum suspected", "1"),
-    "gap": ((), "f8", "optimality gap of the inner problem", "nat per observation"),
-    "gradient_norm": (
-        (),
-        "f8",
-        "largest entry of the profile gradient",
-        "nat per observation and unit of the parameter",
-    ),
-    "log_likelihood": ((), "f8", "log-likelihood", "nat"),
-    "grid_ripple": ((), "f8", "ripple of the log-likelihood with the spacing", "nat"),
-    "adequacy": (
-        (),
-        "f8",
-        "most that another F could gain at this theta",
-        "nat per observation",
-    ),
-    "seconds": ((), "f8", "time of the block over its replications", "s"),
-    "num_steps": ((), "i4", "outer steps", "1"),
-    "num_atoms": ((), "i4", "support points with mass", "1"),
-    "probs": (("point",), "f8", "mixing probability", "1"),
-    "supp": (("point",), "f8", "support point", "unit of the latent variable"),
+    **QUANTITIES,
+    "seconds": Quantity("f8", (), "s", "time of the block over its replications"),
 }
+"""What the file holds of every replication, on the axes of the study and its own."""
 
 LONG_NAMES = {
     "estimator": "estimator",
@@ -75,9 +46,16 @@ LONG_NAMES = {
     "coordinate": "coordinate of the latent variable",
 }
 
+Labelled = tuple[tuple[str, ...], np.ndarray, dict[str, str]]
+
 
 def merge(
-    design: Design, files: Store, config: dict[str, Any], tracker: Tracker
+    design: Design,
+    files: Store,
+    config: dict[str, Any],
+    counts: dict[Cell, int],
+    *,
+    complete: bool,
 ) -> Path:
     """Write every block of a design to one file.
 
@@ -85,7 +63,8 @@ def merge(
         design: The study; cells or replications without a block are "not run".
         files: The study's folder.
         config: The resolved configuration.
-        tracker: How many replications each cell gets.
+        counts: How many replications of each cell the file holds, done or not.
+        complete: Whether the study has all the replications it gets.
 
     Returns:
         The path written.
@@ -93,20 +72,35 @@ def merge(
     Raises:
         UnusableBlockError: A block file is damaged.
     """
-    codes: set[str] = set()
-    groups = {
-        f"/{dgp}": _merge_process(dgp, tracker, files, config["level"], codes)
-        for dgp in design.processes
-    }
+    commits: set[str] = set()
+    groups = {}
+    for dgp in design.processes:
+        frame = _make_frame(
+            design, dgp, {cell: n for cell, n in counts.items() if cell.dgp == dgp}
+        )
+        commits |= _fill(frame, files)
+        groups[f"/{dgp}"] = _label(frame, config["level"])
     tree = xr.DataTree.from_dict(groups)
-    code = provenance.describe_code()
+    tree.attrs = _describe_study(design, config, commits) | {"complete": int(complete)}
+    path = files.folder / "replications.nc"
+    large = [name for name, quantity in VARIABLES.items() if "point" in quantity.axes]
+    compressed = {name: {"zlib": True, "complevel": 1} for name in large}
+    with replacing(path) as temporary, netcdf_errors(temporary):
+        tree.to_netcdf(temporary, encoding=dict.fromkeys(groups, compressed))
+    return path
+
+
+def _describe_study(
+    design: Design, config: dict[str, Any], commits: set[str]
+) -> dict[str, Any]:
+    """Return where the numbers come from: the attributes of the file."""
     # The file may travel; where it was written is no part of the study.
     settings = {k: v for k, v in config.items() if k != "results_dir"}
-    tree.attrs = {
+    return {
         "title": config["question"],
         "study": config["study"],
-        **code,
-        "git_commits_of_blocks": " ".join(sorted(codes)),
+        **provenance.describe_code(),
+        "git_commits_of_blocks": " ".join(sorted(commits)),
         "packages": json.dumps(provenance.describe_software()),
         "jax_flags": json.dumps(provenance.describe_jax()),
         "machine": provenance.describe_machine(),
@@ -115,27 +109,40 @@ def merge(
         # Studies of older versions had no choice.
         "exclusion_rule": config.get("exclusion_rule", "per_estimator"),
         "created": provenance.read_clock(),
-        "complete": int(tracker.is_complete()),
         "config": yaml.safe_dump(settings, sort_keys=False),
     }
-    path = files.folder / "replications.nc"
-    compressed = {name: {"zlib": True, "complevel": 1} for name in ("probs", "supp")}
-    with replacing(path) as temporary, netcdf_errors(temporary):
-        tree.to_netcdf(temporary, encoding=dict.fromkeys(groups, compressed))
-    return path
 
 
-def _merge_process(
-    dgp: str, tracker: Tracker, files: Store, level: float, codes: set[str]
-) -> xr.Dataset:
-    design = tracker.design
-    # With a target, replications beyond a cell's end would depend on the order of work.
-    counts = {
-        cell: record.count()
-        for cell, record in tracker.records.items()
-        if cell.dgp == dgp
-    }
-    parameters, truth = design.truth(dgp)
+@dataclasses.dataclass(frozen=True)
+class _Frame:
+    """The arrays of one process, and what is along their axes.
+
+    Attributes:
+        design: The study.
+        dgp: The process.
+        counts: How many replications of each of its cells the file holds.
+        supports: All support grids, for the points at which the true F is stored.
+        coords: What is along every axis.
+        arrays: By name, on the axes of the study and those of the quantity.
+        hashes: Hashes of the data, (sample_size, replication), 0 where not run.
+    """
+
+    design: Design
+    dgp: str
+    counts: dict[Cell, int]
+    supports: list[np.ndarray]
+    coords: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    hashes: np.ndarray
+
+    def axes(self, name: str) -> tuple[str, ...]:
+        """Return a variable's axes; points of a scalar have no coordinates."""
+        own = VARIABLES[name].axes
+        return (*STUDY_AXES, *(axis for axis in own if axis in self.coords))
+
+
+def _make_frame(design: Design, dgp: str, counts: dict[Cell, int]) -> _Frame:
+    """Lay out the arrays of a process, without a replication in them."""
     kinds = list(dict.fromkeys(k for e in design.estimators.values() for k in e.kinds))
     supports = [g.make(m) for g in design.grids.values() for m in design.n_supp]
     supports += [x for x in map(design.support, counts) if x is not None]
@@ -145,23 +152,26 @@ def _merge_process(
         "sample_size": design.sample_size,
         "n_supp": design.n_supp,
         "replication": np.arange(max(counts.values())),
-        "parameter": parameters,
+        "parameter": design.truth(dgp)[0],
         "kind": kinds,
         "point": np.arange(max(map(len, supports))),
     }
-    dims_of = {name: dims for name, (dims, _, _, _) in VARIABLES.items()}
-    mixing = design.processes[dgp].mixing
-    if len(mixing.list_margins()) > 1:
-        coords["coordinate"] = np.arange(len(mixing.list_margins()))
-        dims_of["supp"] += ("coordinate",)
-    sizes = {name: len(values) for name, values in coords.items()}
-    arrays = {}
-    for name, (_, dtype, _, _) in VARIABLES.items():
-        shape = tuple(sizes[dim] for dim in (*AXES, *dims_of[name]))
-        arrays[name] = np.full(shape, np.nan if dtype == "f8" else NOT_RUN, dtype)
-    hashes = np.zeros((sizes["sample_size"], sizes["replication"]), np.int64)
+    margins = design.processes[dgp].mixing.list_margins()
+    if len(margins) > 1:
+        coords["coordinate"] = np.arange(len(margins))
+    hashes = np.zeros((len(design.sample_size), max(counts.values())), np.int64)
+    frame = _Frame(design, dgp, counts, supports, coords, {}, hashes)
+    for name, quantity in VARIABLES.items():
+        shape = tuple(len(coords[axis]) for axis in frame.axes(name))
+        frame.arrays[name] = np.full(shape, quantity.missing, quantity.dtype)
+    return frame
 
-    for cell, n_replications in counts.items():
+
+def _fill(frame: _Frame, files: Store) -> set[str]:
+    """Copy every block of a process; return the commits that computed them."""
+    design, coords = frame.design, frame.coords
+    commits = set()
+    for cell, n_replications in frame.counts.items():
         every = slice(None)  # where the estimator does not use the grid
         n = design.sample_size.index(cell.sample_size)
         at = (
@@ -170,58 +180,71 @@ def _merge_process(
             n,
             every if cell.n_supp is None else design.n_supp.index(cell.n_supp),
         )
-        own = [kinds.index(kind) for kind in design.estimators[cell.estimator].kinds]
+        kinds = design.estimators[cell.estimator].kinds
+        own = [coords["kind"].index(kind) for kind in kinds]
         for path in files.find(cell):
             values, attrs = files.read(path, cell)
             first = attrs["first"]
             count = max(0, min(len(values["code"]), n_replications - first))
             if not count:
                 continue
-            codes.add(attrs["git_commit"] + "+changes" * attrs["git_dirty"])
+            commits.add(attrs["git_commit"] + "+changes" * attrs["git_dirty"])
             rows = slice(first, first + count)
-            _put(arrays, at, rows, own, {k: v[:count] for k, v in values.items()})
-            arrays["seconds"][(*at, rows)] = attrs["seconds"] / len(values["code"])
-            if "data_hash" in values:
-                _put_hashes(hashes[n, rows], values["data_hash"][:count], cell)
+            kept = {name: value[:count] for name, value in values.items()}
+            _put(frame.arrays, at, rows, own, kept)
+            each = attrs["seconds"] / len(values["code"])
+            frame.arrays["seconds"][(*at, rows)] = each
+            if "data_hash" in kept:
+                _put_hashes(frame.hashes[n, rows], kept["data_hash"], cell)
+    return commits
 
-    data: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, str]]] = {
+
+def _label(frame: _Frame, level: float) -> xr.Dataset:
+    """Name everything, and add the truth that the replications are measured by."""
+    design, process = frame.design, frame.design.processes[frame.dgp]
+    data: dict[str, Labelled] = {
         name: (
-            (*AXES, *dims_of[name]),
+            frame.axes(name),
             array,
-            {"long_name": VARIABLES[name][2], "units": VARIABLES[name][3]},
+            {
+                "long_name": VARIABLES[name].description,
+                "units": VARIABLES[name].unit,
+            },
         )
-        for name, array in arrays.items()
+        for name, array in frame.arrays.items()
     }
     data["truth"] = (
         ("parameter",),
-        truth,
-        {"long_name": "true value", "units": "unit of the parameter"},
+        design.truth(frame.dgp)[1],
+        {"long_name": "true value", "units": QUANTITIES["estimate"].unit},
     )
     data["data_hash"] = (
         ("sample_size", "replication"),
-        hashes,
+        frame.hashes,
         {"long_name": "hash of the simulated data, 0 where not run", "units": "1"},
     )
-    data |= describe_mixing(mixing, supports)
-    dataset = xr.Dataset(data, coords=coords)
-    for name in coords:
+    data |= describe_mixing(process.mixing, frame.supports)
+    dataset = xr.Dataset(data, coords=frame.coords)
+    for name in frame.coords:
         dataset[name].attrs = {"long_name": LONG_NAMES[name], "units": "1"}
     for axis, options in (("estimator", design.estimators), ("grid", design.grids)):
         labels = [option.label or name for name, option in options.items()]
         dataset.coords[f"{axis}_label"] = (axis, labels, {"long_name": f"{axis} label"})
-    own = [estimator.default_kind for estimator in design.estimators.values()]
-    dataset.coords["default_kind"] = ("estimator", own, {"long_name": "kind shown"})
-    uses = [grid_use(estimator) for estimator in design.estimators.values()]
-    dataset.coords["grid_use"] = (
-        "estimator",
-        uses,
-        {"long_name": "what the estimator uses of the grid"},
-    )
+    estimators = list(design.estimators.values())
+    for name, values, words in (
+        ("default_kind", [e.default_kind for e in estimators], "kind shown"),
+        (
+            "grid_use",
+            list(map(grid_use, estimators)),
+            "what the estimator uses of the grid",
+        ),
+    ):
+        dataset.coords[name] = ("estimator", values, {"long_name": words})
     dataset["lower"].attrs["level"] = dataset["upper"].attrs["level"] = level
     dataset["code"].attrs |= _describe_codes()
     dataset.attrs = {
-        "label": design.processes[dgp].label or dgp,
-        "default_kind": next(iter(design.estimators.values())).default_kind,
+        "label": process.label or frame.dgp,
+        "default_kind": estimators[0].default_kind,
     }
     return dataset
 
@@ -237,11 +260,11 @@ def _put(
     for name, value in values.items():
         if name == "data_hash":
             continue
-        dims = VARIABLES[name][0]
+        axes = VARIABLES[name].axes
         target = arrays[name][(*at, rows)]  # basic indexing: a view
-        if dims == ("kind", "parameter"):
+        if "kind" in axes:
             target[..., own_kinds, :] = value
-        elif dims == ("point",):
+        elif "point" in axes:
             target = target.swapaxes(-1, 1 - value.ndim)  # before it the coordinate
             target[..., : value.shape[1]] = value.swapaxes(-1, 1)
         else:

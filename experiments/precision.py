@@ -264,6 +264,13 @@ class Tracker:
         }
         return order_blocks(missing, size)
 
+    def counts(self) -> dict[Cell, int]:
+        """Return how many replications of each cell the merged file holds.
+
+        With a target, those beyond a cell's end would depend on the order of work.
+        """
+        return {cell: record.count() for cell, record in self.records.items()}
+
     def is_complete(self) -> bool:
         """Return whether every cell has all the replications it gets."""
         return all(

@@ -25,9 +25,10 @@ def main(arguments: list[str]) -> int:
     tracker.load(files)
     if not has_results(tracker):
         raise InputError(f"{names[0]}: nothing is done yet; see `status {names[0]}`.")
-    path = merge(design, files, config, tracker)
+    complete = tracker.is_complete()
+    path = merge(design, files, config, tracker.counts(), complete=complete)
     report(files.folder, path, console)
-    if not tracker.is_complete():
+    if not complete:
         console.print(
             f"The study is not complete: `status {names[0]}` lists what is missing."
         )

@@ -25,7 +25,13 @@ def main(arguments: list[str]) -> int:
     shard = session.config["shard"]
     path = None
     if not shard:
-        path = merge(session.design, session.files, session.config, session.tracker)
+        path = merge(
+            session.design,
+            session.files,
+            session.config,
+            session.tracker.counts(),
+            complete=session.tracker.is_complete(),
+        )
     if interrupted:
         console.print(
             f"Stopped. What is done is kept in {session.files.folder}; the same "
