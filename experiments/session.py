@@ -17,7 +17,7 @@ from experiments import config as cfg
 from experiments.build import build_design, check_design
 from experiments.claims import Claims
 from experiments.compiling import describe_error
-from experiments.compute import Compute
+from experiments.compute.local import Compute
 from experiments.content import Content
 from experiments.engine import Engine, lose
 from experiments.precision import Tracker

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from experiments import config as cfg
 from experiments.build import build_design
-from experiments.compute import count_cores
+from experiments.compute.local import count_cores
 from experiments.content import Content
 from experiments.errors import InputError
 from experiments.precision import Tracker

@@ -34,7 +34,7 @@ class Bench:
 
     def __init__(self, size: tuple[int, int], workers: int, dask: bool):
         from experiments.build import build_design
-        from experiments.compute import Local
+        from experiments.compute.local import Local
         from experiments.config import compose
         from experiments.content import Content
         from experiments.engine import Engine
@@ -51,7 +51,7 @@ class Bench:
         self.files = Store(Path(folder), Content.from_config(config))
         self.pool: Any = Local(workers)
         if dask:
-            from experiments.compute_dask import DaskLocal
+            from experiments.compute.dask import DaskLocal
 
             self.pool = self.open.enter_context(DaskLocal(workers).start())
         self.fit, self.samples = self._compile_bare(n_supp)

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 from study_helpers import sweep
 
-from experiments import compute_dask
+from experiments.compute import dask as compute_dask
 from experiments.errors import ComputeError, InputError
 
 distributed = pytest.importorskip("distributed")

@@ -1,4 +1,4 @@
-"""Where blocks run: the threads of this process, or see `experiments.compute_dask`."""
+"""Where blocks run: the threads of this process, or see `experiments.compute.dask`."""
 
 import concurrent.futures as cf
 import contextlib

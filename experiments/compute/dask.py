@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from experiments.compute import check_count, count_cores
+from experiments.compute.local import check_count, count_cores
 from experiments.errors import ComputeError, InputError
 
 PRELOAD = "experiments.dask_worker"
