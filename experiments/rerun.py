@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from rich.table import Table
 
+from experiments.config.schema import MOST_REPLICATIONS
 from experiments.engine import Engine
 from experiments.errors import InputError
 from experiments.estimators import SCALARS
-from experiments.schema import MOST_REPLICATIONS
 from experiments.status import make_console, open_study, split_arguments
 from experiments.store import Store, UnusableBlockError
 from experiments.study import Block, Cell, Design

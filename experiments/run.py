@@ -4,7 +4,7 @@ import importlib
 import sys
 import traceback
 
-from experiments import config as cfg
+from experiments.config import compose as cfg
 from experiments.errors import ComputeError, InputError, StoreError
 
 ACTIONS = {

@@ -13,11 +13,11 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments import config as cfg
-from experiments.build import build_design, check_design
 from experiments.claims import Claims
 from experiments.compiling import describe_error
 from experiments.compute.local import Compute
+from experiments.config import compose as cfg
+from experiments.config.build import build_design, check_design
 from experiments.content import Content
 from experiments.engine import Engine, lose
 from experiments.precision import Tracker

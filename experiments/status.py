@@ -7,14 +7,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experiments import config as cfg
-from experiments.build import build_design
 from experiments.compute.local import count_cores
+from experiments.config import compose as cfg
+from experiments.config.build import build_design
+from experiments.config.schema import Shard, Study
 from experiments.content import Content
 from experiments.errors import InputError
 from experiments.precision import Tracker
 from experiments.progress import describe_target, format_seconds
-from experiments.schema import Shard, Study
 from experiments.store import Store, read_manifest
 from experiments.study import Cell, Design
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
+from experiments.config.schema import Shard
 from experiments.progress import describe_target, format_seconds
-from experiments.schema import Shard
 from experiments.session import INTERRUPTED, Session, open_session, run_rounds
 from experiments.study import Block, Design
 

@@ -33,9 +33,9 @@ class Bench:
     """What one process measures: bare fits and blocks of one size."""
 
     def __init__(self, size: tuple[int, int], workers: int, dask: bool):
-        from experiments.build import build_design
         from experiments.compute.local import Local
-        from experiments.config import compose
+        from experiments.config.build import build_design
+        from experiments.config.compose import compose
         from experiments.content import Content
         from experiments.engine import Engine
         from experiments.store import Store

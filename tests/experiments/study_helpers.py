@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from experiments import config as cfg
-from experiments.build import build_design
+from experiments.config import compose as cfg
+from experiments.config.build import build_design
 from experiments.engine import Engine
 from experiments.estimators import Outcome
 from experiments.run import main

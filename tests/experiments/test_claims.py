@@ -13,8 +13,8 @@ import xarray as xr
 from study_helpers import TINY, call, make_design, sweep
 
 from experiments import claims as module
-from experiments import config as cfg
 from experiments.claims import Claims
+from experiments.config import compose as cfg
 from experiments.content import Content
 from experiments.precision import Tracker
 from experiments.store import Store, StoreError

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from study_helpers import TINY, call, sweep
 
-from experiments import config as cfg
+from experiments.config import compose as cfg
 
 MODELS = """
 from experiments.models.linear_factor import LinearFactor
@@ -188,7 +188,7 @@ def test_a_fault_of_the_program_is_called_one(monkeypatch):
     def fail(*_):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("experiments.config.compose", fail)
+    monkeypatch.setattr("experiments.config.compose.compose", fail)
     code, text = call("sweep")
     assert code == 1
     assert text.startswith("error: RuntimeError: a bug\n")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from study_helpers import make_design, make_engine
 
-from experiments import config as cfg
-from experiments.build import build_design
+from experiments.config import compose as cfg
+from experiments.config.build import build_design
 from experiments.replicate import draw, hash_data, make_stream
 from experiments.study import Block, Cell
 

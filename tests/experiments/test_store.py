@@ -8,8 +8,8 @@ import pytest
 import xarray as xr
 from study_helpers import TINY, call, sweep
 
-from experiments import config as cfg
 from experiments import store, writing
+from experiments.config import compose as cfg
 from experiments.content import Content
 from experiments.engine import Engine
 from experiments.run import main
@@ -391,6 +391,6 @@ def test_keyboard_interrupt_before_the_run_is_no_traceback(monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("experiments.config.compose", interrupt)
+    monkeypatch.setattr("experiments.config.compose.compose", interrupt)
     assert main(["sweep"]) == 130
     assert "goes on from there" in capsys.readouterr().err

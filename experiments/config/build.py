@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from experiments.compiling import describe_error
-from experiments.config import instantiate
+from experiments.config.compose import instantiate
+from experiments.config.schema import GROUPS, has_target
 from experiments.dgp import Data, Model, Process
 from experiments.engine import Engine
 from experiments.errors import InputError
-from experiments.schema import GROUPS, has_target
 from experiments.study import Cell, Design, Target
 
 # An observation's density, averaged over its outcomes, below the smallest float64.

@@ -19,10 +19,10 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.config.schema import GROUPS, Study, check_values
 from experiments.errors import InputError
-from experiments.schema import GROUPS, Study, check_values
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+CONF = Path(__file__).resolve().parents[2] / "conf"
 ALL_GROUPS = (*GROUPS, "compute", "experiment")
 _LISTS = ("sample_size", "n_supp", *GROUPS)
 
