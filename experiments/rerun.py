@@ -9,13 +9,13 @@ import numpy as np
 from rich.table import Table
 
 from experiments.config.schema import MOST_REPLICATIONS
-from experiments.engine import Engine
+from experiments.engine.block import Engine
+from experiments.engine.trace import trace
 from experiments.errors import InputError
 from experiments.estimators import SCALARS
 from experiments.status import make_console, open_study, split_arguments
 from experiments.store import Store, UnusableBlockError
 from experiments.study import Block, Cell, Design
-from experiments.trace import trace
 from experiments.writing import replacing
 
 CELL_AXES = ("dgp", "estimator", "sample_size", "grid", "n_supp")

@@ -14,12 +14,12 @@ from typing import Any
 from rich.console import Console
 
 from experiments.claims import Claims
-from experiments.compiling import describe_error
 from experiments.compute.local import Compute
 from experiments.config import compose as cfg
 from experiments.config.build import build_design, check_design
 from experiments.content import Content
-from experiments.engine import Engine, lose
+from experiments.engine.block import Engine, lose
+from experiments.engine.compiling import describe_error
 from experiments.precision import Tracker
 from experiments.progress import Display
 from experiments.store import Store, UnusableBlockError, read_result

@@ -37,7 +37,7 @@ class Bench:
         from experiments.config.build import build_design
         from experiments.config.compose import compose
         from experiments.content import Content
-        from experiments.engine import Engine
+        from experiments.engine.block import Engine
         from experiments.store import Store
 
         n_obs, n_supp = size
@@ -59,7 +59,7 @@ class Bench:
     def _compile_bare(self, n_supp: int) -> tuple[Callable, list[Any]]:
         import jax
 
-        from experiments import replicate
+        from experiments.engine import replicate
 
         design, cell = self.engine.design, self.cell
         estimator = design.estimators[cell.estimator]

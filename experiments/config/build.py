@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from experiments.compiling import describe_error
 from experiments.config.compose import instantiate
 from experiments.config.schema import GROUPS, has_target
 from experiments.dgp import Data, Model, Process
-from experiments.engine import Engine
+from experiments.engine.block import Engine
+from experiments.engine.compiling import describe_error
 from experiments.errors import InputError
 from experiments.study import Cell, Design, Target
 

@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 
 from experiments.config import compose as cfg
 from experiments.config.build import build_design
-from experiments.engine import Engine
+from experiments.engine.block import Engine
 from experiments.estimators import Outcome
 from experiments.run import main
 from experiments.study import Design

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+from experiments.engine.replication import erase
 from jax.flatten_util import ravel_pytree
 from model_helpers import check_derivatives
 
@@ -14,7 +15,6 @@ import spmlex
 from experiments import mixing
 from experiments.dgp import Process
 from experiments.models.learning import Learning
-from experiments.replicate import erase
 
 pytestmark = pytest.mark.thorough
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from experiments.engine.replication import erase
 from jax.flatten_util import ravel_pytree
 from model_helpers import check_derivatives
 
@@ -13,7 +14,6 @@ from experiments import mixing
 from experiments.dgp import Process
 from experiments.models.bellman import apply_bellman
 from experiments.models.replacement import Replacement
-from experiments.replicate import erase
 
 pytestmark = pytest.mark.thorough
 

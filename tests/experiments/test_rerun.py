@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from study_helpers import call, make_engine, sweep
 
+from experiments.engine.trace import MAX_ROWS, trace
 from experiments.study import Block, Cell
-from experiments.trace import MAX_ROWS, trace
 
 CELL = Cell("linear_factor_discrete", "uniform", 20, 4, "profile")
 STEPS = ["estimator.profile.solver=steps", "estimator.profile.max_steps=5"]

@@ -11,7 +11,7 @@ from study_helpers import TINY, call, sweep
 from experiments import store, writing
 from experiments.config import compose as cfg
 from experiments.content import Content
-from experiments.engine import Engine
+from experiments.engine.block import Engine
 from experiments.run import main
 from experiments.store import Store
 from experiments.study import Cell, order_blocks

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from experiments import replicate
-from experiments.compiling import compile_once
-from experiments.engine import Engine
+from experiments.engine import replicate
+from experiments.engine.block import Engine
+from experiments.engine.compiling import compile_once
 from experiments.estimators import Estimator
 from experiments.study import Cell
 

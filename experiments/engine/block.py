@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import replicate
-from experiments.compiling import (
+from experiments.engine import replicate
+from experiments.engine.compiling import (
     CompilationError,
     compile_once,
     describe_error,
