@@ -16,9 +16,10 @@ from rich.console import Console
 from experiments.claims import Claims
 from experiments.compute.local import Compute
 from experiments.config import compose as cfg
-from experiments.config.build import build_design, check_design
+from experiments.config.build import build_design
 from experiments.content import Content
 from experiments.engine.block import Engine, lose
+from experiments.engine.check import check_design
 from experiments.engine.compiling import describe_error
 from experiments.precision import Tracker
 from experiments.progress import Display
