@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from experiments.engine.replication import draw, hash_data, make_stream
+from experiments.engine.replicate import draw, hash_data, make_stream
 from study_helpers import make_design, make_engine
 
 from experiments.config import compose as cfg
@@ -119,7 +119,7 @@ def test_hash_sees_every_bit_and_the_order():
 
 
 def test_estimators_cannot_see_the_truth():
-    from experiments.engine.replication import erase
+    from experiments.engine.replicate import erase
 
     truth = make_design().processes[CELL.dgp].truth
     assert all(bool(jnp.isnan(leaf).all()) for leaf in jax.tree.leaves(erase(truth)))

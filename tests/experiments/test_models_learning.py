@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-from experiments.engine.replication import erase
+from experiments.engine.replicate import erase
 from jax.flatten_util import ravel_pytree
 from model_helpers import check_derivatives
 

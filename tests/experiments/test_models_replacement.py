@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments.engine.replication import erase
+from experiments.engine.replicate import erase
 from jax.flatten_util import ravel_pytree
 from model_helpers import check_derivatives
 
