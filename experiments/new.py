@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from experiments.errors import InputError
-from experiments.writing import replacing
+from experiments.store.atomic import replacing
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATES = Path(__file__).with_name("templates")

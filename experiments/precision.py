@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from experiments.estimators import RAISED
-from experiments.store import Store, UnusableBlockError, read_result
+from experiments.store.blocks import Store, UnusableBlockError, read_result
 from experiments.study import Block, Cell, Design, Result, order_blocks
 
 MIN_REPLICATIONS = 200

@@ -8,9 +8,9 @@ import xarray as xr
 from rich.console import Console
 
 from experiments.errors import InputError
-from experiments.merge import merge
 from experiments.precision import Tracker
 from experiments.status import make_console, open_study, split_arguments
+from experiments.store.merged import merge
 
 
 def main(arguments: list[str]) -> int:

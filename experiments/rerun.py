@@ -14,9 +14,9 @@ from experiments.engine.trace import trace
 from experiments.errors import InputError
 from experiments.estimators import SCALARS
 from experiments.status import make_console, open_study, split_arguments
-from experiments.store import Store, UnusableBlockError
+from experiments.store.atomic import replacing
+from experiments.store.blocks import Store, UnusableBlockError
 from experiments.study import Block, Cell, Design
-from experiments.writing import replacing
 
 CELL_AXES = ("dgp", "estimator", "sample_size", "grid", "n_supp")
 

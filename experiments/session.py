@@ -13,17 +13,17 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments.claims import Claims
 from experiments.compute.local import Compute
 from experiments.config import compose as cfg
 from experiments.config.build import build_design
-from experiments.content import Content
 from experiments.engine.block import Engine, lose
 from experiments.engine.check import check_design
 from experiments.engine.compiling import describe_error
 from experiments.precision import Tracker
 from experiments.progress import Display
-from experiments.store import Store, UnusableBlockError, read_result
+from experiments.store.blocks import Store, UnusableBlockError, read_result
+from experiments.store.claims import Claims
+from experiments.store.fingerprint import Content
 from experiments.study import Block, Design, Result
 
 SECONDS_BETWEEN_LOOKS = 0.5  # at blocks that another process has claimed

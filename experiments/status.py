@@ -11,11 +11,11 @@ from experiments.compute.local import count_cores
 from experiments.config import compose as cfg
 from experiments.config.build import build_design
 from experiments.config.schema import Shard, Study
-from experiments.content import Content
 from experiments.errors import InputError
 from experiments.precision import Tracker
 from experiments.progress import describe_target, format_seconds
-from experiments.store import Store, read_manifest
+from experiments.store.blocks import Store, read_manifest
+from experiments.store.fingerprint import Content
 from experiments.study import Cell, Design
 
 

@@ -36,9 +36,9 @@ class Bench:
         from experiments.compute.local import Local
         from experiments.config.build import build_design
         from experiments.config.compose import compose
-        from experiments.content import Content
         from experiments.engine.block import Engine
-        from experiments.store import Store
+        from experiments.store.blocks import Store
+        from experiments.store.fingerprint import Content
 
         n_obs, n_supp = size
         config = compose(

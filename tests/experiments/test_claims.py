@@ -12,12 +12,12 @@ import pytest
 import xarray as xr
 from study_helpers import TINY, call, make_design, sweep
 
-from experiments import claims as module
-from experiments.claims import Claims
 from experiments.config import compose as cfg
-from experiments.content import Content
 from experiments.precision import Tracker
-from experiments.store import Store, StoreError
+from experiments.store import claims as module
+from experiments.store.blocks import Store, StoreError
+from experiments.store.claims import Claims
+from experiments.store.fingerprint import Content
 
 HERE = Path(__file__).parent
 ONE_CELL = ["sample_size=20", "n_supp=4"]

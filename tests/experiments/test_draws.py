@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from experiments.engine.replicate import draw, hash_data, make_stream
 from study_helpers import make_design, make_engine
 
 from experiments.config import compose as cfg
 from experiments.config.build import build_design
+from experiments.engine.replicate import draw, hash_data, make_stream
 from experiments.study import Block, Cell
 
 PROCESSES = sorted(cfg.list_options("dgp"))

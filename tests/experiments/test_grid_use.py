@@ -10,7 +10,7 @@ from study_helpers import call, make_design, sweep
 from analysis.mixing import mixing_measures
 from experiments.estimators import FiniteMixture, NormalRandomEffects, Oracle, Profile
 from experiments.grids import Bell, DataRange, Uniform
-from experiments.merge import NOT_RUN
+from experiments.store.merged import NOT_RUN
 from experiments.study import Cell
 
 RIVALS = [

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-from experiments.engine.replicate import erase
 from jax.flatten_util import ravel_pytree
 from model_helpers import check_derivatives
 
 import spmlex
 from experiments import mixing
 from experiments.dgp import Process
+from experiments.engine.replicate import erase
 from experiments.models.learning import Learning
 
 pytestmark = pytest.mark.thorough

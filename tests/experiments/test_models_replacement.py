@@ -5,13 +5,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments.engine.replicate import erase
 from jax.flatten_util import ravel_pytree
 from model_helpers import check_derivatives
 
 import spmlex
 from experiments import mixing
 from experiments.dgp import Process
+from experiments.engine.replicate import erase
 from experiments.models.bellman import apply_bellman
 from experiments.models.replacement import Replacement
 

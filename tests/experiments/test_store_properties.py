@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.content import Content
-from experiments.store import Store, UnusableBlockError, read_result
+from experiments.store.blocks import Store, UnusableBlockError, read_result
+from experiments.store.fingerprint import Content
 from experiments.study import Block, Cell, Result
 
 CELL = Cell("process", "grid", 20, 4, "estimator")
@@ -92,7 +92,7 @@ def test_a_block_of_an_older_version_without_a_seal_is_read(tmp_path, written):
     block, result = written
     store = Store(tmp_path, Content.from_config(DESIGN))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.store._seal", lambda path: None)
+        patch.setattr("experiments.store.blocks._seal", lambda path: None)
         store.write(block, result)
     with netCDF4.Dataset(store.path(block), "a") as file:
         file.delncattr("sealed")

@@ -8,7 +8,7 @@ from study_helpers import sweep
 
 from analysis.mixing import mixing_measures
 from experiments import mixing
-from experiments.truth import TAIL, describe_mixing
+from experiments.store.truth import TAIL, describe_mixing
 
 SUPPORTS = [np.linspace(-6, 6, 7), np.linspace(-1, 2, 4)]
 MIXINGS = [

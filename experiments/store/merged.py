@@ -20,10 +20,10 @@ import spmlex
 from experiments import provenance
 from experiments.errors import StoreError
 from experiments.estimators import QUANTITIES, RAISED, Quantity, grid_use
-from experiments.store import Store
+from experiments.store.atomic import netcdf_errors, replacing
+from experiments.store.blocks import Store
+from experiments.store.truth import describe_mixing
 from experiments.study import Cell, Design
-from experiments.truth import describe_mixing
-from experiments.writing import netcdf_errors, replacing
 
 NOT_RUN = int(QUANTITIES["code"].missing)
 STUDY_AXES = ("estimator", "grid", "sample_size", "n_supp", "replication")

@@ -3,7 +3,7 @@
 ```
 results/<study>/study.yaml                      the manifest
 results/<study>/blocks/<cell>/<first>-<last>.nc one block, written once
-results/<study>/replications.nc                 all blocks, see `experiments.merge`
+results/<study>/replications.nc                 all blocks, see `store.merged`
 ```
 A block file carries the hash of everything its numbers depend on, so a file of another
 design is never taken for one of this.
@@ -20,11 +20,11 @@ import numpy as np
 import yaml
 
 from experiments import provenance
-from experiments.content import Content
 from experiments.errors import StoreError
 from experiments.estimators import QUANTITIES
+from experiments.store.atomic import netcdf_errors, replacing
+from experiments.store.fingerprint import Content
 from experiments.study import Block, Cell, Result
-from experiments.writing import netcdf_errors, replacing
 
 _SEAL = b"spmlex sha256 "
 _SEAL_SIZE = len(_SEAL) + hashlib.sha256().digest_size

@@ -15,9 +15,9 @@ import time
 import uuid
 from pathlib import Path
 
-from experiments.store import Store
+from experiments.store.atomic import write_errors
+from experiments.store.blocks import Store
 from experiments.study import Block
-from experiments.writing import write_errors
 
 SECONDS_BETWEEN_RENEWALS = 10.0
 SECONDS_OF_SILENCE = 90.0
