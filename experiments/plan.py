@@ -4,8 +4,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experiments.progress import describe_target, format_seconds
-from experiments.session import INTERRUPTED, open_session, run_rounds
+from experiments.session.display import describe_target, format_seconds
+from experiments.session.loop import INTERRUPTED, open_session, run_rounds
 from experiments.status import add_cell_columns, describe_cell, make_console
 
 

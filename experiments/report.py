@@ -8,7 +8,7 @@ import xarray as xr
 from rich.console import Console
 
 from experiments.errors import InputError
-from experiments.precision import Tracker
+from experiments.session.tracker import Tracker
 from experiments.status import make_console, open_study, split_arguments
 from experiments.store.merged import merge
 

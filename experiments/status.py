@@ -12,8 +12,8 @@ from experiments.config import compose as cfg
 from experiments.config.build import build_design
 from experiments.config.schema import Shard, Study
 from experiments.errors import InputError
-from experiments.precision import Tracker
-from experiments.progress import describe_target, format_seconds
+from experiments.session.display import describe_target, format_seconds
+from experiments.session.tracker import Tracker
 from experiments.store.blocks import Store, read_manifest
 from experiments.store.fingerprint import Content
 from experiments.study import Cell, Design

@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 
 from experiments.config.schema import Shard
-from experiments.progress import describe_target, format_seconds
-from experiments.session import INTERRUPTED, Session, open_session, run_rounds
+from experiments.session.display import describe_target, format_seconds
+from experiments.session.loop import INTERRUPTED, Session, open_session, run_rounds
 from experiments.study import Block, Design
 
 

@@ -13,7 +13,7 @@ import xarray as xr
 from study_helpers import TINY, call, make_design, sweep
 
 from experiments.config import compose as cfg
-from experiments.precision import Tracker
+from experiments.session.tracker import Tracker
 from experiments.store import claims as module
 from experiments.store.blocks import Store, StoreError
 from experiments.store.claims import Claims
@@ -134,7 +134,7 @@ def test_a_second_process_waits_for_blocks_of_the_first(tmp_path, monkeypatch):
             path.write_bytes(content)
             claim.unlink()
 
-    monkeypatch.setattr("experiments.session.time.sleep", nap)
+    monkeypatch.setattr("experiments.session.loop.time.sleep", nap)
     code, text = sweep(tmp_path, *ONE_CELL)
     assert code == 0
     assert len(naps) == 3

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from study_helpers import TINY, call, make_design, sweep
 
-from experiments.precision import Record, Tracker
+from experiments.session.tracker import Record, Tracker
 from experiments.study import Block
 
 TARGET = ["target.coverage_mcse=0.03", "target.max_replications=1000", "block_size=20"]

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 from study_helpers import make_design
 
-from experiments import progress
-from experiments.precision import Tracker
+from experiments.session import display as shown
+from experiments.session.tracker import Tracker
 from experiments.study import Result
 
 COMPILING = 10.0
@@ -41,10 +41,10 @@ def make_result(block, design):
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_time_left_is_right_from_the_first_block_on(monkeypatch, n_workers):
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(shown.time, "monotonic", lambda: now[0])
     design = make_design("sample_size=[200,400]", "n_replications=60", "block_size=20")
     tracker = Tracker(design)
-    display = progress.Display(tracker, Console(file=io.StringIO()), n_workers)
+    display = shown.Display(tracker, Console(file=io.StringIO()), n_workers)
     blocks = tracker.plan_blocks()
     display.expect(blocks)
 

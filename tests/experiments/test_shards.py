@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from study_helpers import call, make_design, sweep
 
-from experiments.precision import Tracker
+from experiments.session.tracker import Tracker
 
 
 @pytest.fixture(autouse=True)

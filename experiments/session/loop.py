@@ -19,8 +19,8 @@ from experiments.config.build import build_design
 from experiments.engine.block import Engine, lose
 from experiments.engine.check import check_design
 from experiments.engine.compiling import describe_error
-from experiments.precision import Tracker
-from experiments.progress import Display
+from experiments.session.display import Display
+from experiments.session.tracker import Tracker
 from experiments.store.blocks import Store, UnusableBlockError, read_result
 from experiments.store.claims import Claims
 from experiments.store.fingerprint import Content
