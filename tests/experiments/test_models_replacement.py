@@ -12,7 +12,7 @@ import spmlex
 from experiments import mixing
 from experiments.dgp import Process
 from experiments.engine.replicate import erase
-from experiments.models.bellman import apply_bellman
+from experiments.models.parts.bellman import apply_bellman
 from experiments.models.replacement import Replacement
 
 pytestmark = pytest.mark.thorough

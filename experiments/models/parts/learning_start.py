@@ -9,7 +9,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from experiments.models.starts import climb_by_scoring
+from experiments.models.parts.starts import climb_by_scoring
 
 _N_NODES = 7
 """Gauss-Hermite nodes for each observation."""
