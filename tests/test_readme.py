@@ -22,7 +22,8 @@ import experiments.estimators
 import experiments.mixing
 import experiments.models
 from analysis import make
-from experiments import new, run
+from experiments import run
+from experiments.commands import new
 from experiments.config import compose as cfg
 from experiments.config.build import build_design
 

@@ -86,7 +86,7 @@ def test_only_the_report_of_a_study_knows_the_analysis():
         if module.startswith("experiments")
         and any(target.startswith("analysis") for target in own_imports(module))
     }
-    assert knowing == {"experiments.report"}
+    assert knowing == {"experiments.commands.report"}
 
 
 def test_private_names_stay_in_their_module():

@@ -29,7 +29,8 @@ STUDY = [
 ]
 RUN = """
 import sys
-from experiments import report, run
+from experiments import run
+from experiments.commands import report
 report.report = lambda *_: None
 sys.exit(run.main(sys.argv[1:]))
 """
@@ -118,7 +119,7 @@ def test_a_claim_that_cannot_be_written_stops_in_words(files, block, monkeypatch
 @pytest.mark.thorough
 def test_a_second_process_waits_for_blocks_of_the_first(tmp_path, monkeypatch):
     """Another process holds a block, then writes it."""
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
     sweep(tmp_path, *ONE_CELL)
     whole = read(tmp_path)
     (path, *_) = sorted((tmp_path / "tiny" / "blocks").rglob("*.nc"))
@@ -173,7 +174,7 @@ def test_two_processes_at_once_make_one_study_and_share_the_work(tmp_path, monke
     assert len(pids) == 200  # and nothing was computed twice
     assert not list(tmp_path.rglob("*.claim"))
     monkeypatch.setenv("DAWDLED", str(note))
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
     sweep(tmp_path / "alone", *STUDY)
     xr.testing.assert_identical(read(tmp_path / "shared"), read(tmp_path / "alone"))
 

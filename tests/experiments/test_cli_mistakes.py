@@ -148,7 +148,7 @@ def done(tmp_path, monkeypatch):
     """A tiny study that is done; returns its folder."""
     size = ["sample_size=20", "n_supp=4", "n_replications=3"]
     with monkeypatch.context() as while_sweeping:
-        while_sweeping.setattr("experiments.report.report", lambda *_: None)
+        while_sweeping.setattr("experiments.commands.report.report", lambda *_: None)
         assert sweep(tmp_path, *size)[0] == 0
     return tmp_path / "tiny"
 

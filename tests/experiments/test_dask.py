@@ -106,7 +106,7 @@ def read(results):
 
 @pytest.mark.slow
 def test_killed_workers_cost_the_time_of_their_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
     study = ["estimator.profile.solver=dawdles", "n_replications=40", "block_size=10"]
     note = tmp_path / "dawdled"
     note.touch()

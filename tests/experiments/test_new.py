@@ -8,7 +8,7 @@ import pytest
 from study_helpers import call
 
 import experiments.models
-from experiments import new
+from experiments.commands import new
 from experiments.config import compose as cfg
 
 FILES = [

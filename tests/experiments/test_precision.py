@@ -15,7 +15,7 @@ TARGET = ["target.coverage_mcse=0.03", "target.max_replications=1000", "block_si
 
 @pytest.fixture(autouse=True)
 def _no_report(monkeypatch):
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
 
 
 def read(results):

@@ -39,7 +39,7 @@ def test_an_estimator_without_steps_has_no_trace():
 
 @pytest.mark.parametrize("replication", [2, 9])
 def test_rerun_prints_the_steps(tmp_path, monkeypatch, replication):
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
     one_cell = ["sample_size=20", "n_supp=4"]
     sweep(tmp_path, *STEPS, *one_cell)
     code, text = call(

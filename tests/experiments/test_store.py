@@ -23,7 +23,7 @@ FIRST = "linear_factor_discrete--uniform--n20--m4--profile"
 @pytest.fixture(autouse=True)
 def _no_report(monkeypatch):
     """Leave out tables and figures: they are tested elsewhere."""
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
 
 
 @pytest.fixture

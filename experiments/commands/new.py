@@ -11,8 +11,8 @@ from pathlib import Path
 from experiments.errors import InputError
 from experiments.store.atomic import replacing
 
-ROOT = Path(__file__).resolve().parents[1]
-TEMPLATES = Path(__file__).with_name("templates")
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = ROOT / "experiments" / "templates"
 
 FILES = {
     "model.py.txt": (

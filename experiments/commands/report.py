@@ -7,9 +7,9 @@ from pathlib import Path
 import xarray as xr
 from rich.console import Console
 
+from experiments.commands.status import make_console, open_study, split_arguments
 from experiments.errors import InputError
 from experiments.session.tracker import Tracker
-from experiments.status import make_console, open_study, split_arguments
 from experiments.store.merged import merge
 
 

@@ -8,12 +8,12 @@ import jax
 import numpy as np
 from rich.table import Table
 
+from experiments.commands.status import make_console, open_study, split_arguments
 from experiments.config.schema import MOST_REPLICATIONS
 from experiments.engine.block import Engine
 from experiments.engine.trace import trace
 from experiments.errors import InputError
 from experiments.estimators import SCALARS
-from experiments.status import make_console, open_study, split_arguments
 from experiments.store.atomic import replacing
 from experiments.store.blocks import Store, UnusableBlockError
 from experiments.study import Block, Cell, Design

@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     console.print(_describe(session.design, session.config))
     interrupted = run_missing(session)
     # Not before the first block: xarray takes half a second to import.
-    from experiments.report import has_results, report
+    from experiments.commands.report import has_results, report
     from experiments.store.merged import merge
 
     shard = session.config["shard"]
