@@ -22,6 +22,21 @@ OUTSIDE = {
     },
 }
 
+# What each wing of a study may know of the others; all know the modules beside them.
+PARTS = {"mixing", "models", "estimators"}
+MACHINERY = {"config", "engine", "store", "compute"}
+WINGS = {
+    "mixing": set(),
+    "models": {"mixing"},
+    "estimators": {"mixing"},
+    "config": PARTS,
+    "engine": PARTS,
+    "store": PARTS,
+    "compute": set(),
+    "session": PARTS | MACHINERY,
+    "commands": PARTS | MACHINERY | {"session"},
+}
+
 # The likelihoods of rival estimators are climbed by the optimiser of spmlex.
 OPTIMISER = {"_evaluation", "_inference", "_newton", "_trust_region"}
 
@@ -67,6 +82,32 @@ def test_no_module_imports_itself_by_a_detour():
     order = list(TopologicalSorter(graph).static_order())  # raises CycleError
     assert set(order) == MODULES.keys()
     assert order.index("spmlex._types") < order.index("spmlex")
+
+
+def wing_of(module):
+    """Return which wing of the experiments a module is in, or None."""
+    package, _, rest = module.partition(".")
+    name = rest.partition(".")[0]
+    return name if package == "experiments" and name in WINGS else None
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_a_wing_knows_only_those_below_it(wing):
+    inside = [module for module in MODULES if wing_of(module) == wing]
+    assert len(inside) > 2
+    for module in inside:
+        known = {wing_of(other) for other in own_imports(module)} - {None, wing}
+        assert known <= WINGS[wing], module
+
+
+def test_modules_beside_the_wings_know_the_parts_of_a_study_alone():
+    commands = {"run", "benchmark", "throughput"}
+    for module in MODULES:
+        package, _, name = module.partition(".")
+        if package != "experiments" or wing_of(module) or name in commands:
+            continue
+        known = {wing_of(other) for other in own_imports(module)} - {None}
+        assert known <= PARTS, module
 
 
 @pytest.mark.parametrize("package", OUTSIDE)

@@ -4,7 +4,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experiments.commands.status import add_cell_columns, describe_cell, make_console
+from experiments.commands.shared import add_cell_columns, describe_cell, make_console
 from experiments.session.display import describe_target, format_seconds
 from experiments.session.loop import INTERRUPTED, open_session, run_rounds
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import xarray as xr
 from rich.console import Console
 
-from experiments.commands.status import make_console, open_study, split_arguments
+from experiments.commands.shared import make_console, open_study, split_arguments
 from experiments.errors import InputError
 from experiments.session.tracker import Tracker
 from experiments.store.merged import merge

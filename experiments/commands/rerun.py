@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from rich.table import Table
 
-from experiments.commands.status import make_console, open_study, split_arguments
+from experiments.commands.shared import make_console, open_study, split_arguments
 from experiments.config.schema import MOST_REPLICATIONS
 from experiments.engine.block import Engine
 from experiments.engine.trace import trace
