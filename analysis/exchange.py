@@ -11,8 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from analysis.kinds import at_default_kind, with_default_kind
-from analysis.measures_intervals import wald_limits
-from analysis.summarise import NOT_RUN
+from analysis.measures.intervals import wald_limits
+from analysis.measures.summarise import NOT_RUN
 
 DIMS = ("estimator", "grid", "sample_size", "n_supp", "replication", "parameter")
 GIVEN = "given"  # the kind of a standard error or interval of another program

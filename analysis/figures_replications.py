@@ -2,7 +2,7 @@
 
 Every function takes what `summarise.used_replications` returns, at one parameter and
 one design point (the estimator too, unless it compares estimators), and draws one
-panel. Statistics drawn beside the replications are those of `measures`.
+panel. Statistics drawn beside the replications are those of `analysis.measures`.
 """
 
 import numpy as np
@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from scipy import special
 
 from analysis import drawing
-from analysis import measures as me
-from analysis.measures_intervals import coverage
+from analysis.measures import estimates as me
+from analysis.measures.intervals import coverage
 
 Z = 1.96  # Monte Carlo intervals are at 95 percent
 _MANY = 3000  # marks: more are pixels inside a PDF

@@ -23,8 +23,8 @@ from analysis.formatting import format_panels, panels_to_markdown
 from analysis.gallery import Picture, list_process, list_study
 from analysis.labels import name_entries, name_groups
 from analysis.latex import to_latex
+from analysis.measures.summarise import ExclusionRule, summarise, used_replications
 from analysis.report import Drawn, render_report
-from analysis.summarise import ExclusionRule, summarise, used_replications
 from analysis.tables_detail import Table, list_tables
 
 REPLICATIONS = "replications.nc"

@@ -18,7 +18,7 @@ import xarray as xr
 from analysis import ademp, labels
 from analysis.formatting import format_panels, format_value
 from analysis.kinds import at_default_kind
-from analysis.measures_intervals import replications_needed
+from analysis.measures.intervals import replications_needed
 from analysis.tables import PAPER
 from analysis.tables_detail import Table
 

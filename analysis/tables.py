@@ -13,7 +13,7 @@ import xarray as xr
 from analysis import formatting as fm
 from analysis import labels
 from analysis.kinds import at_default_kind
-from analysis.summarise import CELL
+from analysis.measures.summarise import CELL
 
 CONSOLE = ("bias", "rmse", "coverage")
 _CONSOLE_WIDTH = 100

@@ -13,7 +13,7 @@ import xarray as xr
 
 from analysis import labels
 from analysis.formatting import measures_in
-from analysis.summarise import CELL, COMPARED
+from analysis.measures.summarise import CELL, COMPARED
 from analysis.tables import (
     COUNTS,
     ENDINGS,

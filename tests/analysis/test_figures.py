@@ -8,8 +8,8 @@ from synthetic_study import make_process, summarise_synthetic
 
 from analysis import drawing, figures
 from analysis.formatting import format_error, format_value
+from analysis.measures.summarise import summarise_process
 from analysis.panels import draw_panels
-from analysis.summarise import summarise_process
 
 PLOTS = [
     figures.plot_rmse,

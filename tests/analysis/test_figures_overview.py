@@ -13,8 +13,8 @@ from analysis.formatting import format_error, format_value
 from analysis.gallery import list_process, list_study
 from analysis.kinds import at_default_kind
 from analysis.labels import name_entries
+from analysis.measures.summarise import summarise_process, used_replications
 from analysis.panels import draw_panels
-from analysis.summarise import summarise_process, used_replications
 
 SMALL = {"sample_sizes": (500, 1000), "n_supp": (25, 50)}
 

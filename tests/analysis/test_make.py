@@ -12,7 +12,7 @@ from analysis import make as module
 from analysis.files import LIST, remove_outdated, write_file, write_text
 from analysis.gallery import list_process
 from analysis.make import REPORT, StudyError, load_summary, main, make
-from analysis.summarise import summarise
+from analysis.measures.summarise import summarise
 from analysis.tables_detail import list_tables
 
 NAME = "linear_factor_discrete"

@@ -3,7 +3,6 @@ import pytest
 import xarray as xr
 from synthetic_study import make_process, make_replications, summarise_synthetic
 
-from analysis import measures as me
 from analysis.kinds import at_default_kind
 from analysis.labels import (
     COUNTS,
@@ -12,7 +11,8 @@ from analysis.labels import (
     label_parameter_math,
     name_entries,
 )
-from analysis.summarise import summarise, summarise_process
+from analysis.measures import estimates as me
+from analysis.measures.summarise import summarise, summarise_process
 
 ONE = {"estimators": ("profile",), "n_supp": (50,)}  # nothing to compare
 CELL = ("estimator", "grid", "sample_size", "n_supp")

@@ -8,7 +8,7 @@ from synthetic_study import make_process, summarise_study
 
 from analysis import formatting as fm
 from analysis import latex
-from analysis.summarise import summarise_process
+from analysis.measures.summarise import summarise_process
 from analysis.tables import (
     MIXING,
     find_best,

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from study_helpers import call, make_design, sweep
 
-from analysis.mixing import mixing_measures
+from analysis.measures.mixing import mixing_measures
 from experiments.estimators import FiniteMixture, NormalRandomEffects, Oracle, Profile
 from experiments.grids import Bell, DataRange, Uniform
 from experiments.store.merged import NOT_RUN

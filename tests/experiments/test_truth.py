@@ -6,7 +6,7 @@ import scipy.stats
 import xarray as xr
 from study_helpers import sweep
 
-from analysis.mixing import mixing_measures
+from analysis.measures.mixing import mixing_measures
 from experiments import mixing
 from experiments.store.truth import TAIL, describe_mixing
 

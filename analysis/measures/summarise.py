@@ -26,13 +26,13 @@ from typing import Literal, get_args
 import numpy as np
 import xarray as xr
 
-from analysis import measures as me
-from analysis import measures_intervals as mi
-from analysis import measures_paired as mp
-from analysis._moments import as_finite, count
 from analysis.kinds import at_kind, with_default_kind
 from analysis.labels import describe
-from analysis.mixing import mixing_measures
+from analysis.measures import estimates as me
+from analysis.measures import intervals as mi
+from analysis.measures import paired as mp
+from analysis.measures.mixing import mixing_measures
+from analysis.measures.moments import as_finite, count
 
 ExclusionRule = Literal["per_estimator", "all_or_none"]
 

@@ -16,7 +16,7 @@ Altman, Royston and Holder (2006, Statistics in Medicine 25); White (2010, Stata
 10); Boos and Osborne (2015, International Statistical Review 83); Morris, White and
 Crowther (2019, Statistics in Medicine 38, table 6).
 
-Intervals and tests are in `measures_intervals`, comparisons in `measures_paired`.
+Intervals and tests are in `intervals`, comparisons in `paired`.
 """
 
 import operator
@@ -25,7 +25,7 @@ from functools import reduce
 
 import xarray as xr
 
-from analysis import _moments as mo
+from analysis.measures import moments as mo
 
 REPLICATION = "replication"
 

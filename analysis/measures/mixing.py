@@ -23,11 +23,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from analysis import _steps as steps
-from analysis import measures as me
-from analysis._steps import Grid
-from analysis.measures import REPLICATION
-from analysis.measures_paired import rate_of
+from analysis.measures import estimates as me
+from analysis.measures import steps
+from analysis.measures.estimates import REPLICATION
+from analysis.measures.paired import rate_of
+from analysis.measures.steps import Grid
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 BAND = (0.025, 0.975)  # of the fitted cdf over replications, pointwise

@@ -14,8 +14,8 @@ the error.
 
 import xarray as xr
 
-from analysis import _moments as mo
-from analysis.measures import REPLICATION, mean_of, with_mcse
+from analysis.measures import moments as mo
+from analysis.measures.estimates import REPLICATION, mean_of, with_mcse
 
 
 def paired_difference(

@@ -1,6 +1,6 @@
 """Measures of confidence intervals, tests and failures, with Monte Carlo errors.
 
-Notation and conventions as in `measures`. Proportions come with the plug-in error
+Notation and conventions as in `estimates`. Proportions come with the plug-in error
 sqrt(p(1 - p)/n) as `<name>_mcse` and with Wilson's interval as `<name>_lower` and
 `<name>_upper`, because the plug-in error is 0 at proportions of 0 and 1. Proportions
 are between 0 and 1, never percentages.
@@ -15,8 +15,8 @@ import numpy as np
 import xarray as xr
 from scipy import special
 
-from analysis import _moments as mo
-from analysis.measures import REPLICATION, mean_of, with_mcse
+from analysis.measures import moments as mo
+from analysis.measures.estimates import REPLICATION, mean_of, with_mcse
 
 
 def wald_limits(
