@@ -16,11 +16,11 @@ from typing import get_args
 
 import xarray as xr
 
-from analysis import drawing
 from analysis.exchange import tidy_replications
+from analysis.figures import drawing
+from analysis.figures.catalogue import Picture, list_process, list_study
 from analysis.files import remove_outdated, write_file, write_text
 from analysis.formatting import format_panels, panels_to_markdown
-from analysis.gallery import Picture, list_process, list_study
 from analysis.labels import name_entries, name_groups
 from analysis.latex import to_latex
 from analysis.measures.summarise import ExclusionRule, summarise, used_replications

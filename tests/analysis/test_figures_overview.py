@@ -6,15 +6,14 @@ import xarray as xr
 from matplotlib.figure import Figure
 from synthetic_study import make_process, summarise_synthetic
 
-from analysis import drawing, figures
-from analysis import figures_mixing as fm
-from analysis import figures_overview as overview
+from analysis.figures import against_size, drawing, overview
+from analysis.figures import mixing as fm
+from analysis.figures.catalogue import list_process, list_study
+from analysis.figures.panels import draw_panels
 from analysis.formatting import format_error, format_value
-from analysis.gallery import list_process, list_study
 from analysis.kinds import at_default_kind
 from analysis.labels import name_entries
 from analysis.measures.summarise import summarise_process, used_replications
-from analysis.panels import draw_panels
 
 SMALL = {"sample_sizes": (500, 1000), "n_supp": (25, 50)}
 
@@ -116,7 +115,7 @@ def test_cdf_is_drawn_with_its_band_and_the_truth(one, ax):
 
 
 def test_distance_is_drawn_with_its_error(one, ax):
-    figures.plot_wasserstein(one, ax)
+    against_size.plot_wasserstein(one, ax)
     cell = one.isel(n_supp=0).squeeze()
     line, _, (bars,) = ax.containers[0]
     np.testing.assert_array_equal(line.get_ydata(), cell["wasserstein"])
@@ -223,6 +222,6 @@ def test_figures_of_what_is_absent_are_left_out():
 def test_panels_in_excess_are_removed():
     process = summary().sel(estimator="profile")
     with drawing.style():
-        figure = draw_panels(process, figures.plot_bias, columns=2)
+        figure = draw_panels(process, against_size.plot_bias, columns=2)
     assert len(figure.axes) == 3
     assert list(list_study(xr.DataTree.from_dict({"/a": process}))) == []

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 from synthetic_study import make_process
 
-from analysis import figures_replications as fr
+from analysis.figures import replications as fr
 from analysis.measures import estimates as me
 from analysis.measures.summarise import used_replications
 

@@ -9,9 +9,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import Bbox
 from synthetic_study import summarise_synthetic
 
-from analysis import drawing, figures, fonts
-from analysis import figures_overview as overview
-from analysis.panels import draw_panels
+from analysis.figures import against_size, drawing, fonts, overview
+from analysis.figures.panels import draw_panels
 
 NAMES = ("Profile likelihood", "Efficient score, inverted")
 DESIGN = {"sample_sizes": (500, 1000), "n_supp": (25, 50), "estimators": NAMES}
@@ -25,11 +24,11 @@ def process():
 def draw(kind):
     one = process().sel(estimator=NAMES[0])
     plots = {
-        "legend below": (one, figures.plot_bias, {}),
-        "legend in a free place": (one, figures.plot_rmse, {"columns": 2}),
+        "legend below": (one, against_size.plot_bias, {}),
+        "legend in a free place": (one, against_size.plot_rmse, {"columns": 2}),
         "panels too low for it": (
             one,
-            figures.plot_rmse,
+            against_size.plot_rmse,
             {"columns": 2, "height": 1.0},
         ),
         "long names": (
@@ -37,7 +36,7 @@ def draw(kind):
             overview.plot_lolly,
             {"share_y": True, "legend": None},
         ),
-        "one panel": (one, figures.plot_seconds, {"over": ""}),
+        "one panel": (one, against_size.plot_seconds, {"over": ""}),
     }
     chosen, plot, options = plots[kind]
     with drawing.style():

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from synthetic_study import make_process, summarise_study, summarise_synthetic
 
 from analysis import formatting as fm
-from analysis.figures_intervals import plot_coverage_by_kind
+from analysis.figures.intervals import plot_coverage_by_kind
 from analysis.latex import to_latex
 from analysis.measures.summarise import summarise, summarise_process
 from analysis.tables_detail import (

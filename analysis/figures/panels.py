@@ -18,7 +18,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from analysis import labels
-from analysis.drawing import SLOPE
+from analysis.figures.drawing import SLOPE
 
 COLUMN_WIDTH = 3.4  # one column of a two-column page
 TEXT_WIDTH = 6.5  # the whole page
@@ -51,7 +51,7 @@ def draw_panels(
 
     Args:
         process: One group of `summary.nc` at one estimator and grid.
-        plot: Draws one panel, as the functions of `figures`.
+        plot: Draws one panel, as the functions of `against_size`.
         over: The dimension of the panels.
         legend: The dimension of the lines, the title of the legend, if it has one.
         columns: Panels side by side at most.

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from analysis import drawing
+from analysis.figures import drawing
 from analysis.labels import label_measure
 
 BAND = (0.935, 0.965)  # coverage that is near enough to 0.95

@@ -13,14 +13,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import figures, figures_mixing
-from analysis import figures_intervals as intervals
-from analysis import figures_overview as overview
-from analysis import figures_replications as fr
-from analysis.kinds import at_default_kind
-from analysis.labels import label_measure
-from analysis.panels import draw_panels
-from analysis.points import (
+from analysis.figures import against_size, intervals, mixing, overview
+from analysis.figures import replications as fr
+from analysis.figures.design_points import (
     choose_largest,
     choose_reference,
     in_words,
@@ -28,6 +23,9 @@ from analysis.points import (
     list_parts,
     stem_of,
 )
+from analysis.figures.panels import draw_panels
+from analysis.kinds import at_default_kind
+from analysis.labels import label_measure
 
 _SLOPES = " {at}; in the corner the slopes of the lines (Monte Carlo standard errors)."
 ALONE = ""  # no dimension to have panels over
@@ -149,16 +147,21 @@ def _kinds(process: xr.Dataset, suffix: str) -> Iterator[Picture]:
 
 
 AGAINST_SIZE: tuple[tuple[str, Plot, str, dict[str, object]], ...] = (
-    ("rmse", figures.plot_rmse, f"RMSE{_SLOPES}", {}),
-    ("bias", figures.plot_bias, "Bias {at}.", {}),
-    ("coverage", figures.plot_coverage, "Coverage {at}.", {"share_y": True}),
+    ("rmse", against_size.plot_rmse, f"RMSE{_SLOPES}", {}),
+    ("bias", against_size.plot_bias, "Bias {at}.", {}),
+    ("coverage", against_size.plot_coverage, "Coverage {at}.", {"share_y": True}),
     (
         "wasserstein",
-        figures.plot_wasserstein,
+        against_size.plot_wasserstein,
         f"Distance of the fitted from the true F{_SLOPES}",
         {"over": ALONE},
     ),
-    ("seconds", figures.plot_seconds, "Time of one replication {at}.", {"over": ALONE}),
+    (
+        "seconds",
+        against_size.plot_seconds,
+        "Time of one replication {at}.",
+        {"over": ALONE},
+    ),
 )
 
 
@@ -208,7 +211,7 @@ def _cdf(process: xr.Dataset, suffix: str, words: str) -> Iterator[Picture]:
             f"cdf{suffix}",
             f"Fitted and true F by sample size{_in_brackets(words)}.",
             _panels(
-                figures_mixing.plot_cdf,
+                mixing.plot_cdf,
                 process.sel(choose_largest(process, "n_supp")),
                 over="sample_size",
                 legend=None,

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from analysis import drawing
+from analysis.figures import drawing
 
 Z = 1.96
 

@@ -1,7 +1,7 @@
 """Figures of many design points at once: lolly plot, heat map, nested loops.
 
-As in `figures`, each draws one panel from the summary with Monte Carlo errors at 95
-percent, here for one parameter and any measure.
+As in `against_size`, each draws one panel from the summary with Monte Carlo errors at
+95 percent, here for one parameter and any measure.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis import drawing
+from analysis.figures import drawing
 from analysis.formatting import format_error, format_value
 from analysis.labels import label_dim, label_measure
 

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from scipy import special
 
-from analysis import drawing
+from analysis.figures import drawing
 from analysis.measures import estimates as me
 from analysis.measures.intervals import coverage
 

@@ -22,7 +22,7 @@ from matplotlib.ticker import (
 )
 
 from analysis import labels
-from analysis.fonts import register_font
+from analysis.figures.fonts import register_font
 from analysis.kinds import at_default_kind
 
 STYLE = Path(__file__).with_name("study.mplstyle")

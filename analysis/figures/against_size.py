@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from analysis import drawing, labels
+from analysis import labels
+from analysis.figures import drawing
 from analysis.formatting import format_error, format_value
 
 Z = 1.96  # Monte Carlo intervals are at 95 percent
