@@ -13,7 +13,7 @@ import xarray as xr
 import yaml
 
 from analysis import labels
-from analysis.tables import PAPER, RULES
+from analysis.tables.performance import PAPER, RULES
 
 
 def describe_study(summary: xr.DataTree) -> dict[str, str]:

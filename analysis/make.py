@@ -20,12 +20,12 @@ from analysis.exchange import tidy_replications
 from analysis.figures import drawing
 from analysis.figures.catalogue import Picture, list_process, list_study
 from analysis.files import remove_outdated, write_file, write_text
-from analysis.formatting import format_panels, panels_to_markdown
 from analysis.labels import name_entries, name_groups
-from analysis.latex import to_latex
 from analysis.measures.summarise import ExclusionRule, summarise, used_replications
 from analysis.report import Drawn, render_report
-from analysis.tables_detail import Table, list_tables
+from analysis.tables.details import Table, list_tables
+from analysis.tables.latex import to_latex
+from analysis.tables.rounding import format_panels, panels_to_markdown
 
 REPLICATIONS = "replications.nc"
 SUMMARY = "summary.nc"

@@ -16,11 +16,11 @@ import pandas as pd
 import xarray as xr
 
 from analysis import ademp, labels
-from analysis.formatting import format_panels, format_value
 from analysis.kinds import at_default_kind
 from analysis.measures.intervals import replications_needed
-from analysis.tables import PAPER
-from analysis.tables_detail import Table
+from analysis.tables.details import Table
+from analysis.tables.performance import PAPER
+from analysis.tables.rounding import format_panels, format_value
 
 TEMPLATE = "report.html.j2"
 PRECISION = 0.005  # of a coverage: half a percentage point
@@ -55,7 +55,7 @@ def render_report(
         summary: What `summarise` returns.
         pictures: Figures by process; under the empty name those of the whole study.
             They are embedded.
-        tables: Tables by process, see `tables_detail.list_tables`.
+        tables: Tables by process, see `tables.details.list_tables`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),

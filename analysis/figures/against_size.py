@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from analysis import labels
 from analysis.figures import drawing
-from analysis.formatting import format_error, format_value
+from analysis.tables.rounding import format_error, format_value
 
 Z = 1.96  # Monte Carlo intervals are at 95 percent
 _TEXT_LINE = 0.09  # of the height of a panel

@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import drawing
-from analysis.formatting import format_error, format_value
 from analysis.labels import label_dim, label_measure
+from analysis.tables.rounding import format_error, format_value
 
 Z = 1.96
 ROWS = ("estimator", "grid", "n_supp", "sample_size")

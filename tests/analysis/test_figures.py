@@ -8,8 +8,8 @@ from synthetic_study import make_process, summarise_synthetic
 
 from analysis.figures import against_size, drawing
 from analysis.figures.panels import draw_panels
-from analysis.formatting import format_error, format_value
 from analysis.measures.summarise import summarise_process
+from analysis.tables.rounding import format_error, format_value
 
 PLOTS = [
     against_size.plot_rmse,

@@ -10,10 +10,10 @@ from analysis.figures import against_size, drawing, overview
 from analysis.figures import mixing as fm
 from analysis.figures.catalogue import list_process, list_study
 from analysis.figures.panels import draw_panels
-from analysis.formatting import format_error, format_value
 from analysis.kinds import at_default_kind
 from analysis.labels import name_entries
 from analysis.measures.summarise import summarise_process, used_replications
+from analysis.tables.rounding import format_error, format_value
 
 SMALL = {"sample_sizes": (500, 1000), "n_supp": (25, 50)}
 

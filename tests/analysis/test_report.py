@@ -12,7 +12,7 @@ from analysis.labels import name_groups
 from analysis.make import started
 from analysis.measures.summarise import summarise
 from analysis.report import Drawn, group_rows, render_report
-from analysis.tables_detail import list_tables
+from analysis.tables.details import list_tables
 
 NAME = "linear_factor_discrete"
 SMALL = {"sample_sizes": (500, 1000), "n_supp": (25,)}

@@ -6,10 +6,10 @@ import pytest
 import xarray as xr
 from synthetic_study import make_process, summarise_study
 
-from analysis import formatting as fm
-from analysis import latex
 from analysis.measures.summarise import summarise_process
-from analysis.tables import (
+from analysis.tables import latex
+from analysis.tables import rounding as fm
+from analysis.tables.performance import (
     MIXING,
     find_best,
     performance_table,

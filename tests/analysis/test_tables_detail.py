@@ -4,11 +4,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 from synthetic_study import make_process, summarise_study, summarise_synthetic
 
-from analysis import formatting as fm
 from analysis.figures.intervals import plot_coverage_by_kind
-from analysis.latex import to_latex
 from analysis.measures.summarise import summarise, summarise_process
-from analysis.tables_detail import (
+from analysis.tables import rounding as fm
+from analysis.tables.details import (
     INTERVALS,
     comparison_table,
     interval_table,
@@ -16,6 +15,7 @@ from analysis.tables_detail import (
     rate_table,
     widen_intervals,
 )
+from analysis.tables.latex import to_latex
 
 NAME = "linear_factor_discrete"
 

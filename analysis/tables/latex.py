@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis import formatting as fm
 from analysis import labels
+from analysis.tables import rounding as fm
 
 TEXT_WIDTH = 345.0  # points, an article at 10 pt
 MAX_ROWS = 42  # lines that fit on such a page beside caption and notes
@@ -46,7 +46,7 @@ def to_latex(
     label: str,
     notes: Sequence[str] = (),
 ) -> str:
-    r"""Write the numbers of `tables.performance_table` as LaTeX tables.
+    r"""Write the numbers of `performance.performance_table` as LaTeX tables.
 
     One table if it fits a page of an article; else columns that do not fit the width
     go to a second table with the same rows, as many to each, and rows that do not fit

@@ -1,7 +1,7 @@
 """Which tables a study gets, and those beside the performance table.
 
 Comparisons paired by replication, all kinds of interval side by side, and rates in n.
-Like `tables`, nothing is computed here.
+Like in `performance`, nothing is computed here.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,8 @@ import pandas as pd
 import xarray as xr
 
 from analysis import labels
-from analysis.formatting import measures_in
 from analysis.measures.summarise import CELL, COMPARED
-from analysis.tables import (
+from analysis.tables.performance import (
     COUNTS,
     ENDINGS,
     MARGINS,
@@ -24,6 +23,7 @@ from analysis.tables import (
     select_rows,
     table_notes,
 )
+from analysis.tables.rounding import measures_in
 
 DIFFERENCES = ("bias_difference", "rmse_ratio", "coverage_difference")
 INTERVALS = ("coverage", "interval_width")

@@ -88,7 +88,7 @@ def format_panels(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def format_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Write the table of `tables.performance_table` in words and rounded numbers.
+    """Write the table of `performance.performance_table` in words and rounded numbers.
 
     Columns that identify a row are left out where they have one value only, and the
     counts where every replication attempted was used. A measure and its error share a

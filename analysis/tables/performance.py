@@ -1,6 +1,6 @@
 """Tables of a summary: tidy numbers first, then Markdown, CSV, LaTeX or a console.
 
-`performance_table` selects; `formatting` and `latex` write. Nothing is computed here.
+`performance_table` selects; `rounding` and `latex` write. Nothing is computed here.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from analysis import formatting as fm
 from analysis import labels
 from analysis.kinds import at_default_kind
 from analysis.measures.summarise import CELL
+from analysis.tables import rounding as fm
 
 CONSOLE = ("bias", "rmse", "coverage")
 _CONSOLE_WIDTH = 100
