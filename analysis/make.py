@@ -22,7 +22,7 @@ from analysis.figures.catalogue import Picture, list_process, list_study
 from analysis.files import remove_outdated, write_file, write_text
 from analysis.labels import name_entries, name_groups
 from analysis.measures.summarise import ExclusionRule, summarise, used_replications
-from analysis.report import Drawn, render_report
+from analysis.report.page import Drawn, render_report
 from analysis.tables.details import Table, list_tables
 from analysis.tables.latex import to_latex
 from analysis.tables.rounding import format_panels, panels_to_markdown

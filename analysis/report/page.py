@@ -1,7 +1,7 @@
 """The report of a study: one self-contained HTML file, for a screen, a phone or paper.
 
 Everything in it comes from the summary and from the figures drawn of it. The words and
-the looks are in the template `report.html.j2`.
+the looks are in the template `page.html.j2`.
 """
 
 import base64
@@ -15,14 +15,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from analysis import ademp, labels
+from analysis import labels
 from analysis.kinds import at_default_kind
 from analysis.measures.intervals import replications_needed
+from analysis.report import ademp
 from analysis.tables.details import Table
 from analysis.tables.performance import PAPER
 from analysis.tables.rounding import format_panels, format_value
 
-TEMPLATE = "report.html.j2"
+TEMPLATE = "page.html.j2"
 PRECISION = 0.005  # of a coverage: half a percentage point
 FULL_WIDTH = 1300  # pixels, the width of the page at the resolution of the style sheet
 PROVENANCE = {
