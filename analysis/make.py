@@ -23,9 +23,10 @@ from analysis.files import remove_outdated, write_file, write_text
 from analysis.labels import name_entries, name_groups
 from analysis.measures.summarise import ExclusionRule, summarise, used_replications
 from analysis.report.page import Drawn, render_report
-from analysis.tables.details import Table, list_tables
+from analysis.tables.catalogue import Table, list_tables
 from analysis.tables.latex import to_latex
-from analysis.tables.rounding import format_panels, panels_to_markdown
+from analysis.tables.markdown import panels_to_markdown
+from analysis.tables.rounding import format_panels
 
 REPLICATIONS = "replications.nc"
 SUMMARY = "summary.nc"

@@ -11,8 +11,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from analysis import labels
+from analysis.digits import format_error, format_value
 from analysis.figures import drawing
-from analysis.tables.rounding import format_error, format_value
 
 Z = 1.96  # Monte Carlo intervals are at 95 percent
 _TEXT_LINE = 0.09  # of the height of a panel

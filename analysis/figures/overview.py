@@ -13,9 +13,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from analysis.digits import format_error, format_value
 from analysis.figures import drawing
 from analysis.labels import label_dim, label_measure
-from analysis.tables.rounding import format_error, format_value
 
 Z = 1.96
 ROWS = ("estimator", "grid", "n_supp", "sample_size")

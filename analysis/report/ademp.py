@@ -13,7 +13,8 @@ import xarray as xr
 import yaml
 
 from analysis import labels
-from analysis.tables.performance import PAPER, RULES
+from analysis.tables.notes import RULES
+from analysis.tables.performance import PAPER
 
 
 def describe_study(summary: xr.DataTree) -> dict[str, str]:

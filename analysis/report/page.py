@@ -16,12 +16,13 @@ import pandas as pd
 import xarray as xr
 
 from analysis import labels
+from analysis.digits import format_value
 from analysis.kinds import at_default_kind
 from analysis.measures.intervals import replications_needed
 from analysis.report import ademp
-from analysis.tables.details import Table
+from analysis.tables.catalogue import Table
 from analysis.tables.performance import PAPER
-from analysis.tables.rounding import format_panels, format_value
+from analysis.tables.rounding import format_panels
 
 TEMPLATE = "page.html.j2"
 PRECISION = 0.005  # of a coverage: half a percentage point
@@ -56,7 +57,7 @@ def render_report(
         summary: What `summarise` returns.
         pictures: Figures by process; under the empty name those of the whole study.
             They are embedded.
-        tables: Tables by process, see `tables.details.list_tables`.
+        tables: Tables by process, see `tables.catalogue.list_tables`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),

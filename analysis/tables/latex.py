@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import labels
-from analysis.tables import rounding as fm
+from analysis.tables import rounding
 
 TEXT_WIDTH = 345.0  # points, an article at 10 pt
 MAX_ROWS = 42  # lines that fit on such a page beside caption and notes
@@ -63,7 +63,7 @@ def to_latex(
     if table.empty:
         raise ValueError("the table has no rows; no replication was attempted yet.")
     texts: list[str] = []
-    for panel, part in fm.split_panels(table).items():
+    for panel, part in rounding.split_panels(table).items():
         title = f"{caption}, {panel[:1].lower()}{panel[1:]}" if panel else caption
         for i, body in enumerate(_bodies(part)):
             key = f"{label}-{len(texts) + 1}" if texts else label
@@ -74,9 +74,9 @@ def to_latex(
 
 def _bodies(table: pd.DataFrame) -> list[str]:
     """Write the environments, without floats, that hold a table."""
-    cells = {name: _cells(table, name) for name in fm.measures_in(table)}
+    cells = {name: _cells(table, name) for name in rounding.measures_in(table)}
     fixed = {x: [escape(str(y)) for y in table[x]] for x in _rows_by(table)}
-    used = [] if fm.all_used(table) else fm.used_over_attempted(table)
+    used = [] if rounding.all_used(table) else rounding.used_over_attempted(table)
     headings = _headings(table)
     width = sum(_width(texts, _head(x)) for x, texts in fixed.items())
     width += _width(used, "Used") if used else 0.0
@@ -102,13 +102,13 @@ _FRAME = r"""\begin{table}[tbp]
 
 def _rows_by(table: pd.DataFrame) -> list[str]:
     names = [x for x in ("parameter",) if not _has_headings(table)]
-    names += [x for x in _HEADS if fm.varies(table, x)]
+    names += [x for x in _HEADS if rounding.varies(table, x)]
     return names or [x for x in _HEADS if x in table][:1]
 
 
 def _has_headings(table: pd.DataFrame) -> bool:
     """Tell whether parameters have several rows each, below a heading of their own."""
-    others = [x for x in _HEADS if fm.varies(table, x)]
+    others = [x for x in _HEADS if rounding.varies(table, x)]
     return bool(others) or "parameter" not in table
 
 
@@ -123,7 +123,7 @@ def _heading(name: str, value: str) -> str:
 
 
 def _headings(table: pd.DataFrame) -> list[str]:
-    varying = [x for x in ("estimator", "grid") if fm.varies(table, x)]
+    varying = [x for x in ("estimator", "grid") if rounding.varies(table, x)]
     with_parameter = "parameter" in table and _has_headings(table)
     names = [*varying, *(["parameter"] if with_parameter else [])]
     if not names:
@@ -133,9 +133,9 @@ def _headings(table: pd.DataFrame) -> list[str]:
 
 
 def _cells(table: pd.DataFrame, name: str) -> list[str]:
-    values, errors = fm.round_column(table, name)
+    values, errors = rounding.round_column(table, name)
     cells = _aligned(values)
-    marks = zip(cells, fm.best(table, name), strict=True)
+    marks = zip(cells, rounding.best(table, name), strict=True)
     cells = [rf"\textbf{{{x}}}" if marked else x for x, marked in marks]
     small = _aligned(errors)
     return [f"{x} {{\\scriptsize {e}}}" for x, e in zip(cells, small, strict=True)]

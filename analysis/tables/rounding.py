@@ -1,42 +1,19 @@
 """Turn numbers with Monte Carlo errors into text whose digits follow the error."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from analysis import labels
+from analysis.digits import decimals, write_fixed
 
-MISSING = "-"
 INDEX = (
     *("process", "estimator", "grid", "parameter", "coordinate"),
     *("sample_size", "n_supp", "kind"),
 )
-_PLAIN_DECIMALS = 3  # where there is no error to follow
 _NOTHING = 1e-10  # an error this small beside its value is a rounding error
-
-
-def decimals(error: float, *, significant: int = 2) -> int:
-    """Count the decimals that show an error with so many significant digits.
-
-    0.0052 takes 4, 0.0996 takes 2 because it is written 0.10. Without an error (missing
-    or zero) 3 are shown.
-    """
-    if not math.isfinite(error) or error <= 0:
-        return _PLAIN_DECIMALS
-    rounded = float(f"{error:.{significant - 1}e}")
-    return max(0, significant - 1 - math.floor(math.log10(rounded)))
-
-
-def format_value(value: float, error: float) -> str:
-    """Write a value as far as its Monte Carlo error goes: `-0.0021`."""
-    return _fixed(value, decimals(error))
-
-
-def format_error(error: float) -> str:
-    """Write a Monte Carlo error in brackets: `(0.0052)`."""
-    return f"({_fixed(error, decimals(error))})"
 
 
 def round_column(
@@ -63,8 +40,8 @@ def round_column(
         places = decimals(middle, significant=significant)
         if error > 0:
             places = max(places, decimals(error, significant=1))
-        values.append(_fixed(value, places))
-        brackets.append(f"({_fixed(error, places)})")
+        values.append(write_fixed(value, places))
+        brackets.append(f"({write_fixed(error, places)})")
     return values, brackets
 
 
@@ -161,52 +138,3 @@ def align_decimals(texts: Sequence[str]) -> list[str]:
     left = max((len(before) for before, _, _ in parts), default=0)
     right = max((len(dot + after) for _, dot, after in parts), default=0)
     return [f"{before:>{left}}{dot + after:<{right}}" for before, dot, after in parts]
-
-
-def panels_to_markdown(
-    panels: Mapping[str, pd.DataFrame], *, notes: Sequence[str] = ()
-) -> str:
-    """Write what `format_panels` returns in Markdown, the notes below."""
-    parts = [
-        f"{name}:\n\n{to_markdown(text)}" if name else to_markdown(text)
-        for name, text in panels.items()
-    ]
-    return "\n".join([*parts, *([" ".join(notes) + "\n"] if notes else [])])
-
-
-def to_markdown(text: pd.DataFrame) -> str:
-    """Write a formatted table in Markdown."""
-    columns = [str(name) for name in text]
-    rows = [[str(x) for x in row] for row in text.itertuples(index=False)]
-    number = [all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
-    widths = [
-        max(len(columns[i]), 3, *(len(row[i]) for row in rows))
-        if rows
-        else max(len(columns[i]), 3)
-        for i in range(len(columns))
-    ]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(cells, widths, number, strict=True)
-        ]
-        return "| " + " | ".join(padded) + " |"
-
-    rule = [
-        "-" * (width - 1) + ":" if right else "-" * width
-        for width, right in zip(widths, number, strict=True)
-    ]
-    lines = [line(columns), line(rule), *(line(row) for row in rows)]
-    return "\n".join(lines) + "\n"
-
-
-def _fixed(value: float, places: int) -> str:
-    if not math.isfinite(value):
-        return MISSING
-    text = f"{value:.{places}f}"
-    return text.removeprefix("-") if float(text) == 0 else text
-
-
-def _is_number(text: str) -> bool:
-    return text[:1] in "-0123456789"

@@ -44,7 +44,7 @@ def report(folder: Path, replications: Path, console: Console) -> None:
     """Make summary, tables and figures; print the table and the paths."""
     # Imported here: plotting takes long to import, and shards don't need it.
     from analysis.make import make
-    from analysis.tables.performance import render_console_table
+    from analysis.tables.console import render_console_table
 
     paths = [replications, *make(folder)]
     with xr.open_datatree(folder / "summary.nc") as summary:

@@ -6,10 +6,10 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic_study import make_process, summarise_synthetic
 
+from analysis.digits import format_error, format_value
 from analysis.figures import against_size, drawing
 from analysis.figures.panels import draw_panels
 from analysis.measures.summarise import summarise_process
-from analysis.tables.rounding import format_error, format_value
 
 PLOTS = [
     against_size.plot_rmse,

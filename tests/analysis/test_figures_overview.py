@@ -6,6 +6,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from synthetic_study import make_process, summarise_synthetic
 
+from analysis.digits import format_error, format_value
 from analysis.figures import against_size, drawing, overview
 from analysis.figures import mixing as fm
 from analysis.figures.catalogue import list_process, list_study
@@ -13,7 +14,6 @@ from analysis.figures.panels import draw_panels
 from analysis.kinds import at_default_kind
 from analysis.labels import name_entries
 from analysis.measures.summarise import summarise_process, used_replications
-from analysis.tables.rounding import format_error, format_value
 
 SMALL = {"sample_sizes": (500, 1000), "n_supp": (25, 50)}
 

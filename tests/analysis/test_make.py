@@ -13,7 +13,7 @@ from analysis.figures.catalogue import list_process
 from analysis.files import LIST, remove_outdated, write_file, write_text
 from analysis.make import REPORT, StudyError, load_summary, main, make
 from analysis.measures.summarise import summarise
-from analysis.tables.details import list_tables
+from analysis.tables.catalogue import list_tables
 
 NAME = "linear_factor_discrete"
 SMALL = {

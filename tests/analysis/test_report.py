@@ -12,7 +12,7 @@ from analysis.make import started
 from analysis.measures.summarise import summarise
 from analysis.report.ademp import describe_replications, describe_study, enumerate_words
 from analysis.report.page import Drawn, group_rows, render_report
-from analysis.tables.details import list_tables
+from analysis.tables.catalogue import list_tables
 
 NAME = "linear_factor_discrete"
 SMALL = {"sample_sizes": (500, 1000), "n_supp": (25,)}
