@@ -120,14 +120,18 @@ def test_a_package_imports_only_what_it_may(package):
             assert tops - sys.stdlib_module_names <= OUTSIDE[package], module
 
 
-def test_only_the_report_of_a_study_knows_the_analysis():
-    knowing = {
-        module
+def test_of_the_analysis_studies_know_the_report_and_plain_definitions():
+    plain = {"analysis.dimensions", "analysis.measures.formulas"}
+    known = {
+        module: {x for x in own_imports(module) if x.startswith("analysis")}
         for module in MODULES
         if module.startswith("experiments")
-        and any(target.startswith("analysis") for target in own_imports(module))
     }
-    assert knowing == {"experiments.commands.report"}
+    makers = {module for module, found in known.items() if found - plain}
+    assert makers == {"experiments.commands.report"}
+    for module in plain:
+        tops = {target for target, _ in list_imports(MODULES[module])}
+        assert tops <= sys.stdlib_module_names, module
 
 
 def test_private_names_stay_in_their_module():

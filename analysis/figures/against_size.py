@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from analysis import labels
 from analysis.digits import format_error, format_value
 from analysis.figures import drawing
+from analysis.measures.formulas import Z
 
-Z = 1.96  # Monte Carlo intervals are at 95 percent
 _TEXT_LINE = 0.09  # of the height of a panel
 
 

@@ -5,8 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from analysis.figures import drawing
-
-Z = 1.96
+from analysis.measures.formulas import Z
 
 
 def plot_cdf(process: xr.Dataset, ax: Axes) -> Axes:

@@ -14,12 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.digits import format_error, format_value
+from analysis.dimensions import LOOPS, OVERVIEW
 from analysis.figures import drawing
 from analysis.labels import label_dim, label_measure
+from analysis.measures.formulas import Z
 
-Z = 1.96
-ROWS = ("estimator", "grid", "n_supp", "sample_size")
-LOOPS = ("process", "grid", "n_supp", "sample_size")
 _DARK = 0.5  # luminance below which text is white
 _STRIP = 0.09  # of the height of the axes, one factor of a nested-loop plot
 
@@ -33,10 +32,10 @@ def plot_lolly(process: xr.Dataset, ax: Axes, *, measure: str = "bias") -> Axes:
     are estimators.
     """
     names = (measure, f"{measure}_mcse")
-    chosen = drawing.select(process, names, ROWS)
+    chosen = drawing.select(process, names, OVERVIEW)
     reference = process[measure].attrs.get("level", 0.0)
-    varying = [x for x in ROWS if chosen.sizes.get(x, 1) > 1]
-    table = _rows(chosen, list(ROWS))
+    varying = [x for x in OVERVIEW if chosen.sizes.get(x, 1) > 1]
+    table = _rows(chosen, list(OVERVIEW))
     y = np.arange(len(table))[::-1]
     ax.axvline(reference, color=drawing.GREY, lw=0.8, zorder=1)
     colours = _colours(process, table)

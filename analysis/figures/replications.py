@@ -12,9 +12,9 @@ from scipy import special
 
 from analysis.figures import drawing
 from analysis.measures import estimates as me
+from analysis.measures.formulas import Z, covers
 from analysis.measures.intervals import coverage
 
-Z = 1.96  # Monte Carlo intervals are at 95 percent
 _MANY = 3000  # marks: more are pixels inside a PDF
 _MISSED = "C1"
 
@@ -105,11 +105,11 @@ def plot_zip(process: xr.Dataset, ax: Axes) -> Axes:
     distance = abs(estimate - truth) / np.maximum((upper - lower) / 2, 1e-300)
     order = np.argsort(distance)
     centile = 100 * (np.arange(order.size) + 0.5) / max(order.size, 1)
-    covers = ((lower <= truth) & (truth <= upper))[order]
+    inside = covers(lower, upper, truth)[order]
     drawn = [np.clip(x, shown.min(), shown.max()) for x in (lower, upper)]
     for hit, colour, label in (
-        (covers, "C0", "covers the truth"),
-        (~covers, _MISSED, "misses the truth"),
+        (inside, "C0", "covers the truth"),
+        (~inside, _MISSED, "misses the truth"),
     ):
         gap = np.full(hit.sum(), np.nan)  # one path for all is drawn the fastest
         ax.plot(

@@ -26,6 +26,7 @@ from functools import reduce
 import xarray as xr
 
 from analysis.measures import moments as mo
+from analysis.measures.formulas import error_of_root
 
 REPLICATION = "replication"
 
@@ -93,11 +94,12 @@ def rmse(
 ) -> xr.Dataset:
     """Return `rmse`: the root of the MSE, error sd(e²)/(2 RMSE sqrt n).
 
-    The error is the delta method on `mse` (Boos and Osborne 2015).
+    The error is `formulas.error_of_root` on `mse`.
     """
     square = mse(estimate, truth, dim=dim)
     root = square["mse"] ** 0.5
-    return with_mcse("rmse", root, square["mse_mcse"] / (2 * root.where(root > 0)))
+    error = error_of_root(root.where(root > 0), square["mse_mcse"])
+    return with_mcse("rmse", root, error)
 
 
 def median_bias(
@@ -144,7 +146,7 @@ def mean_model_se(
     """
     mean, error = mo.mean_and_error(mo.as_finite(standard_error) ** 2, dim)
     root = mean**0.5
-    return with_mcse("mean_model_se", root, error / (2 * root.where(root > 0)))
+    return with_mcse("mean_model_se", root, error_of_root(root.where(root > 0), error))
 
 
 def average_standard_error(

@@ -17,6 +17,7 @@ from scipy import special
 
 from analysis.measures import moments as mo
 from analysis.measures.estimates import REPLICATION, mean_of, with_mcse
+from analysis.measures.formulas import covers, normal_quantile
 
 
 def wald_limits(
@@ -52,7 +53,7 @@ def coverage(
     Morris et al. (2019, table 6). Limits may be infinite; a missing one drops the
     replication.
     """
-    return proportion_of(_covers(lower, upper, truth), name="coverage", dim=dim)
+    return proportion_of(covering(lower, upper, truth), name="coverage", dim=dim)
 
 
 def coverage_of_attempted(
@@ -76,8 +77,7 @@ def coverage_of_attempted(
         dim: The replication dimension.
     """
     truth = mo.as_finite(truth)
-    inside = (lower <= truth) & (truth <= upper)
-    counted = inside.where(attempted & truth.notnull())
+    counted = covers(lower, upper, truth).where(attempted & truth.notnull())
     return proportion_of(counted, name="coverage_of_attempted", dim=dim)
 
 
@@ -96,7 +96,7 @@ def bias_eliminated_coverage(
     """
     centre = mo.mean(mo.as_finite(estimate), dim)
     return proportion_of(
-        _covers(lower, upper, centre), name="bias_eliminated_coverage", dim=dim
+        covering(lower, upper, centre), name="bias_eliminated_coverage", dim=dim
     )
 
 
@@ -180,6 +180,15 @@ def failure_rate(
     )
 
 
+def covering(
+    lower: xr.DataArray, upper: xr.DataArray, truth: xr.DataArray | float
+) -> xr.DataArray:
+    """Tell which intervals hold the truth, missing where one of the three is."""
+    truth = mo.as_finite(truth)
+    known = lower.notnull() & upper.notnull() & truth.notnull()
+    return covers(lower, upper, truth).where(known)
+
+
 def proportion_of(
     indicator: xr.DataArray,
     *,
@@ -233,19 +242,11 @@ def _ceil(x: float) -> int:
     return int(np.ceil(round(x, 9)))  # 1900.0000000000002 is 1900
 
 
-def _covers(
-    lower: xr.DataArray, upper: xr.DataArray, target: xr.DataArray | float
-) -> xr.DataArray:
-    target = mo.as_finite(target)
-    inside = (lower <= target) & (target <= upper)
-    return inside.where(lower.notnull() & upper.notnull() & target.notnull())
-
-
 def _critical_value(level: float, df: xr.DataArray | float | None) -> xr.DataArray:
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}; try 0.95.")
     if df is None:
-        return xr.DataArray(float(special.ndtri((1 + level) / 2)))
+        return xr.DataArray(normal_quantile(level))
     degrees = xr.DataArray(df).drop_attrs()
     degrees = degrees.where(degrees > 0)  # infinity is allowed: the normal
     return xr.apply_ufunc(lambda x: special.stdtrit(x, (1 + level) / 2), degrees)

@@ -14,6 +14,8 @@ import xarray as xr
 from jaxtyping import Float
 from scipy import special
 
+from analysis.measures.formulas import wilson_interval
+
 _CHUNK = 4_000_000  # elements held at once by the jackknife, about 32 MB
 
 
@@ -79,15 +81,8 @@ def error_of_median(values: xr.DataArray, dim: str) -> xr.DataArray:
 def wilson_limits(
     proportion: xr.DataArray, n: xr.DataArray, *, level: float = 0.95
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return Wilson's score interval for a proportion (Wilson 1927, JASA 22).
-
-    Unlike the plug-in standard error it keeps a width at proportions of 0 and 1.
-    """
-    z = float(special.ndtri((1 + level) / 2))
-    n = n.where(n > 0)
-    centre = (proportion + z**2 / (2 * n)) / (1 + z**2 / n)
-    inside = proportion * (1 - proportion) / n + z**2 / (4 * n**2)
-    half = z * inside**0.5 / (1 + z**2 / n)
+    """Return the limits of Wilson's interval for a proportion."""
+    centre, half = wilson_interval(proportion, n.where(n > 0), level)
     return (centre - half).clip(0, 1), (centre + half).clip(0, 1)
 
 

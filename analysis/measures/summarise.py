@@ -26,6 +26,7 @@ from typing import Literal, get_args
 import numpy as np
 import xarray as xr
 
+from analysis.dimensions import COMPARED, NOT_RUN
 from analysis.kinds import at_kind, with_default_kind
 from analysis.labels import describe
 from analysis.measures import estimates as me
@@ -36,9 +37,6 @@ from analysis.measures.moments import as_finite, count
 
 ExclusionRule = Literal["per_estimator", "all_or_none"]
 
-CELL = ("estimator", "grid", "sample_size", "n_supp")
-COMPARED = ("estimator", "grid", "n_supp")
-NOT_RUN = -1
 COPIED = ("truth", "true_cdf_at", "true_cdf", "true_mean", "true_variance")
 
 
@@ -263,9 +261,7 @@ def _comparisons(process: xr.Dataset, succeeded: xr.DataArray) -> Iterator[xr.Da
     truth = process["truth"]
     covers = None
     if "lower" in process and "upper" in process:
-        lower, upper = process["lower"], process["upper"]
-        known = succeeded & lower.notnull() & upper.notnull() & truth.notnull()
-        covers = ((lower <= truth) & (truth <= upper)).where(known)
+        covers = mi.covering(process["lower"], process["upper"], truth).where(succeeded)
     for dim in COMPARED:
         if estimate.sizes.get(dim, 1) == 1:
             continue

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from analysis import labels
-from analysis.measures.summarise import COMPARED
+from analysis.dimensions import COMPARED
 from analysis.tables.details import (
     comparison_table,
     interval_table,

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from analysis.measures.summarise import CELL
-from analysis.tables.performance import COUNTS, ENDINGS, ORDER, select_rows
+from analysis.dimensions import DESIGN_POINT, ENDINGS, ROWS
+from analysis.tables.performance import COUNT_COLUMNS, select_rows
 from analysis.tables.rounding import measures_in
 
 DIFFERENCES = ("bias_difference", "rmse_ratio", "coverage_difference")
@@ -46,8 +46,8 @@ def interval_table(process: xr.Dataset) -> pd.DataFrame:
         measures += OPEN
     if int(process.get("flagged", xr.DataArray(0)).sum()) > 0:
         measures += UNFLAGGED
-    counts = (*COUNTS, "used_interval", "used_interval_unflagged")
-    table = select_rows(process, measures, counts, dims=(*ORDER, "kind"))
+    counts = (*COUNT_COLUMNS, "used_interval", "used_interval_unflagged")
+    table = select_rows(process, measures, counts, dims=(*ROWS, "kind"))
     return table.loc[np.asarray(table["used_interval"]) > 0].reset_index(drop=True)
 
 
@@ -63,8 +63,8 @@ def widen_intervals(table: pd.DataFrame) -> pd.DataFrame:
         flagged fits, if it is known, is a column in the rows that follow. Counts are
         the fewest over the parameters.
     """
-    keys = [x for x in (*CELL, "kind") if x in table]
-    counts = [x for x in COUNTS if x in table]
+    keys = [x for x in (*DESIGN_POINT, "kind") if x in table]
+    counts = [x for x in COUNT_COLUMNS if x in table]
     panels = []
     for measure in (x for x in measures_in(table) if x != "flagged_share"):
         used = "used_interval"
@@ -114,8 +114,8 @@ def comparison_table(process: xr.Dataset, dim: str) -> tuple[pd.DataFrame, str]:
     chosen = process.sel({f"other_{dim}": other}, drop=True)
     chosen = chosen.sel({dim: [x for x in process[dim].values if x != other]})
     ends = {f"{x}_mcse": f"{y}_mcse" for x, y in stems.items()}
-    chosen = chosen[[*stems, *ends, *(x for x in COUNTS if x in chosen)]]
-    table = select_rows(chosen.rename({**stems, **ends}), DIFFERENCES, COUNTS)
+    chosen = chosen[[*stems, *ends, *(x for x in COUNT_COLUMNS if x in chosen)]]
+    table = select_rows(chosen.rename({**stems, **ends}), DIFFERENCES, COUNT_COLUMNS)
     known = table[list(stems.values())].notna().any(axis=1)
     against = f"{other} points" if dim == "n_supp" else str(other)
     return table.loc[known].reset_index(drop=True), against
@@ -128,7 +128,7 @@ def rate_table(process: xr.Dataset) -> pd.DataFrame:
     """
     sizes = {
         x: process[x].sum("sample_size")
-        for x in COUNTS
+        for x in COUNT_COLUMNS
         if x in process and "sample_size" in process[x].dims
     }
     parts = []
@@ -139,7 +139,9 @@ def rate_table(process: xr.Dataset) -> pd.DataFrame:
             names = {name: "rate", f"{name}_mcse": "rate_mcse"}
             part = process[list(names)].rename(names)
             parts.append(part.expand_dims(parameter=[words]))
-    tables = [select_rows(part.assign(sizes), ("rate",), COUNTS) for part in parts]
+    tables = [
+        select_rows(part.assign(sizes), ("rate",), COUNT_COLUMNS) for part in parts
+    ]
     if not tables:
         return pd.DataFrame()
     table = pd.concat(tables, ignore_index=True)

@@ -5,9 +5,9 @@ import pandas as pd
 import xarray as xr
 
 from analysis import labels
-from analysis.measures.summarise import CELL
+from analysis.dimensions import DESIGN_POINT
 from analysis.tables import rounding
-from analysis.tables.performance import BEST, COUNTS
+from analysis.tables.performance import BEST, COUNT_COLUMNS
 
 RULES = {
     "per_estimator": "every estimator is measured on all its own successes",
@@ -19,9 +19,9 @@ def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[st
     """Say in sentences what a reader must know about the numbers of a table."""
     process = summary[name].to_dataset()
     rule = summary.attrs["exclusion_rule"]
-    cells = table.drop_duplicates([x for x in CELL if x in table.columns])
+    cells = table.drop_duplicates([x for x in DESIGN_POINT if x in table.columns])
     cells = _keep_computed(process, cells)
-    counts = {x: np.asarray(cells[x]) for x in COUNTS if x in cells.columns}
+    counts = {x: np.asarray(cells[x]) for x in COUNT_COLUMNS if x in cells.columns}
     failed, attempted = counts["failed"].sum(), counts["attempted"].sum()
     share = f"{failed / attempted:.2%}" if attempted else "none"
     sentences = [
@@ -88,7 +88,7 @@ def _keep_computed(process: xr.Dataset, cells: pd.DataFrame) -> pd.DataFrame:
         return cells
     names = [str(name) for name in process["estimator"].values]
     use = np.asarray(pd.Series(process["grid_use"].values, names)[cells["estimator"]])
-    keys = cells[[x for x in CELL if x in cells.columns]].astype(object)
+    keys = cells[[x for x in DESIGN_POINT if x in cells.columns]].astype(object)
     for dim, shared in (("grid", use == "nothing"), ("n_supp", use != "points")):
         if dim in keys.columns:
             keys.loc[shared, dim] = None

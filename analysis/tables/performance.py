@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from analysis.dimensions import ENDINGS, ROWS
 from analysis.kinds import at_default_kind
+from analysis.measures.formulas import Z
 
 PAPER = ("bias", "rmse", "coverage", "empirical_se", "mean_model_se")
 MIXING = (
@@ -21,12 +23,10 @@ MARGINS = (
     *("margin_wasserstein", "margin_cdf_sup", "margin_cdf_squared"),
     *("margin_mean_bias", "margin_variance_bias"),
 )
-ORDER = ("estimator", "grid", "parameter", "coordinate", "sample_size", "n_supp")
 BEST = "rmse_best_over_"
 """Column that marks the best entries along a dimension: this and its name."""
 
-ENDINGS = ("", "_mcse", "_lower", "_upper")
-COUNTS = ("attempted", "used", "failed", "flagged")
+COUNT_COLUMNS = ("attempted", "used", "failed", "flagged")
 
 
 def performance_table(
@@ -59,11 +59,11 @@ def performance_table(
         if kind not in stored:
             raise ValueError(f"kind is {kind!r}; choose one of {', '.join(stored)}.")
         process = process.sel(kind=kind, drop=True)
-    counts = COUNTS
+    counts = COUNT_COLUMNS
     if best_over is not None:
         name = f"{BEST}{best_over}"
         process = process.assign({name: find_best(process, best_over)})
-        counts = (*COUNTS, name)
+        counts = (*COUNT_COLUMNS, name)
     return select_rows(process, measures, counts)
 
 
@@ -72,7 +72,7 @@ def select_rows(
     measures: Sequence[str],
     counts: Sequence[str],
     *,
-    dims: Sequence[str] = ORDER,
+    dims: Sequence[str] = ROWS,
 ) -> pd.DataFrame:
     """Select measures with their errors, and counts: a row per design point attempted.
 
@@ -105,6 +105,6 @@ def find_best(process: xr.Dataset, dim: str) -> xr.DataArray:
     ratio, error = process[name], process[f"{name}_mcse"]
     itself = process[dim] == process[f"other_{dim}"]
     other = ratio.notnull() & ~itself
-    below = ratio + 1.96 * error < 1
+    below = ratio + Z * error < 1
     best = (below | ~other).all(f"other_{dim}") & other.any(f"other_{dim}")
     return best.transpose(*process["rmse"].dims).drop_attrs()

@@ -8,11 +8,9 @@ import pandas as pd
 
 from analysis import labels
 from analysis.digits import decimals, write_fixed
+from analysis.dimensions import LABELLED
+from analysis.measures.formulas import Z
 
-INDEX = (
-    *("process", "estimator", "grid", "parameter", "coordinate"),
-    *("sample_size", "n_supp", "kind"),
-)
 _NOTHING = 1e-10  # an error this small beside its value is a rounding error
 
 
@@ -72,7 +70,7 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
     column, `-0.0021 (0.0052)`, a best entry has a star.
     """
     text = pd.DataFrame(index=table.index)
-    for name in INDEX:
+    for name in LABELLED:
         if varies(table, name) or (name == "parameter" and name in table.columns):
             text[labels.label_dim(name)] = [str(x) for x in table[name]]
     for name in measures_in(table):
@@ -128,7 +126,7 @@ def shown_errors(table: pd.DataFrame, name: str) -> np.ndarray:
     if f"{name}_lower" not in table:
         return error
     lower, upper = table[f"{name}_lower"], table[f"{name}_upper"]
-    half = (upper - lower).to_numpy(dtype=float) / 2 / 1.96
+    half = (upper - lower).to_numpy(dtype=float) / 2 / Z
     return np.where(error == 0, half, error)
 
 

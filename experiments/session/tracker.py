@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from analysis.measures.formulas import (
+    Z,
+    covers,
+    error_of_root,
+    wilson_interval,
+)
 from experiments.estimators import RAISED
 from experiments.store.blocks import Store, UnusableBlockError, read_result
 from experiments.study import Block, Cell, Design, Result, order_blocks
 
 MIN_REPLICATIONS = 200
 """The fewest with a target: below, the precision itself is too uncertain."""
-
-_Z = 1.959963984540054  # normal quantile of 0.975, for the Wilson interval
 
 Errors = Float[np.ndarray, "replication parameter"]
 
@@ -74,7 +78,7 @@ class Record:
             )
         }
         lower, upper = chosen["lower"], chosen["upper"]
-        inside = (lower <= self._truth) & (self._truth <= upper)
+        inside = covers(lower, upper, self._truth)
         known = np.isfinite(lower) & np.isfinite(upper)
         self._errors[rows] = chosen["estimate"] - self._truth
         self._inside[rows] = np.where(known, inside, np.nan)
@@ -185,7 +189,7 @@ class Record:
         """Measure the first replications, up to each of `ends`; the worst parameter.
 
         Coverage: half of the Wilson interval's width over its normal quantile, which
-        is above 0 also where every interval covered. RMSE: sd(e^2)/(2 MSE sqrt(n)).
+        is above 0 also where every interval covered. RMSE: its error over itself.
         """
         stop = int(ends[-1])
         n, covered = _running(self._inside[:stop], ends)
@@ -193,11 +197,12 @@ class Record:
         _, fourths = _running(self._errors[:stop] ** 4, ends)
         with np.errstate(divide="ignore", invalid="ignore"):
             share = covered / n
-            spread = share * (1 - share) / n + (_Z / n) ** 2 / 4
-            coverage = np.where(n > 0, np.sqrt(spread) / (1 + _Z**2 / n), np.inf)
+            _, half = wilson_interval(share, n)
+            coverage = np.where(n > 0, half / Z, np.inf)
             mse = squares / n_errors
             variance = np.maximum(fourths / n_errors - mse**2, 0) / (n_errors - 1)
-            rmse = np.where(squares > 0, np.sqrt(variance) / (2 * mse), 0.0)
+            relative = error_of_root(np.sqrt(mse), np.sqrt(variance)) / np.sqrt(mse)
+            rmse = np.where(squares > 0, relative, 0.0)
             rmse = np.where(n_errors > 1, rmse, np.inf)
         return coverage.max(axis=1), rmse.max(axis=1)
 

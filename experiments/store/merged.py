@@ -17,6 +17,7 @@ import xarray as xr
 import yaml
 
 import spmlex
+from analysis.dimensions import NOT_RUN, STUDY
 from experiments import provenance
 from experiments.errors import StoreError
 from experiments.estimators import QUANTITIES, RAISED, Quantity, grid_use
@@ -24,9 +25,6 @@ from experiments.store.atomic import netcdf_errors, replacing
 from experiments.store.blocks import Store
 from experiments.store.truth import describe_mixing
 from experiments.study import Cell, Design
-
-NOT_RUN = int(QUANTITIES["code"].missing)
-STUDY_AXES = ("estimator", "grid", "sample_size", "n_supp", "replication")
 
 VARIABLES = {
     **QUANTITIES,
@@ -138,7 +136,7 @@ class _Frame:
     def axes(self, name: str) -> tuple[str, ...]:
         """Return a variable's axes; points of a scalar have no coordinates."""
         own = VARIABLES[name].axes
-        return (*STUDY_AXES, *(axis for axis in own if axis in self.coords))
+        return (*STUDY, *(axis for axis in own if axis in self.coords))
 
 
 def _make_frame(design: Design, dgp: str, counts: dict[Cell, int]) -> _Frame:

@@ -45,9 +45,11 @@ def test_lollies_start_at_the_reference_and_have_the_errors_in_brackets(ax):
     assert [x.get_xdata()[0] for x in sticks] == [0.0] * 4
     np.testing.assert_array_equal([x.get_xdata()[0] for x in heads], value)
     low, high = ax.texts[::2], ax.texts[1::2]
-    np.testing.assert_allclose([x.get_position()[0] for x in low], value - 1.96 * error)
     np.testing.assert_allclose(
-        [x.get_position()[0] for x in high], value + 1.96 * error
+        [x.get_position()[0] for x in low], value - 1.959963984540054 * error
+    )
+    np.testing.assert_allclose(
+        [x.get_position()[0] for x in high], value + 1.959963984540054 * error
     )
     names = [x.get_text() for x in ax.get_yticklabels()]
     assert names[:2] == ["profile, 25 points", "profile, 50 points"]
@@ -110,7 +112,7 @@ def test_cdf_is_drawn_with_its_band_and_the_truth(one, ax):
     edges = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert edges.max() == cell["cdf_band"].values.max()
     inner = ax.collections[1].get_paths()[0].vertices[:, 1]
-    expected = cell["fitted_cdf"] + 1.96 * cell["fitted_cdf_mcse"]
+    expected = cell["fitted_cdf"] + 1.959963984540054 * cell["fitted_cdf_mcse"]
     assert inner.max() == pytest.approx(expected.max().item())
 
 
@@ -121,7 +123,7 @@ def test_distance_is_drawn_with_its_error(one, ax):
     np.testing.assert_array_equal(line.get_ydata(), cell["wasserstein"])
     high = [x[1, 1] for x in bars.get_segments()]
     np.testing.assert_allclose(
-        high, cell["wasserstein"] + 1.96 * cell["wasserstein_mcse"]
+        high, cell["wasserstein"] + 1.959963984540054 * cell["wasserstein_mcse"]
     )
 
 
@@ -135,7 +137,9 @@ def test_nested_loops_draw_any_measure_with_its_error(measure, ax):
     value, error = (cells[x].values.ravel() for x in (measure, f"{measure}_mcse"))
     np.testing.assert_array_equal(ax.patches[1].get_data().values[:4], value)
     bars = ax.containers[1][2][0].get_segments()[:4]
-    np.testing.assert_allclose([x[1, 1] for x in bars], value + 1.96 * error)
+    np.testing.assert_allclose(
+        [x[1, 1] for x in bars], value + 1.959963984540054 * error
+    )
     marked = {"bias": 0.0, "coverage": 0.95}[measure]
     assert any(set(line.get_ydata()) == {marked} for line in ax.lines)
 

@@ -5,7 +5,7 @@ from synthetic_study import make_process, make_replications, summarise_synthetic
 
 from analysis.kinds import at_default_kind
 from analysis.labels import (
-    COUNTS,
+    COUNT_NAMES,
     OTHERS,
     describe,
     label_parameter_math,
@@ -32,7 +32,7 @@ def test_summary_keeps_the_groups_and_says_its_rule():
 
 def test_every_measure_has_its_error_beside_it_and_a_unit():
     summary = default_summary().copy()
-    without_error = {*COUNTS, *OTHERS}
+    without_error = {*COUNT_NAMES, *OTHERS}
     for name, variable in summary.data_vars.items():
         assert variable.attrs["units"]
         assert variable.attrs["long_name"]

@@ -101,7 +101,7 @@ def test_a_proportion_of_one_is_not_printed_without_error():
             "coverage_upper": [1.0],
         }
     )
-    assert rounding.shown_errors(table, "coverage")[0] == pytest.approx(0.01 / 1.96)
+    assert rounding.shown_errors(table, "coverage")[0] == pytest.approx(0.01 / 1.959964)
 
 
 def test_decimal_points_align():
@@ -221,7 +221,7 @@ def test_best_is_marked_only_beyond_the_error_of_the_paired_ratio(process):
     assert not best.sel(n_supp=25).any()
     ratio = biased["rmse_ratio_over_n_supp"].sel(n_supp=100)
     error = biased["rmse_ratio_over_n_supp_mcse"].sel(n_supp=100)
-    high = (ratio + 1.96 * error).sel(other_n_supp=[25, 50]).max("other_n_supp")
+    high = (ratio + 1.959964 * error).sel(other_n_supp=[25, 50]).max("other_n_supp")
     np.testing.assert_array_equal(best.sel(n_supp=100), high < 1)
     alike = find_best(process, "estimator")  # two that differ by chance
     assert alike.mean() < 0.1
