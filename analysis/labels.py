@@ -64,15 +64,23 @@ MEASURES = {
 
 LATENT_UNIT = "unit of the latent variable"
 
-MEASURES |= {
+REPORTED = {
     "num_atoms": Measure("number of support points with mass", "Atoms"),
-    "edge_mass": Measure("mass on the ends of the support grid", "Edge mass"),
     "grid_ripple": Measure(
         "ripple of the log-likelihood with the grid's spacing", "Ripple", "nat"
     ),
     "adequacy": Measure(
         "most that another F could gain at this theta", "To gain", "nat per observation"
     ),
+}
+"""Numbers that estimators report and of which a summary has, and tables show, the mean.
+
+The names are those of `replications.nc`.
+"""
+
+MEASURES |= REPORTED
+MEASURES |= {
+    "edge_mass": Measure("mass on the ends of the support grid", "Edge mass"),
     "latent_mean_bias": Measure("bias of the mean of F", "Bias, mean F", LATENT_UNIT),
     "latent_variance_bias": Measure(
         "bias of the variance of F", "Bias, var. F", f"{LATENT_UNIT}, squared"

@@ -228,3 +228,7 @@ def with_mcse(name: str, value: xr.DataArray, error: xr.DataArray) -> xr.Dataset
     for variable in found.variables.values():
         variable.attrs = {}
     return found.assign_attrs({})
+
+
+OF_ESTIMATES = (bias, relative_bias, mse, rmse, median_bias, mae)
+"""What a summary holds of estimate and truth; a measure listed here is measured."""

@@ -250,3 +250,7 @@ def _critical_value(level: float, df: xr.DataArray | float | None) -> xr.DataArr
     degrees = xr.DataArray(df).drop_attrs()
     degrees = degrees.where(degrees > 0)  # infinity is allowed: the normal
     return xr.apply_ufunc(lambda x: special.stdtrit(x, (1 + level) / 2), degrees)
+
+
+OF_INTERVALS = (interval_width, median_width, open_share)
+"""What a summary holds of lower and upper limits; a measure listed here is measured."""

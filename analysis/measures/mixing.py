@@ -23,6 +23,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from analysis.labels import REPORTED
 from analysis.measures import estimates as me
 from analysis.measures import steps
 from analysis.measures.estimates import REPLICATION
@@ -52,21 +53,22 @@ def mixing_measures(
         dim: The replication dimension.
 
     Yields:
-        Datasets of a value and its `_mcse` each: `num_atoms`, `edge_mass`; of the
-        latent variable `latent_mean_bias`, `latent_variance_bias` and, by `quantile`,
-        `latent_quantile_bias`; `wasserstein`, `cdf_sup`, `cdf_squared` with their
-        rates in n, `wasserstein_rate` and so on (of the root of `cdf_squared`);
-        `fitted_cdf`,
-        the mean cdf by `band_point`, with `cdf_band`, quantiles over replications. Of
+        Datasets of a value and its `_mcse` each: what `labels.REPORTED` lists, as far
+        as there is any, and `edge_mass`; of the latent variable `latent_mean_bias`,
+        `latent_variance_bias` and, by `quantile`, `latent_quantile_bias`;
+        `wasserstein`, `cdf_sup`, `cdf_squared` with their rates in n,
+        `wasserstein_rate` and so on (of the root of `cdf_squared`); `fitted_cdf`, the
+        mean cdf by `band_point`, with `cdf_band`, quantiles over replications. Of
         several coordinates, `margin_mean_bias`, `margin_variance_bias` and so on by
         `coordinate`, and no `fitted_cdf`.
     """
-    if "num_atoms" in process:
-        atoms = process["num_atoms"].where(used & (process["num_atoms"] >= 0))
-        yield me.mean_of(atoms, name="num_atoms", dim=dim)
-    for name in ("grid_ripple", "adequacy"):
-        if name in process and bool(process[name].notnull().any()):
-            yield me.mean_of(process[name].where(used), name=name, dim=dim)
+    for name in (x for x in REPORTED if x in process):
+        values = process[name]
+        if values.dtype.kind == "i":
+            values = values.where(values >= 0)  # -1 where there is none to count
+        elif not bool(values.notnull().any()):
+            continue
+        yield me.mean_of(values.where(used), name=name, dim=dim)
     if "probs" not in process or "supp" not in process:
         return
     probs, supp = process["probs"].where(used), process["supp"].where(used)

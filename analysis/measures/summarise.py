@@ -200,14 +200,7 @@ def _count_by_code(code: xr.DataArray) -> xr.DataArray:
 def _estimate_measures(
     estimate: xr.DataArray, truth: xr.DataArray, sizes: xr.DataArray | None
 ) -> Iterator[xr.Dataset]:
-    for measure in (
-        me.bias,
-        me.relative_bias,
-        me.mse,
-        me.rmse,
-        me.median_bias,
-        me.mae,
-    ):
+    for measure in me.OF_ESTIMATES:
         yield measure(estimate, truth)
     yield me.empirical_se(estimate)
     if estimate.sizes.get("sample_size", 1) > 1:
@@ -234,7 +227,7 @@ def _interval_measures(
     yield mi.coverage(lower, upper, process["truth"])
     estimate = process["estimate"].where(used)
     yield mi.bias_eliminated_coverage(lower, upper, estimate)
-    for measure in (mi.interval_width, mi.median_width, mi.open_share):
+    for measure in mi.OF_INTERVALS:
         yield measure(lower, upper)
 
 

@@ -11,13 +11,14 @@ import xarray as xr
 
 from analysis.dimensions import ENDINGS, ROWS
 from analysis.kinds import at_default_kind
+from analysis.labels import REPORTED
 from analysis.measures.formulas import Z
 
 PAPER = ("bias", "rmse", "coverage", "empirical_se", "mean_model_se")
 MIXING = (
     *("wasserstein", "cdf_sup", "cdf_squared"),
-    *("latent_mean_bias", "latent_variance_bias", "num_atoms", "edge_mass"),
-    *("grid_ripple", "adequacy"),
+    *("latent_mean_bias", "latent_variance_bias", "edge_mass"),
+    *REPORTED,
 )
 MARGINS = (
     *("margin_wasserstein", "margin_cdf_sup", "margin_cdf_squared"),
