@@ -22,10 +22,10 @@ OUTSIDE = {
     },
 }
 
-# What each wing of a study may know of the others; all know the modules beside them.
+# What each wing may know of the others; all know the modules beside them.
 PARTS = {"mixing", "models", "estimators"}
 MACHINERY = {"config", "engine", "store", "compute"}
-WINGS = {
+EXPERIMENTS = {
     "mixing": set(),
     "models": {"mixing"},
     "estimators": {"mixing"},
@@ -36,6 +36,13 @@ WINGS = {
     "session": PARTS | MACHINERY,
     "commands": PARTS | MACHINERY | {"session"},
 }
+ANALYSIS = {
+    "measures": set(),
+    "tables": {"measures"},
+    "figures": {"measures"},
+    "report": {"measures", "tables"},
+}
+WINGS = {"experiments": EXPERIMENTS, "analysis": ANALYSIS}
 
 # The likelihoods of rival estimators are climbed by the optimiser of spmlex.
 OPTIMISER = {"_evaluation", "_inference", "_newton", "_trust_region"}
@@ -85,19 +92,26 @@ def test_no_module_imports_itself_by_a_detour():
 
 
 def wing_of(module):
-    """Return which wing of the experiments a module is in, or None."""
+    """Return which wing of its package a module is in, or None."""
     package, _, rest = module.partition(".")
     name = rest.partition(".")[0]
-    return name if package == "experiments" and name in WINGS else None
+    return name if name in WINGS.get(package, ()) else None
 
 
-@pytest.mark.parametrize("wing", WINGS)
-def test_a_wing_knows_only_those_below_it(wing):
-    inside = [module for module in MODULES if wing_of(module) == wing]
+@pytest.mark.parametrize(
+    ("package", "wing"), [(x, wing) for x, wings in WINGS.items() for wing in wings]
+)
+def test_a_wing_knows_only_those_below_it(package, wing):
+    inside = [
+        module
+        for module in MODULES
+        if module.startswith(f"{package}.") and wing_of(module) == wing
+    ]
     assert len(inside) > 2
     for module in inside:
-        known = {wing_of(other) for other in own_imports(module)} - {None, wing}
-        assert known <= WINGS[wing], module
+        imports = (x for x in own_imports(module) if x.startswith(f"{package}."))
+        known = {wing_of(other) for other in imports} - {None, wing}
+        assert known <= WINGS[package][wing], module
 
 
 def test_modules_beside_the_wings_know_the_parts_of_a_study_alone():
@@ -106,7 +120,8 @@ def test_modules_beside_the_wings_know_the_parts_of_a_study_alone():
         package, _, name = module.partition(".")
         if package != "experiments" or wing_of(module) or name in commands:
             continue
-        known = {wing_of(other) for other in own_imports(module)} - {None}
+        imports = (x for x in own_imports(module) if x.startswith("experiments."))
+        known = {wing_of(other) for other in imports} - {None}
         assert known <= PARTS, module
 
 

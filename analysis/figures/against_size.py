@@ -6,6 +6,9 @@ the lines (`by`). Monte Carlo errors are those stored in the summary, drawn as i
 at 95 percent. `panels.draw_panels` puts panels together, inside `drawing.style()`.
 """
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -13,6 +16,14 @@ from matplotlib.axes import Axes
 from analysis import labels
 from analysis.digits import format_error, format_value
 from analysis.figures import drawing
+from analysis.figures.design_points import (
+    choose_largest,
+    grid_matters,
+    in_words,
+    is_known,
+    list_parts,
+)
+from analysis.figures.picture import ALONE, Picture, Plot, in_brackets, in_panels
 from analysis.measures.formulas import Z
 
 _TEXT_LINE = 0.09  # of the height of a panel
@@ -197,3 +208,54 @@ def _values(line: xr.Dataset, name: str) -> np.ndarray:
 
 def _count(chosen: xr.Dataset, by: str) -> int:
     return chosen.sizes.get(by, 1)
+
+
+_SLOPES = " {at}; in the corner the slopes of the lines (Monte Carlo standard errors)."
+FIGURES: tuple[tuple[str, Plot, str, dict[str, object]], ...] = (
+    ("rmse", plot_rmse, f"RMSE{_SLOPES}", {}),
+    ("bias", plot_bias, "Bias {at}.", {}),
+    ("coverage", plot_coverage, "Coverage {at}.", {"share_y": True}),
+    (
+        "wasserstein",
+        plot_wasserstein,
+        f"Distance of the fitted from the true F{_SLOPES}",
+        {"over": ALONE},
+    ),
+    (
+        "seconds",
+        plot_seconds,
+        "Time of one replication {at}.",
+        {"over": ALONE},
+    ),
+)
+
+
+def list_pictures(process: xr.Dataset) -> Iterator[Picture]:
+    """List the figures with the sample size across.
+
+    Lines are estimators, at the largest number of points, and beside that numbers of
+    points for each estimator that depends on them, as far as there are several.
+    """
+    if "sample_size" not in process.dims:
+        return
+    several = {x: process.sizes.get(x, 1) > 1 for x in ("estimator", "n_supp")}
+    lines = [x for x, many in several.items() if many] or ["n_supp"]
+    for name, plot, caption, options in FIGURES:
+        if not is_known(process, name):
+            continue
+        for by in lines:
+            at = choose_largest(process, "n_supp") if by == "estimator" else {}
+            over = [x for x in ("estimator", "grid") if x != by]
+            for suffix, where in list_parts(process.sel(at), over):
+                chosen = process.sel({**at, **where})
+                if not is_known(chosen, name):
+                    continue
+                if by == "n_supp" and several[by] and not grid_matters(chosen):
+                    continue
+                shown = where if not several["n_supp"] else {**where, **at}
+                words = f"against the sample size{in_brackets(in_words(shown))}"
+                yield Picture(
+                    f"{name}{suffix}",
+                    caption.format(at=words),
+                    in_panels(partial(plot, by=by), chosen, legend=by, **options),
+                )

@@ -60,3 +60,11 @@ def choose_largest(process: xr.Dataset, dim: str) -> dict[str, object]:
 def in_words(where: Mapping[str, object]) -> str:
     """Say where: `sample size 2000, grid points 66`."""
     return ", ".join(f"{label_dim(x).lower()} {value}" for x, value in where.items())
+
+
+def grid_matters(process: xr.Dataset) -> bool:
+    """Tell whether estimates change with the number of grid points, as most do."""
+    if "n_supp" not in process.dims:
+        return False
+    spread = process["rmse"].max("n_supp") - process["rmse"].min("n_supp")
+    return bool((spread > 0).any())

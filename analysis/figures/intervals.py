@@ -1,10 +1,14 @@
 """Figures that compare kinds of confidence interval."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
 from analysis.figures import drawing
+from analysis.figures.design_points import choose_largest, list_parts
+from analysis.figures.picture import Picture, in_panels
 from analysis.labels import label_measure
 
 BAND = (0.935, 0.965)  # coverage that is near enough to 0.95
@@ -87,3 +91,32 @@ def _list_rows(
             ticks.append((kind, place))
             place += 1
     return rows, ticks
+
+
+def list_pictures(process: xr.Dataset) -> Iterator[Picture]:
+    """List the figures that compare intervals, at the largest number of points."""
+    if "coverage" in process and process.sizes.get("kind", 1) > 1:
+        for suffix, where in list_parts(process, ("grid",)):
+            yield from _kinds(process.sel(where), suffix)
+
+
+def _kinds(process: xr.Dataset, suffix: str) -> Iterator[Picture]:
+    at = process.sel(choose_largest(process, "n_supp"))
+    rows = int(
+        (at["used_interval"] > 0)
+        .any([x for x in at["used_interval"].dims if x not in ("estimator", "kind")])
+        .sum()
+    )
+    estimators, sizes = (at.sizes.get(x, 1) for x in ("estimator", "sample_size"))
+    yield Picture(
+        f"coverage_by_kind{suffix}",
+        "Coverage of every kind of interval, by sample size; grey, "
+        f"{BAND[0]:g} to {BAND[1]:g}.",
+        in_panels(
+            plot_coverage_by_kind,
+            at,
+            legend="sample_size",
+            share_y=True,
+            height=0.6 + (0.08 + 0.04 * sizes) * (rows + estimators),
+        ),
+    )

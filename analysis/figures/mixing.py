@@ -1,10 +1,19 @@
 """Figures of the fitted mixing distribution against the truth."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
 from analysis.figures import drawing
+from analysis.figures.design_points import (
+    choose_largest,
+    in_words,
+    is_known,
+    list_parts,
+)
+from analysis.figures.picture import Picture, in_brackets, in_panels
 from analysis.measures.formulas import Z
 
 
@@ -46,3 +55,26 @@ def plot_cdf(process: xr.Dataset, ax: Axes) -> Axes:
     ax.set_xlabel("Latent variable")
     ax.set_ylabel("Distribution function")
     return ax
+
+
+def list_pictures(process: xr.Dataset) -> Iterator[Picture]:
+    """List the fitted F of every estimator and grid, at most points, by sample size."""
+    if "sample_size" not in process.dims:
+        return
+    for suffix, where in list_parts(process, ("estimator", "grid")):
+        yield from _cdf(process.sel(where), suffix, in_words(where))
+
+
+def _cdf(process: xr.Dataset, suffix: str, words: str) -> Iterator[Picture]:
+    if is_known(process, "fitted_cdf"):
+        yield Picture(
+            f"cdf{suffix}",
+            f"Fitted and true F by sample size{in_brackets(words)}.",
+            in_panels(
+                plot_cdf,
+                process.sel(choose_largest(process, "n_supp")),
+                over="sample_size",
+                legend=None,
+                share_y=True,
+            ),
+        )

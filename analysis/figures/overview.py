@@ -1,11 +1,11 @@
-"""Figures of many design points at once: lolly plot, heat map, nested loops.
+"""Figures of many design points at once: lolly plot and heat map.
 
 As in `against_size`, each draws one panel from the summary with Monte Carlo errors at
 95 percent, here for one parameter and any measure.
 """
 
-from collections.abc import Mapping
-from textwrap import shorten
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,20 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.digits import format_error, format_value
-from analysis.dimensions import LOOPS, OVERVIEW
+from analysis.dimensions import OVERVIEW
 from analysis.figures import drawing
+from analysis.figures.design_points import (
+    choose_reference,
+    grid_matters,
+    in_words,
+    is_known,
+    list_parts,
+)
+from analysis.figures.picture import Picture, in_brackets, in_panels
 from analysis.labels import label_dim, label_measure
 from analysis.measures.formulas import Z
 
 _DARK = 0.5  # luminance below which text is white
-_STRIP = 0.09  # of the height of the axes, one factor of a nested-loop plot
 
 
 def plot_lolly(process: xr.Dataset, ax: Axes, *, measure: str = "bias") -> Axes:
@@ -35,7 +42,7 @@ def plot_lolly(process: xr.Dataset, ax: Axes, *, measure: str = "bias") -> Axes:
     chosen = drawing.select(process, names, OVERVIEW)
     reference = process[measure].attrs.get("level", 0.0)
     varying = [x for x in OVERVIEW if chosen.sizes.get(x, 1) > 1]
-    table = _rows(chosen, list(OVERVIEW))
+    table = list_cells(chosen, list(OVERVIEW))
     y = np.arange(len(table))[::-1]
     ax.axvline(reference, color=drawing.GREY, lw=0.8, zorder=1)
     colours = _colours(process, table)
@@ -97,97 +104,7 @@ def plot_heatmap(process: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> Axe
     return ax
 
 
-def join_processes(
-    groups: Mapping[str, xr.Dataset], names: tuple[str, ...]
-) -> xr.Dataset:
-    """Put measures of all processes side by side along `process`.
-
-    Parameters and design points that a process lacks are missing; labels keep the
-    order in which they are first met, sizes increase.
-    """
-    parts = {name: _bare(group[list(names)]) for name, group in groups.items()}
-    along = pd.Index(list(parts), name="process")
-    joined = xr.concat(
-        list(parts.values()), along, join="outer", combine_attrs="override"
-    )
-    order = {
-        x: list(dict.fromkeys(y for part in parts.values() for y in part.indexes[x]))
-        for x in next(iter(parts.values())).indexes
-        if joined[x].dtype.kind not in "if"
-    }
-    return joined.sel(order)
-
-
-def _bare(chosen: xr.Dataset) -> xr.Dataset:
-    """Drop the coordinates that are no axis, which may differ between processes."""
-    return chosen.drop_vars([x for x in chosen.coords if x not in chosen.dims])
-
-
-def plot_nested_loop(design: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> Axes:
-    """Draw a measure over every design point, in the order of nested loops.
-
-    One line per estimator with its Monte Carlo intervals; below, one step line per
-    factor says where it changes (Ruecker and Schwarzer 2014, BMC Medical Research
-    Methodology 14). The first of process, grid, grid points and sample size changes
-    slowest. A design point that no estimator ran is left out.
-
-    Args:
-        design: What `join_processes` returns, at one parameter.
-        ax: Axes to draw on.
-        measure: The measure.
-    """
-    names = (measure, f"{measure}_mcse")
-    chosen = drawing.select(design, names, (*LOOPS, "estimator"))
-    factors = [x for x in LOOPS if x in chosen.dims]
-    table = _rows(chosen, [*factors, "estimator"])
-    points = pd.DataFrame(table[factors]).drop_duplicates()
-    reference = design[measure].attrs.get("level", 0.0)
-    if measure != "rmse":
-        ax.axhline(reference, color=drawing.GREY, lw=0.8, zorder=0)
-    position = {tuple(row): i for i, row in enumerate(points.to_numpy().tolist())}
-    edges = np.arange(len(points) + 1)
-    count = chosen.sizes.get("estimator", 1)
-    for i, label, line in drawing.series(chosen, "estimator"):
-        value, error = np.full((2, len(points)), np.nan)
-        for _, row in _rows(line, factors).iterrows():
-            at = position[tuple(row[x] for x in factors)]
-            value[at], error[at] = row[names[0]], Z * row[names[1]]
-        colour = f"C{i % 7}"
-        ax.stairs(value, edges, baseline=None, color=colour, label=label or None, lw=1)
-        middle = edges[:-1] + (i + 1) / (count + 1)  # side by side within a step
-        bars = {"fmt": "none", "ecolor": colour, "elinewidth": 0.7}
-        ax.errorbar(middle, value, yerr=error, **bars)
-    _draw_factors(ax, points, factors, edges)
-    ax.set_xlim(0, len(points))
-    ax.set_xticks([])
-    ax.set_ylabel(label_measure(measure))
-    return ax
-
-
-def _draw_factors(
-    ax: Axes, points: pd.DataFrame, factors: list[str], edges: np.ndarray
-) -> None:
-    """Draw step lines of the factors that vary in the lower part of the axes."""
-    factors = [x for x in factors if len(set(points[x])) > 1]
-    low, high = ax.get_ylim()
-    ax.set_yticks([x for x in ax.get_yticks() if low <= x <= high])
-    below = min(0.8, 1.6 * _STRIP * len(factors))
-    ax.set_ylim(low - (high - low) * below / (1 - below), high)
-    across = ax.get_xaxis_transform()  # x in data, y in the axes' height
-    for i, factor in enumerate(factors):
-        top = below - 1.6 * _STRIP * (i + 0.45)
-        levels = list(dict.fromkeys(points[factor]))
-        step = _STRIP * 0.7 / max(len(levels) - 1, 1)
-        height = top - _STRIP * 0.7 + step * points[factor].map(levels.index).to_numpy()
-        ax.stairs(height, edges, baseline=None, color="0.35", lw=0.8, transform=across)
-        between = "; " if any("," in str(x) for x in levels) else ", "
-        words = f"{label_dim(factor)}: {between.join(map(str, levels))}"
-        words = shorten(words, 110)
-        style = {"fontsize": 6, "va": "bottom", "transform": across, "color": "0.25"}
-        ax.text(0.0, top + 0.008, words, **style)
-
-
-def _rows(chosen: xr.Dataset, dims: list[str]) -> pd.DataFrame:
+def list_cells(chosen: xr.Dataset, dims: list[str]) -> pd.DataFrame:
     """Turn the cells that have a value into rows, in the order of `dims`."""
     dims = [x for x in dims if x in chosen.dims]
     keep = [x for x in chosen.coords if x in dims]
@@ -213,3 +130,47 @@ def _colours(process: xr.Dataset, table: pd.DataFrame) -> list[str]:
 
 def _texts(chosen: xr.Dataset, dim: str) -> list[str]:
     return [str(x) for x in np.atleast_1d(chosen[dim].values)]
+
+
+def list_pictures(process: xr.Dataset) -> Iterator[Picture]:
+    """List the figures of all design points of one process."""
+    if "sample_size" in process.dims:
+        for suffix, where in list_parts(process, ("estimator", "grid")):
+            yield from _heat_map(process.sel(where), suffix, in_words(where))
+    point = choose_reference(process)
+    if point is not None:
+        yield from _lollies(process, point)
+
+
+def _heat_map(process: xr.Dataset, suffix: str, words: str) -> Iterator[Picture]:
+    """List the RMSE of one estimator and grid by sample size and number of points."""
+    if process.sizes.get("sample_size", 1) > 1 and grid_matters(process):
+        yield Picture(
+            f"heatmap-rmse{suffix}",
+            f"RMSE by sample size and number of grid points{in_brackets(words)}.",
+            in_panels(plot_heatmap, process, legend=None),
+        )
+
+
+def _lollies(process: xr.Dataset, point: dict[str, object]) -> Iterator[Picture]:
+    """List the figures of all estimators and grids at the largest sample."""
+    size = {x: y for x, y in point.items() if x == "sample_size"}
+    at = process.sel(size)
+    cells = int((at["attempted"] > 0).sum())
+    if cells < 2:
+        return
+    for measure in ("bias", "coverage"):
+        if is_known(at, measure):
+            yield Picture(
+                f"lolly-{measure}",
+                f"{label_measure(measure)} of every estimator and grid "
+                f"({in_words(size)}).",
+                in_panels(
+                    partial(plot_lolly, measure=measure),
+                    at,
+                    legend=None,
+                    share_x=measure == "coverage",
+                    share_y=True,
+                    height=0.6 + 0.17 * cells,
+                ),
+            )

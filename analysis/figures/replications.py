@@ -5,12 +5,23 @@ one design point (the estimator too, unless it compares estimators), and draws o
 panel. Statistics drawn beside the replications are those of `analysis.measures`.
 """
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from scipy import special
 
 from analysis.figures import drawing
+from analysis.figures.design_points import (
+    choose_reference,
+    in_words,
+    is_known,
+    list_parts,
+    stem_of,
+)
+from analysis.figures.picture import Picture, Plot, in_brackets, in_panels
 from analysis.measures import estimates as me
 from analysis.measures.formulas import Z, covers
 from analysis.measures.intervals import coverage
@@ -208,3 +219,68 @@ def _present(values: xr.DataArray) -> np.ndarray:
 def _normal_scores(n: int) -> np.ndarray:
     """Return the quantiles at which n ordered normal draws are expected (Blom 1958)."""
     return special.ndtri((np.arange(1, n + 1) - 0.375) / (n + 0.25))
+
+
+def list_pictures(process: xr.Dataset, replications: xr.Dataset) -> Iterator[Picture]:
+    """List the figures of replications, at one design point for each estimator.
+
+    Args:
+        process: One group of `summary.nc`.
+        replications: The same group after `summarise.used_replications`.
+    """
+    point = choose_reference(process)
+    if point is None:
+        return
+    at_point = replications.sel(point)
+    fixed = in_words(point)
+    for suffix, where in list_parts(process.sel(point), ("estimator",)):
+        words = ", ".join(x for x in (in_words(where), fixed) if x)
+        yield from _replications(at_point.sel(where), suffix, words)
+    varying = "replication" in replications["truth"].dims
+    if process.sizes.get("estimator", 1) > 1 and not varying:
+        yield from _pairs(process, at_point, fixed)
+
+
+def _replications(process: xr.Dataset, suffix: str, words: str) -> Iterator[Picture]:
+    """List the figures of the replications of one estimator at one design point."""
+    plots: list[tuple[str, Plot, str, tuple[str, ...]]] = [
+        ("density", plot_density, "Sampling distributions", ("estimate",)),
+        ("qq", plot_qq, "Normal quantiles of the estimates", ("estimate",)),
+        ("zip", plot_zip, "All confidence intervals", ("lower", "upper")),
+        (
+            "estimate_se",
+            plot_estimate_se,
+            "Standard errors against estimates",
+            ("standard_error",),
+        ),
+    ]
+    varying = "replication" in process["truth"].dims  # no one truth to mark
+    for name, plot, caption, needed in plots:
+        if varying and name != "qq":
+            continue
+        if all(is_known(process, x) for x in needed):
+            yield Picture(
+                f"{name}{suffix}",
+                f"{caption}{in_brackets(words)}.",
+                in_panels(plot, process, legend=None, share_x=name == "qq"),
+                detail=True,
+            )
+
+
+def _pairs(process: xr.Dataset, at_point: xr.Dataset, fixed: str) -> Iterator[Picture]:
+    """List the figures of every estimator against the first."""
+    names = [str(x) for x in process["estimator"].values]
+    stems = [stem_of(process, "estimator", x) for x in names]
+    known = at_point["estimate"].notnull()
+    paired = known & known.isel(estimator=0, drop=True)
+    paired = paired.any([x for x in paired.dims if x != "estimator"])
+    for other, stem in zip(names[1:], stems[1:], strict=True):
+        if not bool(paired.sel(estimator=other)):
+            continue
+        plot = partial(plot_pairwise, pair=(names[0], other))
+        yield Picture(
+            f"pairwise-{stems[0]}-{stem}",
+            f"Estimates of {other} against {names[0]}, draw by draw ({fixed}).",
+            in_panels(plot, at_point, legend=None, share_x=False),
+            detail=True,
+        )

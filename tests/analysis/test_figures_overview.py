@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from synthetic_study import make_process, summarise_synthetic
 
 from analysis.digits import format_error, format_value
-from analysis.figures import against_size, drawing, overview
+from analysis.figures import against_size, drawing, nested_loops, overview
 from analysis.figures import mixing as fm
 from analysis.figures.catalogue import list_process, list_study
 from analysis.figures.panels import draw_panels
@@ -83,8 +83,8 @@ def three_processes():
 def test_nested_loops_order_points_and_leave_out_those_not_run(ax):
     tree = three_processes()
     groups = {name: node.to_dataset() for name, node in tree.children.items()}
-    design = overview.join_processes(groups, ("rmse", "rmse_mcse"))
-    overview.plot_nested_loop(design.sel(parameter="coef[0]"), ax)
+    design = nested_loops.join_processes(groups, ("rmse", "rmse_mcse"))
+    nested_loops.plot_nested_loop(design.sel(parameter="coef[0]"), ax)
     profile, em = (x.get_data() for x in ax.patches[:2])
     points = 4 + 2 + 4
     assert len(profile.values) == len(em.values) == points
@@ -130,8 +130,8 @@ def test_distance_is_drawn_with_its_error(one, ax):
 @pytest.mark.parametrize("measure", ["bias", "coverage"])
 def test_nested_loops_draw_any_measure_with_its_error(measure, ax):
     groups = {"a": at_default_kind(summary()), "b": at_default_kind(summary())}
-    design = overview.join_processes(groups, (measure, f"{measure}_mcse"))
-    overview.plot_nested_loop(design.sel(parameter="coef[0]"), ax, measure=measure)
+    design = nested_loops.join_processes(groups, (measure, f"{measure}_mcse"))
+    nested_loops.plot_nested_loop(design.sel(parameter="coef[0]"), ax, measure=measure)
     cells = groups["a"].sel(parameter="coef[0]", estimator="em").squeeze()
     cells = cells.transpose("n_supp", "sample_size", ...)
     value, error = (cells[x].values.ravel() for x in (measure, f"{measure}_mcse"))
