@@ -38,7 +38,7 @@ class Bench:
         from experiments.config.compose import compose
         from experiments.engine.block import Engine
         from experiments.store.blocks import Store
-        from experiments.store.fingerprint import Content
+        from experiments.store.fingerprint import Fingerprint
 
         n_obs, n_supp = size
         config = compose(
@@ -48,7 +48,7 @@ class Bench:
         (self.cell,) = self.engine.design.cells()
         self.open = contextlib.ExitStack()
         folder = self.open.enter_context(tempfile.TemporaryDirectory())
-        self.files = Store(Path(folder), Content.from_config(config))
+        self.files = Store(Path(folder), Fingerprint.from_config(config))
         self.pool: Any = Local(workers)
         if dask:
             from experiments.compute.dask import DaskLocal

@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
         table.add_column(name, justify="right")
     total, left = 0.0, 0.0
     for cell, record in tracker.records.items():
-        coverage, rmse = record.precision()
+        coverage, rmse = record.mcse()
         seconds = float(np.mean(record.seconds)) if record.seconds else np.nan
         wanted = record.predict()
         table.add_row(

@@ -11,7 +11,7 @@ from experiments.config.build import build_design
 from experiments.config.schema import Study
 from experiments.errors import InputError
 from experiments.store.blocks import Store, read_manifest
-from experiments.store.fingerprint import Content
+from experiments.store.fingerprint import Fingerprint
 from experiments.study import Cell, Design
 
 
@@ -56,7 +56,7 @@ def open_study(results: Path, study: str) -> tuple[dict[str, Any], Design, Store
             f"study.yaml lacks {', '.join(lacking)}. Run sweep on it once more, with "
             "its own settings: that adds them, and keeps all results that still count."
         )
-    files = Store(results / study, Content.from_config(config))
+    files = Store(results / study, Fingerprint.from_config(config))
     return config, build_design(config), files
 
 

@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
             unknown |= missing > 0
         else:
             left += missing * seconds
-        coverage, rmse = record.precision()
+        coverage, rmse = record.mcse()
         table.add_row(
             *describe_cell(cell),
             *(str(record.attempted), str(missing), str(record.failed)),

@@ -96,7 +96,7 @@ class Display:
         failed = sum(record.failed for record in records.values())
         attempted = sum(record.attempted for record in records.values())
         ended = sum(_is_ended(record) for record in records.values())
-        mcse = [r.precision()[0] for r in records.values() if r.attempted > r.failed]
+        mcse = [r.mcse()[0] for r in records.values() if r.attempted > r.failed]
         parts = [f"{self._n_done}/{self._n_blocks} blocks"]
         parts.append(f"{ended}/{len(records)} cells")
         parts.append(f"{failed} of {attempted} replications failed")
@@ -110,7 +110,7 @@ class Display:
         lines = ["Cells that are not precise enough yet:"]
         for cell, record in self._tracker.records.items():
             if not _is_ended(record):
-                coverage, rmse = record.precision()
+                coverage, rmse = record.mcse()
                 lines.append(
                     f"  {cell.name}: {record.attempted} of about {record.predict()} "
                     f"replications, coverage MCSE {coverage:.4f}, RMSE MCSE {rmse:.1%}"

@@ -23,7 +23,7 @@ from experiments.session.display import Display
 from experiments.session.tracker import Tracker
 from experiments.store.blocks import Store, UnusableBlockError, read_result
 from experiments.store.claims import Claims
-from experiments.store.fingerprint import Content
+from experiments.store.fingerprint import Fingerprint
 from experiments.study import Block, Design, Result
 
 SECONDS_BETWEEN_LOOKS = 0.5  # at blocks that another process has claimed
@@ -57,7 +57,7 @@ def open_session(arguments: list[str], console: Console) -> Session:
     engine = Engine(design)
     check_design(engine)
     files = Store(
-        Path(config["results_dir"]) / config["study"], Content.from_config(config)
+        Path(config["results_dir"]) / config["study"], Fingerprint.from_config(config)
     )
     files.open(config, overwrite=config["overwrite"])
     for cell in design.cells():

@@ -88,14 +88,14 @@ class Record:
         """Replications done."""
         return int(self.done.sum())
 
-    def precision(self) -> tuple[float, float]:
+    def mcse(self) -> tuple[float, float]:
         """Return both Monte Carlo standard errors over all that is done."""
         if not self.done.any():
             return math.inf, math.inf
-        if "precision" not in self._known:
+        if "mcse" not in self._known:
             coverage, rmse = self._measure(np.array([self._limit]))
-            self._known["precision"] = float(coverage[0]), float(rmse[0])
-        return self._known["precision"]
+            self._known["mcse"] = float(coverage[0]), float(rmse[0])
+        return self._known["mcse"]
 
     def final(self) -> int | None:
         """Return how many replications the cell gets; None if not known yet."""
@@ -124,7 +124,7 @@ class Record:
             variance = (share * (1 - share)).max()
             needed = max(needed, variance / target.coverage_mcse**2)
         if target.rmse_rel_mcse is not None and self.attempted > self.failed + 1:
-            ratio = self.precision()[1] / target.rmse_rel_mcse
+            ratio = self.mcse()[1] / target.rmse_rel_mcse
             needed = max(needed, self.attempted * ratio**2)
         return self._round_up(min(needed, self._limit))
 

@@ -23,7 +23,7 @@ from experiments import provenance
 from experiments.errors import StoreError
 from experiments.estimators import QUANTITIES
 from experiments.store.atomic import netcdf_errors, replacing
-from experiments.store.fingerprint import Content
+from experiments.store.fingerprint import Fingerprint
 from experiments.study import Block, Cell, Result
 
 _SEAL = b"spmlex sha256 "
@@ -45,9 +45,9 @@ class UnusableBlockError(StoreError):
 class Store:
     """One study's folder."""
 
-    def __init__(self, folder: Path, content: Content):
+    def __init__(self, folder: Path, fingerprint: Fingerprint):
         self.folder = folder
-        self.content = content
+        self.fingerprint = fingerprint
 
     @property
     def blocks(self) -> Path:
@@ -69,7 +69,9 @@ class Store:
         created = provenance.read_clock()
         if manifest is not None:
             created = manifest["created"]
-            lines = self.content.difference(Content.from_config(manifest["config"]))
+            lines = self.fingerprint.difference(
+                Fingerprint.from_config(manifest["config"])
+            )
             if lines and not overwrite:
                 raise StoreError(
                     f"{self.folder} holds a study of another design:\n  "
@@ -138,7 +140,7 @@ class Store:
                     for name in file.ncattrs()
                 }
                 values = {name: file.variables[name][:] for name in file.variables}
-                content, first, last = attrs["content"], attrs["first"], attrs["last"]
+                found, first, last = attrs["content"], attrs["first"], attrs["last"]
         except PermissionError as error:
             raise StoreError(
                 f"{path} can't be read: {error.strerror}. See who may read it."
@@ -147,7 +149,7 @@ class Store:
             raise UnusableBlockError(path, "unreadable") from error
         if attrs.get("sealed", 0) and not sealed:  # older files have no seal
             raise UnusableBlockError(path, "unreadable")
-        if content != self.content.hash_cell(cell):
+        if found != self.fingerprint.hash_cell(cell):
             raise UnusableBlockError(path, "foreign")
         if any(len(value) != last - first + 1 for value in values.values()):
             raise UnusableBlockError(path, "unreadable")
@@ -156,7 +158,7 @@ class Store:
     def write(self, block: Block, result: Result) -> None:
         """Write a block's file, all of it or nothing."""
         attrs = {
-            "content": self.content.hash_cell(block.cell),
+            "content": self.fingerprint.hash_cell(block.cell),
             "first": block.first,
             "last": block.last,
             "seconds": result.seconds,
@@ -200,13 +202,13 @@ def _check_seal(path: Path) -> bool:
     crashes.
 
     Raises:
-        ValueError: The seal is that of another content.
+        ValueError: The seal is that of other bytes.
     """
     data = path.read_bytes()
-    content, seal = data[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
+    body, seal = data[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
     if not seal.startswith(_SEAL):
         return False
-    if seal != _SEAL + hashlib.sha256(content).digest():
+    if seal != _SEAL + hashlib.sha256(body).digest():
         raise ValueError(f"{path} was changed")
     return True
 
@@ -222,7 +224,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     path = folder / "study.yaml"
     try:
         manifest = yaml.safe_load(path.read_text())
-        Content.from_config(manifest["config"])
+        Fingerprint.from_config(manifest["config"])
         manifest["created"]
     except FileNotFoundError:
         return None

@@ -11,7 +11,7 @@ FORMAT = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Content:
+class Fingerprint:
     """What the numbers of a study depend on, as plain values.
 
     Attributes:
@@ -29,8 +29,8 @@ class Content:
     estimator: dict[str, Any]
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Content":
-        """Pick the content from a resolved configuration; labels are no part of it."""
+    def from_config(cls, config: dict[str, Any]) -> "Fingerprint":
+        """Take it from a resolved configuration; labels are no part of it."""
         fields = (field.name for field in dataclasses.fields(cls))
         return cls(**{name: _without_labels(config[name]) for name in fields})
 
@@ -49,7 +49,7 @@ class Content:
         text = json.dumps(address, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def difference(self, old: "Content") -> list[str]:
+    def difference(self, old: "Fingerprint") -> list[str]:
         """List, one line a field, where names known to both mean different things."""
         lines = []
         for field in dataclasses.fields(self):

@@ -17,7 +17,7 @@ from experiments.session.tracker import Tracker
 from experiments.store import claims as module
 from experiments.store.blocks import Store, StoreError
 from experiments.store.claims import Claims
-from experiments.store.fingerprint import Content
+from experiments.store.fingerprint import Fingerprint
 
 HERE = Path(__file__).parent
 ONE_CELL = ["sample_size=20", "n_supp=4"]
@@ -38,7 +38,7 @@ sys.exit(run.main(sys.argv[1:]))
 
 @pytest.fixture
 def files(tmp_path):
-    return Store(tmp_path, Content.from_config(cfg.compose(TINY)))
+    return Store(tmp_path, Fingerprint.from_config(cfg.compose(TINY)))
 
 
 @pytest.fixture

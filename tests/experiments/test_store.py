@@ -13,7 +13,7 @@ from experiments.engine.block import Engine
 from experiments.run import main
 from experiments.store import atomic, blocks
 from experiments.store.blocks import Store
-from experiments.store.fingerprint import Content
+from experiments.store.fingerprint import Fingerprint
 from experiments.study import Cell, order_blocks
 
 ONE_CELL = ["sample_size=20", "n_supp=4"]
@@ -336,7 +336,7 @@ def test_content_ignores_what_does_not_change_numbers():
     cell = Cell("linear_factor_discrete", "uniform", 20, 4, "profile")
 
     def hash_of(*overrides):
-        return Content.from_config(cfg.compose([*TINY, *overrides])).hash_cell(cell)
+        return Fingerprint.from_config(cfg.compose([*TINY, *overrides])).hash_cell(cell)
 
     same = ["n_replications=99", "block_size=9", "compute.n_workers=1", "n_supp=[4,9]"]
     assert {hash_of(text) for text in same} == {hash_of()}

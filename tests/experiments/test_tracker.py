@@ -54,7 +54,7 @@ def test_errors_follow_their_formulas(fail):
     used = arrays["code"] == 0
     n = used.sum()
     assert record.failed == 400 - n
-    coverage, rmse = record.precision()
+    coverage, rmse = record.mcse()
 
     share = (arrays["upper"][used, 0, 0] > arrays["estimate"][used, 0]).mean()
     z = 1.959963984540054
@@ -92,7 +92,7 @@ def test_a_cell_ends_where_its_first_replications_meet_the_target(cover):
         part = make_record("target.coverage_mcse=0.012", *TARGET[1:])
         part.add(0, 1.0, cut(arrays, 0, n))
         if n >= 200:
-            assert (part.precision()[0] <= 0.012) == is_met
+            assert (part.mcse()[0] <= 0.012) == is_met
     assert (end == 200) == (cover == 1.0)
 
 
@@ -113,7 +113,7 @@ def test_prediction_is_near_and_rounds_never_more_than_double():
         if before == 200:
             predicted = record.predict()
     assert 0.6 < predicted / final < 1.6
-    assert record.precision()[1] == pytest.approx(0.02, rel=0.05)
+    assert record.mcse()[1] == pytest.approx(0.02, rel=0.05)
 
 
 @pytest.mark.thorough
