@@ -217,3 +217,12 @@ def test_public_names_are_listed_once_and_exist():
     assert len(set(spmlex.__all__)) == len(spmlex.__all__)
     for name in spmlex.__all__:
         assert getattr(spmlex, name).__doc__ or name.isupper(), name
+
+
+def test_the_version_is_told_the_same_everywhere():
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## ([\d.]+), \d{4}-\d\d-\d\d$", changes, re.M)[0] == (
+        spmlex.__version__
+    )
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {spmlex.__version__}\n" in citation
