@@ -3,9 +3,9 @@
 No backend, no pyplot, no global setting: figures are made and saved inside `style()`.
 """
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib.style
@@ -22,7 +22,7 @@ from matplotlib.ticker import (
 )
 
 from analysis import labels
-from analysis.figures.fonts import register_font
+from analysis.figures.fonts import light_font
 from analysis.kinds import at_default_kind
 
 STYLE = Path(__file__).with_name("study.mplstyle")
@@ -31,9 +31,12 @@ GREY = "0.45"
 SLOPE = "slope \N{MINUS SIGN}1/2"
 
 
-def style() -> AbstractContextManager[None]:
+@contextlib.contextmanager
+def style() -> Iterator[None]:
     """Set the style sheet of the study while a figure is made and saved."""
-    return matplotlib.style.context([STYLE, {"font.sans-serif": register_font()}])
+    with light_font() as families:
+        with matplotlib.style.context([STYLE, {"font.sans-serif": families}]):
+            yield
 
 
 def select(

@@ -6,9 +6,11 @@ the European letters and mathematical signs; what it lacks comes from the origin
 """
 
 import atexit
+import contextlib
 import functools
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib as mpl
@@ -26,18 +28,32 @@ _CHARACTERS = (  # first and last of each block
 _FAMILY_RECORDS = (1, 4, 16)  # OpenType specification, table `name`
 
 
-@functools.cache
-def register_font() -> list[str]:
-    """Make the copy known to matplotlib; return the families to use, in order.
+@contextlib.contextmanager
+def light_font() -> Iterator[list[str]]:
+    """Give the families to use, in order; matplotlib knows the copy while it is open.
 
-    Its files last as long as the process.
+    Afterwards its list of fonts, which every program in the process shares, is as it
+    was.
     """
+    known = font_manager.fontManager.ttflist
+    before = list(known)
+    for path in _copy_fonts():
+        if all(entry.fname != str(path) for entry in before):
+            font_manager.fontManager.addfont(path)
+    try:
+        yield [COPY, ORIGINAL]
+    finally:
+        known[:] = before
+
+
+@functools.cache
+def _copy_fonts() -> list[Path]:
+    """Make the copies, once; the files last as long as the process."""
     folder = Path(tempfile.mkdtemp(prefix="fonts-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for face in _FACES:
         _copy_font(Path(mpl.get_data_path(), "fonts", "ttf", face), folder / face)
-        font_manager.fontManager.addfont(folder / face)
-    return [COPY, ORIGINAL]
+    return [folder / face for face in _FACES]
 
 
 def _copy_font(source: Path, target: Path) -> None:
