@@ -4,9 +4,6 @@ Hydra's own errors name its internals; here each becomes an `InputError` of one 
 lines: what was given, and what to try.
 """
 
-import difflib
-import re
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +16,17 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.config.check import (
+    ALL_GROUPS,
+    check_experiment,
+    check_settings,
+    is_setting,
+    suggest,
+)
 from experiments.config.schema import GROUPS, Study, check_values
 from experiments.errors import InputError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-ALL_GROUPS = (*GROUPS, "compute", "experiment")
 _LISTS = ("sample_size", "n_supp", *GROUPS)
 
 
@@ -39,12 +42,20 @@ def compose(overrides: list[str]) -> dict[str, Any]:
     """
     overrides = [_read_override(text) for text in overrides]
     ConfigStore.instance().store("schema", Study)
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    settings = list(filter(is_setting, parsed))
     try:
+        _check_experiments(parsed)
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            if settings:
+                chosen = [x.input_line for x in parsed if not is_setting(x)]
+                tree = OmegaConf.to_container(hydra.compose("config", chosen))
+                assert isinstance(tree, dict)
+                check_settings(settings, {str(k): v for k, v in tree.items()})
             composed = hydra.compose("config", overrides)
         config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(_explain(error, overrides)) from error
+        raise InputError(_first_line(error)) from error
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark
         where = f"{place.name}, line {place.line + 1}" if place else "a file of conf"
@@ -84,8 +95,7 @@ def instantiate(config: dict[str, Any], path: str) -> Any:
         cause = error.__cause__ or error
         while isinstance(cause, HydraException) and cause.__cause__ is not None:
             cause = cause.__cause__
-        where = re.search(r"full_key: (\S+)", str(error))
-        where = f"{path}.{where[1]}" if where else path
+        where = _find_unbuildable(node, path)
         file = f"conf/{path.replace('.', '/')}.yaml"
         # Of a module that can't be imported, what its own first error was.
         root = _find_root(cause)
@@ -123,15 +133,6 @@ def first_comment(path: Path) -> str:
     return ""
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean ...?" for the name nearest to the one given, or ""."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if not near:  # the end of a long name, or an abbreviation
-        near = [other for other in known if other.endswith(f".{name}")][:1]
-    return f" Did you mean {near[0]}?" if near else ""
-
-
 def _read_override(text: str) -> str:
     """Check one override's form and choices; make a list where one is needed."""
     if "=" not in text and not text.startswith("~"):
@@ -157,6 +158,14 @@ def _read_override(text: str) -> str:
         if isinstance(value, str | int | float):
             return f"{name}=[{text.partition('=')[2]}]"
     return text
+
+
+def _check_experiments(overrides: list[Override]) -> None:
+    """Refuse what the file of an experiment names and there is not."""
+    options = {name: list(list_options(name)) for name in ALL_GROUPS}
+    for override in overrides:
+        if override.key_or_group == "experiment" and not override.is_delete():
+            check_experiment(CONF / "experiment" / f"{override.value()}.yaml", options)
 
 
 def _check_choices(override: Override, text: str) -> None:
@@ -200,66 +209,27 @@ def _check_parts(config: dict[str, Any]) -> None:
                 )
 
 
-def _explain(error: Exception, overrides: list[str]) -> str:
-    """Say in one or two lines what was wrong with the overrides."""
-    unknown = re.match(r"Could not override '([^']+)'", str(error))
-    if unknown:
-        name = unknown[1]
-        return f"{name}: no such setting.{suggest(name, _list_settings(overrides))}"
-    missing = re.search(r"Could not load '(\w+)/(\w+)'", str(error))
-    if missing:
-        options = list_options(missing[1])
-        return (
-            f"{missing[1]}={missing[2]}: no such {missing[1]}."
-            f"{suggest(missing[2], options)} Choices: {', '.join(options)}."
-        )
-    in_file = re.search(r"In '([^']+)'.*Key '([^']+)'", str(error), re.DOTALL)
-    if in_file:
-        name = in_file[2]
-        known = suggest(name, Study.__dataclass_fields__)
-        return f"conf/{in_file[1]}.yaml: {name}: no such setting.{known}"
-    value = re.search(r"In '([^']+)'.*\n(.+)\n\s+full_key: (\S+)", str(error))
-    if value:
-        return f"conf/{value[1]}.yaml: {value[3]}: {value[2]}"
-    merging = re.match(r"Error merging override (.+)", str(error))
-    if merging:
-        return f"{merging[1]}: {_explain_type(error)}"
-    return _first_line(error)
-
-
-def _explain_type(error: Exception) -> str:
-    cause = error.__cause__ or error
-    wanted = re.search(r"could not be converted to (\w+)", str(cause))
-    if wanted:
-        kinds = {"Integer": "a whole number", "Float": "a number"}
-        kinds |= {"Boolean": "true or false"}
-        return f"give {kinds.get(wanted[1], wanted[1])}."
-    if "is not a valid bool" in str(cause):
-        return "give true or false."
-    return _first_line(cause)
-
-
-def _list_settings(overrides: list[str]) -> list[str]:
-    """List the names of all settings, for the options that the overrides choose."""
-    choices = [text for text in overrides if text.partition("=")[0] in ALL_GROUPS]
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = hydra.compose("config", choices)
-    config = OmegaConf.to_container(composed)
-    return [*_flatten(config), *ALL_GROUPS]
-
-
-def _flatten(node: Any, prefix: str = "") -> Iterator[str]:
-    for name, value in node.items():
-        yield f"{prefix}{name}"
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}.")
-
-
 def _find_question(overrides: list[str]) -> str:
     chosen = dict(text.split("=", 1) for text in overrides if "=" in text)
     experiment = chosen.get("experiment", "null")
     path = CONF / "experiment" / f"{experiment}.yaml"
     return first_comment(path if path.exists() else CONF / "config.yaml")
+
+
+def _find_unbuildable(node: Any, path: str) -> str:
+    """Return which part of a part it is that can't be built, the innermost one."""
+    if isinstance(node, dict):
+        parts = {f"{path}.{name}": part for name, part in node.items()}
+    else:
+        parts = {f"{path}[{number}]": part for number, part in enumerate(node)}
+    for place, part in parts.items():
+        if not isinstance(part, dict | list):
+            continue
+        try:
+            hydra.utils.instantiate(part, _convert_="all")
+        except (HydraException, OmegaConfBaseException):
+            return _find_unbuildable(part, place)
+    return path
 
 
 def _find_root(error: BaseException) -> BaseException:
