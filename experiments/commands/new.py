@@ -36,6 +36,10 @@ def main(arguments: list[str]) -> int:
             f"{name}: not a name for a module. Use small letters, digits and _, the "
             "first a letter, such as `new wages`."
         )
+    if not (TEMPLATES.parents[1] / "pyproject.toml").is_file():
+        raise InputError(
+            "new: it writes into a clone of the repository; this is an installed copy."
+        )
     paths = {source: ROOT / to.format(name) for source, (to, _) in FILES.items()}
     taken = [str(path.relative_to(ROOT)) for path in paths.values() if path.exists()]
     if taken or name == "default":

@@ -4,6 +4,7 @@ Hydra's own errors name its internals; here each becomes an `InputError` of one 
 lines: what was given, and what to try.
 """
 
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,23 @@ from experiments.config.check import (
 from experiments.config.schema import GROUPS, Study, check_values
 from experiments.errors import InputError
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+CLONE = Path(__file__).resolve().parents[2]
+
+
+def find_conf() -> Path:
+    """Return the folder of the configuration.
+
+    A folder `conf` of the user's own, with all that the study's has, where the command
+    is called; else that of the clone; else the one that a wheel brings along.
+    """
+    brought = Path(sysconfig.get_path("data"), "share", "spmlex", "conf")
+    for folder in (Path("conf").resolve(), CLONE / "conf", brought):
+        if (folder / "config.yaml").is_file() and (folder / "dgp").is_dir():
+            return folder
+    return CLONE / "conf"
+
+
+CONF = find_conf()
 _LISTS = ("sample_size", "n_supp", *GROUPS)
 
 
@@ -109,12 +126,13 @@ def check_conf() -> None:
     """Refuse to go on without the folder of the configuration.
 
     Raises:
-        InputError: The package was installed without it.
+        InputError: There is none.
     """
     if not (CONF / "config.yaml").is_file():
         raise InputError(
             f"there is no configuration in {CONF}: run from a clone of the "
-            "repository, installed by `uv sync` or `pip install -e .`."
+            "repository, installed by `uv sync` or `pip install -e .`, or from a "
+            "folder with a copy of its conf."
         )
 
 
