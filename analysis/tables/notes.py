@@ -1,5 +1,7 @@
 """What a reader must know about the numbers of a table, in sentences."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -18,21 +20,33 @@ RULES = {
 def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[str]:
     """Say in sentences what a reader must know about the numbers of a table."""
     process = summary[name].to_dataset()
-    rule = summary.attrs["exclusion_rule"]
+    sentences = [
+        *_tell_counts(process, table, summary.attrs["exclusion_rule"]),
+        _tell_errors(table),
+        *_tell_intervals(process, table),
+        *_tell_marks(table),
+    ]
+    if not summary.attrs.get("complete", 1):
+        sentences.append("The study is incomplete; numbers will change.")
+    return sentences
+
+
+def _tell_counts(process: xr.Dataset, table: pd.DataFrame, rule: str) -> Iterator[str]:
+    """Say how many replications there are, which are used, and which are suspected."""
     cells = table.drop_duplicates([x for x in DESIGN_POINT if x in table.columns])
     cells = _keep_computed(process, cells)
     counts = {x: np.asarray(cells[x]) for x in COUNT_COLUMNS if x in cells.columns}
     failed, attempted = counts["failed"].sum(), counts["attempted"].sum()
     share = f"{failed / attempted:.2%}" if attempted else "none"
-    sentences = [
+    yield (
         f"Replications attempted {_span(counts['attempted'])} and used "
         f"{_span(counts['used'])} per design point; {failed} of {attempted} fits "
-        f"failed ({share}).",
-        f"Rule: {RULES[rule]}.",
-    ]
+        f"failed ({share})."
+    )
+    yield f"Rule: {RULES[rule]}."
     flagged = counts.get("flagged", np.zeros(1)).sum()
     if flagged:
-        sentences.append(
+        yield (
             f"A degenerate maximum is suspected in {flagged} of the fits used"
             + (
                 "; what is named unflagged leaves them out."
@@ -40,46 +54,52 @@ def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[st
                 else ", which are used like any other."
             )
         )
+
+
+def _tell_errors(table: pd.DataFrame) -> str:
     errors = {x: rounding.shown_errors(table, x) for x in rounding.measures_in(table)}
     largest = [
         f"{labels.label_measure(x)} {np.nanmax(error):.2g}"
         for x, error in errors.items()
         if np.isfinite(error).any()
     ]
-    sentences.append(
+    return (
         "Monte Carlo standard errors in brackets; the largest: "
         f"{', '.join(largest) or 'none'}."
     )
+
+
+def _tell_intervals(process: xr.Dataset, table: pd.DataFrame) -> Iterator[str]:
     if "coverage" in table.columns:
         level = process["coverage"].attrs.get("level", 0.95)
-        sentences.append(f"Nominal coverage {level:g}.")
+        yield f"Nominal coverage {level:g}."
     if "used_interval" in table.columns:
-        sentences.append(
+        yield (
             "Used are the replications with both limits, the fewest over the "
             "parameters; a missing limit counts neither as covering nor as missing the "
             "truth. Widths are means of finite widths."
         )
     elif "default_kind" in process.coords and _depends_on_kind(process, table):
-        sentences.append(f"Intervals shown: {_describe_kinds(process)}.")
-    proportions = [
-        x for x in rounding.measures_in(table) if f"{x}_lower" in table.columns
-    ]
+        yield f"Intervals shown: {_describe_kinds(process)}."
+
+
+def _tell_marks(table: pd.DataFrame) -> Iterator[str]:
+    """Say what stands in for an error of 0, and what a star is."""
+    measures = rounding.measures_in(table)
+    proportions = [x for x in measures if f"{x}_lower" in table.columns]
     if any(np.any(table[f"{x}_mcse"] == 0) for x in proportions):
-        sentences.append(
+        yield (
             "At a proportion of 0 or 1 half of Wilson's interval over 1.96 stands in "
             "for the error."
         )
     for column in map(str, table.columns):
         if column.startswith(BEST) and np.any(table[column]):
             words = labels.label_dim(column.removeprefix(BEST)).lower()
-            sentences.append(
+            yield (
                 f"Bold or *: the RMSE is below that of every other {words} at the "
                 "design point by more than 1.96 Monte Carlo errors of their paired "
                 "ratio."
             )
-    if not summary.attrs.get("complete", 1):
-        sentences.append("The study is incomplete; numbers will change.")
-    return sentences
 
 
 def _keep_computed(process: xr.Dataset, cells: pd.DataFrame) -> pd.DataFrame:
