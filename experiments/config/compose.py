@@ -65,7 +65,8 @@ def compose(overrides: list[str]) -> dict[str, Any]:
         _check_experiments(parsed)
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             if settings:
-                chosen = [x.input_line for x in parsed if not is_setting(x)]
+                pairs = zip(overrides, parsed, strict=True)
+                chosen = [text for text, each in pairs if not is_setting(each)]
                 tree = OmegaConf.to_container(hydra.compose("config", chosen))
                 assert isinstance(tree, dict)
                 check_settings(settings, {str(k): v for k, v in tree.items()})
