@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from analysis.dimensions import NOT_RUN, TIDY
 from analysis.kinds import at_default_kind, with_default_kind
-from analysis.measures_intervals import wald_limits
-from analysis.summarise import NOT_RUN
+from analysis.measures.intervals import wald_limits
 
-DIMS = ("estimator", "grid", "sample_size", "n_supp", "replication", "parameter")
 GIVEN = "given"  # the kind of a standard error or interval of another program
 FAILED = 1
 
@@ -122,7 +121,7 @@ def tidy_replications(process: xr.Dataset, *, kind: str | None = None) -> pd.Dat
         process = process.sel(kind=kind, drop=True)
     names = ("estimate", "standard_error", "lower", "upper", "truth", "code")
     chosen = process[[x for x in names if x in process]]
-    dims = [x for x in DIMS if x in chosen.dims]
+    dims = [x for x in TIDY if x in chosen.dims]
     chosen = chosen.drop_vars([x for x in chosen.coords if x not in dims])
     table = chosen.to_dataframe(dim_order=dims).reset_index()
     if "code" in table:
@@ -131,7 +130,7 @@ def tidy_replications(process: xr.Dataset, *, kind: str | None = None) -> pd.Dat
 
 
 def _to_dataset(tidy: pd.DataFrame, level: float) -> xr.Dataset:
-    dims = [x for x in DIMS if x in tidy]
+    dims = [x for x in TIDY if x in tidy]
     twice = tidy.duplicated(dims)
     if twice.any():
         row = tidy.loc[twice, dims].iloc[0]

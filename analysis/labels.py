@@ -64,15 +64,23 @@ MEASURES = {
 
 LATENT_UNIT = "unit of the latent variable"
 
-MEASURES |= {
+REPORTED = {
     "num_atoms": Measure("number of support points with mass", "Atoms"),
-    "edge_mass": Measure("mass on the ends of the support grid", "Edge mass"),
     "grid_ripple": Measure(
         "ripple of the log-likelihood with the grid's spacing", "Ripple", "nat"
     ),
     "adequacy": Measure(
         "most that another F could gain at this theta", "To gain", "nat per observation"
     ),
+}
+"""Numbers that estimators report and of which a summary has, and tables show, the mean.
+
+The names are those of `replications.nc`.
+"""
+
+MEASURES |= REPORTED
+MEASURES |= {
+    "edge_mass": Measure("mass on the ends of the support grid", "Edge mass"),
     "latent_mean_bias": Measure("bias of the mean of F", "Bias, mean F", LATENT_UNIT),
     "latent_variance_bias": Measure(
         "bias of the variance of F", "Bias, var. F", f"{LATENT_UNIT}, squared"
@@ -132,7 +140,7 @@ OTHERS = {
     "cdf_band": ("quantiles of the fitted cdf over replications", "1"),
 }
 
-COUNTS = {
+COUNT_NAMES = {
     "by_code": "replications by result code",
     "attempted": "replications attempted",
     "used": "replications used",
@@ -143,7 +151,7 @@ COUNTS = {
     "used_interval_unflagged": "replications used with both limits and no flag",
 }
 
-DIMS = {
+DIMENSION_NAMES = {
     "process": "Process",
     "estimator": "Estimator",
     "grid": "Grid",
@@ -156,7 +164,7 @@ DIMS = {
     "coordinate": "Coordinate",
 }
 
-KINDS = {
+INTERVAL_NAMES = {
     "observed": "observed information",
     "opg": "outer product",
     "sandwich": "sandwich",
@@ -184,7 +192,7 @@ def label_column(name: str) -> str:
 
 def label_dim(name: str) -> str:
     """Name a dimension for an axis or a legend."""
-    return DIMS.get(name, name.replace("_", " "))
+    return DIMENSION_NAMES.get(name, name.replace("_", " "))
 
 
 def name_entries(process: xr.Dataset) -> xr.Dataset:
@@ -198,7 +206,7 @@ def name_entries(process: xr.Dataset) -> xr.Dataset:
         if dim not in process.indexes:
             continue
         names = [str(x) for x in process[dim].values]
-        labels = [KINDS.get(x, x) for x in names]
+        labels = [INTERVAL_NAMES.get(x, x) for x in names]
         if f"{dim}_label" in process.coords:
             labels = [str(x) for x in process[f"{dim}_label"].values]
         words = {
@@ -236,8 +244,8 @@ def label_parameter_math(name: str) -> str:
 
 def describe(name: str) -> dict[str, str]:
     """Return `long_name` and `units` for a variable of `summary.nc`."""
-    if name in COUNTS:
-        return {"long_name": COUNTS[name], "units": "1"}
+    if name in COUNT_NAMES:
+        return {"long_name": COUNT_NAMES[name], "units": "1"}
     if name in OTHERS:
         long_name, units = OTHERS[name]
         return {"long_name": long_name, "units": units}
@@ -249,7 +257,7 @@ def describe(name: str) -> dict[str, str]:
         if name.endswith(ending):
             inner = describe(name.removesuffix(ending))
             return {"long_name": words + inner["long_name"], "units": inner["units"]}
-    for dim in DIMS:
+    for dim in DIMENSION_NAMES:
         if name.endswith(f"_over_{dim}"):
             inner = describe(name.removesuffix(f"_over_{dim}"))
             words = f"{inner['long_name']}, {dim} against other_{dim}, paired"

@@ -16,16 +16,17 @@ from typing import get_args
 
 import xarray as xr
 
-from analysis import drawing
 from analysis.exchange import tidy_replications
+from analysis.figures import drawing
+from analysis.figures.catalogue import Picture, list_process, list_study
 from analysis.files import remove_outdated, write_file, write_text
-from analysis.formatting import format_panels, panels_to_markdown
-from analysis.gallery import Picture, list_process, list_study
 from analysis.labels import name_entries, name_groups
-from analysis.latex import to_latex
-from analysis.report import Drawn, render_report
-from analysis.summarise import ExclusionRule, summarise, used_replications
-from analysis.tables_detail import Table, list_tables
+from analysis.measures.summarise import ExclusionRule, summarise, used_replications
+from analysis.report.page import Drawn, render_report
+from analysis.tables.catalogue import Table, list_tables
+from analysis.tables.latex import to_latex
+from analysis.tables.markdown import panels_to_markdown
+from analysis.tables.rounding import format_panels
 
 REPLICATIONS = "replications.nc"
 SUMMARY = "summary.nc"

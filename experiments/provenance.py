@@ -12,6 +12,8 @@ from typing import Any
 
 import jax
 
+import spmlex
+
 PACKAGES = ("jax", "jaxlib", "numpy", "equinox", "mixsqpx", "hydra-core", "xarray")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -26,7 +28,7 @@ def describe_code() -> dict[str, Any]:
         "status", "--porcelain", "--untracked-files=no", "--", ":(top,exclude)results"
     )
     return {
-        "spmlex_version": importlib.metadata.version("spmlex"),
+        "spmlex_version": spmlex.__version__,
         "git_commit": _git("rev-parse", "HEAD") or "unknown",
         "git_dirty": int(bool(changes)),
     }

@@ -4,7 +4,7 @@ import importlib
 import sys
 import traceback
 
-from experiments import config as cfg
+from experiments.config import compose as cfg
 from experiments.errors import ComputeError, InputError, StoreError
 
 ACTIONS = {
@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> int:
                 bare = text.lstrip("-")
                 hint = f"write {bare}" if "=" in bare else "try --help"
                 raise InputError(f"{text}: no such option; {hint}.")
-        return importlib.import_module(f"experiments.{action}").main(rest)
+        return importlib.import_module(f"experiments.commands.{action}").main(rest)
     except (ComputeError, InputError, StoreError) as error:
         if show_traceback:
             traceback.print_exception(error)

@@ -33,12 +33,12 @@ class Bench:
     """What one process measures: bare fits and blocks of one size."""
 
     def __init__(self, size: tuple[int, int], workers: int, dask: bool):
-        from experiments.build import build_design
-        from experiments.compute import Local
-        from experiments.config import compose
-        from experiments.content import Content
-        from experiments.engine import Engine
-        from experiments.store import Store
+        from experiments.compute.local import Local
+        from experiments.config.build import build_design
+        from experiments.config.compose import compose
+        from experiments.engine.block import Engine
+        from experiments.store.blocks import Store
+        from experiments.store.fingerprint import Fingerprint
 
         n_obs, n_supp = size
         config = compose(
@@ -48,10 +48,10 @@ class Bench:
         (self.cell,) = self.engine.design.cells()
         self.open = contextlib.ExitStack()
         folder = self.open.enter_context(tempfile.TemporaryDirectory())
-        self.files = Store(Path(folder), Content.from_config(config))
+        self.files = Store(Path(folder), Fingerprint.from_config(config))
         self.pool: Any = Local(workers)
         if dask:
-            from experiments.compute_dask import DaskLocal
+            from experiments.compute.dask import DaskLocal
 
             self.pool = self.open.enter_context(DaskLocal(workers).start())
         self.fit, self.samples = self._compile_bare(n_supp)
@@ -59,7 +59,7 @@ class Bench:
     def _compile_bare(self, n_supp: int) -> tuple[Callable, list[Any]]:
         import jax
 
-        from experiments import replicate
+        from experiments.engine import replicate
 
         design, cell = self.engine.design, self.cell
         estimator = design.estimators[cell.estimator]

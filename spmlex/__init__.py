@@ -42,6 +42,8 @@ from spmlex._resample import (  # noqa: E402
 from spmlex._result import Fit, Optima  # noqa: E402
 from spmlex._solution import RESULT_CODES, RESULTS, result_code  # noqa: E402
 
+__version__ = "0.2.0"
+
 __all__ = [
     "Adequacy",
     "adequacy",

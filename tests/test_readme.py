@@ -22,9 +22,10 @@ import experiments.estimators
 import experiments.mixing
 import experiments.models
 from analysis import make
-from experiments import config as cfg
-from experiments import new, run
-from experiments.build import build_design
+from experiments import run
+from experiments.commands import new
+from experiments.config import compose as cfg
+from experiments.config.build import build_design
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -22,6 +22,28 @@ OUTSIDE = {
     },
 }
 
+# What each wing may know of the others; all know the modules beside them.
+PARTS = {"mixing", "models", "estimators"}
+MACHINERY = {"config", "engine", "store", "compute"}
+EXPERIMENTS = {
+    "mixing": set(),
+    "models": {"mixing"},
+    "estimators": {"mixing"},
+    "config": PARTS,
+    "engine": PARTS,
+    "store": PARTS,
+    "compute": set(),
+    "session": PARTS | MACHINERY,
+    "commands": PARTS | MACHINERY | {"session"},
+}
+ANALYSIS = {
+    "measures": set(),
+    "tables": {"measures"},
+    "figures": {"measures"},
+    "report": {"measures", "tables"},
+}
+WINGS = {"experiments": EXPERIMENTS, "analysis": ANALYSIS}
+
 # The likelihoods of rival estimators are climbed by the optimiser of spmlex.
 OPTIMISER = {"_evaluation", "_inference", "_newton", "_trust_region"}
 
@@ -69,6 +91,40 @@ def test_no_module_imports_itself_by_a_detour():
     assert order.index("spmlex._types") < order.index("spmlex")
 
 
+def wing_of(module):
+    """Return which wing of its package a module is in, or None."""
+    package, _, rest = module.partition(".")
+    name = rest.partition(".")[0]
+    return name if name in WINGS.get(package, ()) else None
+
+
+@pytest.mark.parametrize(
+    ("package", "wing"), [(x, wing) for x, wings in WINGS.items() for wing in wings]
+)
+def test_a_wing_knows_only_those_below_it(package, wing):
+    inside = [
+        module
+        for module in MODULES
+        if module.startswith(f"{package}.") and wing_of(module) == wing
+    ]
+    assert len(inside) > 2
+    for module in inside:
+        imports = (x for x in own_imports(module) if x.startswith(f"{package}."))
+        known = {wing_of(other) for other in imports} - {None, wing}
+        assert known <= WINGS[package][wing], module
+
+
+def test_modules_beside_the_wings_know_the_parts_of_a_study_alone():
+    commands = {"run", "benchmark", "throughput"}
+    for module in MODULES:
+        package, _, name = module.partition(".")
+        if package != "experiments" or wing_of(module) or name in commands:
+            continue
+        imports = (x for x in own_imports(module) if x.startswith("experiments."))
+        known = {wing_of(other) for other in imports} - {None}
+        assert known <= PARTS, module
+
+
 @pytest.mark.parametrize("package", OUTSIDE)
 def test_a_package_imports_only_what_it_may(package):
     for module in MODULES:
@@ -79,14 +135,18 @@ def test_a_package_imports_only_what_it_may(package):
             assert tops - sys.stdlib_module_names <= OUTSIDE[package], module
 
 
-def test_only_the_report_of_a_study_knows_the_analysis():
-    knowing = {
-        module
+def test_of_the_analysis_studies_know_the_report_and_plain_definitions():
+    plain = {"analysis.dimensions", "analysis.measures.formulas"}
+    known = {
+        module: {x for x in own_imports(module) if x.startswith("analysis")}
         for module in MODULES
         if module.startswith("experiments")
-        and any(target.startswith("analysis") for target in own_imports(module))
     }
-    assert knowing == {"experiments.report"}
+    makers = {module for module, found in known.items() if found - plain}
+    assert makers == {"experiments.commands.report"}
+    for module in plain:
+        tops = {target for target, _ in list_imports(MODULES[module])}
+        assert tops <= sys.stdlib_module_names, module
 
 
 def test_private_names_stay_in_their_module():
@@ -157,3 +217,12 @@ def test_public_names_are_listed_once_and_exist():
     assert len(set(spmlex.__all__)) == len(spmlex.__all__)
     for name in spmlex.__all__:
         assert getattr(spmlex, name).__doc__ or name.isupper(), name
+
+
+def test_the_version_is_told_the_same_everywhere():
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## ([\d.]+), \d{4}-\d\d-\d\d$", changes, re.M)[0] == (
+        spmlex.__version__
+    )
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {spmlex.__version__}\n" in citation

@@ -1,4 +1,4 @@
-"""Every estimator behind one call: model, data, grid in, a dictionary of arrays out."""
+"""Every estimator behind one call: model, data, grid in, an `Outcome` out."""
 
 from experiments.estimators.base import RAISED, Estimator, grid_use
 from experiments.estimators.efficient import EfficientScore
@@ -7,10 +7,19 @@ from experiments.estimators.from_model import FromModel
 from experiments.estimators.joint_em import JointEM
 from experiments.estimators.normal import NormalRandomEffects
 from experiments.estimators.oracle import Oracle
+from experiments.estimators.outcome import (
+    QUANTITIES,
+    SCALARS,
+    Outcome,
+    Quantity,
+    as_arrays,
+)
 from experiments.estimators.profile import Profile
 
 __all__ = [
+    "QUANTITIES",
     "RAISED",
+    "SCALARS",
     "EfficientScore",
     "Estimator",
     "FiniteMixture",
@@ -18,6 +27,9 @@ __all__ = [
     "JointEM",
     "NormalRandomEffects",
     "Oracle",
+    "Outcome",
     "Profile",
+    "Quantity",
+    "as_arrays",
     "grid_use",
 ]

@@ -1,4 +1,4 @@
-"""What every estimator of a study looks like: one call, arrays out."""
+"""What every estimator of a study looks like: one call, an `Outcome` out."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -6,12 +6,14 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import jax.scipy as jsp
 from jaxtyping import Array, Float
 
+import spmlex
 from experiments.dgp import Data, Model
+from experiments.estimators.outcome import Outcome
 
 RAISED = 100
 """Result code of replications whose estimator raised an error instead of returning."""
 
-KINDS = ("observed", "opg", "sandwich")
+LIKELIHOOD_KINDS = ("observed", "opg", "sandwich")
 """Kinds of standard error of every estimator that has a likelihood."""
 
 GridUse = Literal["points", "range", "nothing"]
@@ -42,7 +44,7 @@ class Estimator(Protocol):
         """The kind that tables show."""
         ...
 
-    def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
+    def estimate(self, model: Model, data: Data, supp: Any) -> Outcome:
         """Estimate the model's parameters.
 
         Args:
@@ -52,12 +54,8 @@ class Estimator(Protocol):
                 estimators that use no more of it.
 
         Returns:
-            `estimate` (parameter), `standard_error`, `lower` and `upper`
-            (kind, parameter), and the scalars `code`, `flagged`, `gap`,
-            `gradient_norm`, `log_likelihood`, `num_steps`, `num_atoms`; where F is
-            estimated `probs` and `supp` (point), and on a grid the scalars
-            `grid_ripple` and `adequacy`. NaN stands for a value that could not be
-            computed.
+            The estimate and its interval of every kind, and what else there is to
+            report.
         """
         ...
 
@@ -86,12 +84,51 @@ class LikelihoodEstimator:
     @property
     def kinds(self) -> tuple[str, ...]:
         """Kinds of standard error, in the order of the results."""
-        return KINDS
+        return LIKELIHOOD_KINDS
 
     @property
     def default_kind(self) -> str:
         """The sandwich: right also where F is not what the estimator takes it for."""
         return "sandwich"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChosenIntervals:
+    """What estimators share of which a study chooses the intervals.
+
+    Attributes:
+        solver: Solver of the inner problem, one of `spmlex.SOLVERS`.
+        intervals: Kinds of interval, of those in `offered`. The first is the one that
+            tables show.
+    """
+
+    offered: ClassVar[tuple[str, ...]] = ()
+
+    solver: str = "active_set"
+    intervals: tuple[str, ...] | list[str] = ()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of interval, in the order of the results."""
+        return tuple(self.intervals)
+
+    @property
+    def default_kind(self) -> str:
+        """The first kind asked for."""
+        return self.kinds[0]
+
+    def check_choices(self) -> None:
+        """Refuse unknown choices; make the intervals of a configuration hashable."""
+        object.__setattr__(self, "intervals", tuple(self.intervals))
+        if self.solver not in spmlex.SOLVERS:
+            raise ValueError(
+                f"solver={self.solver!r}: choose one of {', '.join(spmlex.SOLVERS)}."
+            )
+        if not self.intervals or set(self.intervals) - set(self.offered):
+            raise ValueError(
+                f"intervals={list(self.intervals)}: give at least one of "
+                f"{', '.join(self.offered)}."
+            )
 
 
 def check_counts(estimator: Any, **least: int) -> None:
@@ -105,9 +142,9 @@ def check_counts(estimator: Any, **least: int) -> None:
 
 def wald_interval(
     estimate: Float[Array, " parameter"],
-    standard_error: Float[Array, "kind parameter"],
+    standard_error: Float[Array, "*kind parameter"],
     level: float,
-) -> tuple[Float[Array, "kind parameter"], Float[Array, "kind parameter"]]:
+) -> tuple[Float[Array, "*kind parameter"], Float[Array, "*kind parameter"]]:
     """Return the limits of normal intervals, for every kind of standard error."""
     critical = jsp.special.ndtri(0.5 + 0.5 * level)
     return estimate - critical * standard_error, estimate + critical * standard_error

@@ -5,17 +5,17 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import jax.scipy as jsp
-from jaxtyping import Array
 
 import spmlex
 from experiments.dgp import Data, Model
-from experiments.estimators.base import GridUse, check_counts
+from experiments.estimators.base import ChosenIntervals, GridUse, check_counts
+from experiments.estimators.outcome import Outcome
 
-KINDS = ("efficient", "efficient_wald")
+_INTERVALS = ("efficient", "efficient_wald")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EfficientScore:
+class EfficientScore(ChosenIntervals):
     """The root of the efficient score, from the model's own starting values.
 
     Intervals are reported as they come, whatever the result code: an infinite limit is
@@ -31,38 +31,19 @@ class EfficientScore:
     """
 
     grid_use: ClassVar[GridUse] = "points"
+    offered: ClassVar[tuple[str, ...]] = _INTERVALS
 
-    solver: str = "active_set"
     n_draws: int = 2048
-    intervals: tuple[str, ...] | list[str] = KINDS
+    intervals: tuple[str, ...] | list[str] = _INTERVALS
     level: float = 0.95
     label: str = ""
 
     def __post_init__(self):
         """Refuse unknown choices and a number of draws that allows no projection."""
-        object.__setattr__(self, "intervals", tuple(self.intervals))
-        if self.solver not in spmlex.SOLVERS:
-            raise ValueError(
-                f"solver={self.solver!r}: choose one of {', '.join(spmlex.SOLVERS)}."
-            )
-        if not self.intervals or set(self.intervals) - set(KINDS):
-            raise ValueError(
-                f"intervals={list(self.intervals)}: give at least one of "
-                f"{', '.join(KINDS)}."
-            )
+        self.check_choices()
         check_counts(self, n_draws=2)
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of interval, in the order of the results."""
-        return tuple(self.intervals)
-
-    @property
-    def default_kind(self) -> str:
-        """The first kind asked for."""
-        return self.kinds[0]
-
-    def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
+    def estimate(self, model: Model, data: Data, supp: Any) -> Outcome:
         """Solve the equation once; failures are codes, never exceptions."""
         found = spmlex.efficient_estimate(
             model.starting_values(data),
@@ -77,21 +58,18 @@ class EfficientScore:
         errors = found.standard_errors()
         lclk = found.model.lclk(data, supp)
         mixture = jsp.special.logsumexp(lclk, axis=1, b=found.probs)
-        missing = jnp.full((), jnp.nan)
-        return {
-            "estimate": found.theta,
-            "standard_error": jnp.stack([errors for _ in made]),
-            "lower": jnp.stack([lower for lower, _ in made]),
-            "upper": jnp.stack([upper for _, upper in made]),
-            "code": spmlex.result_code(found.result).astype(jnp.int8),
-            "flagged": jnp.zeros((), jnp.int8),
-            "gap": missing,
-            "gradient_norm": jnp.max(jnp.abs(found.root.here.mean)),
-            "log_likelihood": jnp.sum(mixture),
-            "num_steps": found.root.num_steps.astype(jnp.int32),
-            "num_atoms": jnp.sum(found.probs > 0).astype(jnp.int32),
-            "probs": found.probs,
-            "supp": supp,
-            "grid_ripple": missing,
-            "adequacy": missing,
-        }
+        return Outcome(
+            found.theta,
+            jnp.stack([lower for lower, _ in made]),
+            jnp.stack([upper for _, upper in made]),
+            standard_error=jnp.stack([errors for _ in made]),
+            code=spmlex.result_code(found.result),
+            gradient_norm=jnp.max(jnp.abs(found.root.here.mean)),
+            log_likelihood=jnp.sum(mixture),
+            grid_ripple=jnp.nan,
+            adequacy=jnp.nan,
+            num_steps=found.root.num_steps,
+            num_atoms=jnp.sum(found.probs > 0),
+            probs=found.probs,
+            supp=supp,
+        )

@@ -20,6 +20,7 @@ from experiments.estimators.likelihood import (
     smooth_masses,
     split_model,
 )
+from experiments.estimators.outcome import Outcome
 
 _ABSENT = -1e30  # log-mass of points beyond the number in use: finite, so is its slope
 _PILOT_STEPS = 200
@@ -51,7 +52,7 @@ class FiniteMixture(LikelihoodEstimator):
         """Refuse numbers that allow no fit."""
         check_counts(self, max_points=1, max_steps=1)
 
-    def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
+    def estimate(self, model: Model, data: Data, supp: Any) -> Outcome:
         """Fit one K after the other; failures are codes, never exceptions.
 
         The `supp` given is a trial grid; the one returned holds the points found, then
@@ -65,13 +66,6 @@ class FiniteMixture(LikelihoodEstimator):
         pilot, _ = smooth_masses(model0.lclk(data, supp), _PILOT_STEPS)
         order = _spread_out(grid, pilot, most)
 
-        def read(of_f, present):
-            """Return points and log-masses; the first point's mass has no parameter."""
-            points = of_f[: most * dims].reshape(most, dims)
-            logits = jnp.concatenate([jnp.zeros(1), of_f[most * dims :]])
-            masses = jax.nn.log_softmax(jnp.where(present, logits, _ABSENT))
-            return points, masses
-
         def lclk_at(theta, points):
             return build(theta).lclk(data, like_grid(points, supp))
 
@@ -84,14 +78,11 @@ class FiniteMixture(LikelihoodEstimator):
                 [jnp.zeros(size, bool), jnp.repeat(~present, dims), ~present[1:]]
             )
 
-            likelihood = NodeSum(lclk_at, lambda of_f: read(of_f, present), size)
+            likelihood = NodeSum(lclk_at, lambda of_f: _read(of_f, present), size)
             return maximise(likelihood, params0, self.max_steps, held)
 
         def criterion(fitted, count):
-            n_params = size + count * dims + count - 1
-            n_obs = fitted.scores.shape[0]
-            value = -2 * fitted.log_likelihood + n_params * jnp.log(n_obs)
-            return jnp.nan_to_num(value, nan=jnp.inf)
+            return _schwarz(fitted, size + count * dims + count - 1)
 
         def is_rising(state):
             count, best, _ = state
@@ -110,13 +101,35 @@ class FiniteMixture(LikelihoodEstimator):
         start = (one, one, _nothing(jax.eval_shape(fit, one)))
         _, count, chosen = jax.lax.while_loop(is_rising, add_point, start)
         present = jnp.arange(most) < count
-        points, masses = read(chosen.params[size:], present)
+        points, masses = _read(chosen.params[size:], present)
         points = jnp.where(present[:, None], points, grid[:most])
         masses = jnp.where(present, jnp.exp(masses), 0.0)
-        return report(chosen, size, self.level, num_atoms=count) | {
-            "probs": jnp.zeros(grid.shape[0]).at[:most].set(masses),
-            "supp": like_grid(grid.at[:most].set(points), supp),
-        }
+        return report(
+            chosen,
+            size,
+            self.level,
+            num_atoms=count,
+            probs=jnp.zeros(grid.shape[0]).at[:most].set(masses),
+            supp=like_grid(grid.at[:most].set(points), supp),
+        )
+
+
+def _read(
+    of_f: Float[Array, " f"], present: Array
+) -> tuple[Float[Array, "k d"], Float[Array, " k"]]:
+    """Return points and log-masses; the first point's mass has no parameter."""
+    most = present.size
+    dims = (of_f.size + 1) // most - 1
+    points = of_f[: most * dims].reshape(most, dims)
+    logits = jnp.concatenate([jnp.zeros(1), of_f[most * dims :]])
+    return points, jax.nn.log_softmax(jnp.where(present, logits, _ABSENT))
+
+
+def _schwarz(fitted: Maximum, n_params: Array) -> Float[Array, ""]:
+    """Return Schwarz's criterion, infinite where the fit is of no use."""
+    n_obs = fitted.scores.shape[0]
+    value = -2 * fitted.log_likelihood + n_params * jnp.log(n_obs)
+    return jnp.nan_to_num(value, nan=jnp.inf)
 
 
 def _nothing(shapes: Maximum) -> Maximum:

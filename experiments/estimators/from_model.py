@@ -4,13 +4,11 @@ import dataclasses
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
-from jaxtyping import Array
 
-import spmlex
 from experiments.dgp import Data, Model
 from experiments.estimators.base import GridUse, wald_interval
 from experiments.estimators.likelihood import split_model
-from spmlex import RESULTS
+from experiments.estimators.outcome import Outcome
 
 METHODS = ("moment_estimate", "fixed_effects_estimate", "pooled_estimate")
 
@@ -51,7 +49,7 @@ class FromModel:
         """The sandwich."""
         return "sandwich"
 
-    def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
+    def estimate(self, model: Model, data: Data, supp: Any) -> Outcome:
         """Call the model's method; a failure is a code, never an exception.
 
         Raises:
@@ -74,19 +72,4 @@ class FromModel:
             )
         errors = jnp.sqrt(jnp.diagonal(covariance))[None]
         lower, upper = wald_interval(theta, errors, self.level)
-        found = jnp.any(jnp.isfinite(theta))
-        result = RESULTS.where(found, RESULTS.successful, RESULTS.non_finite)
-        missing = jnp.full((), jnp.nan)
-        return {
-            "estimate": theta,
-            "standard_error": errors,
-            "lower": lower,
-            "upper": upper,
-            "code": spmlex.result_code(result).astype(jnp.int8),
-            "flagged": jnp.zeros((), jnp.int8),
-            "gap": missing,
-            "gradient_norm": missing,
-            "log_likelihood": missing,
-            "num_steps": jnp.full((), -1, jnp.int32),
-            "num_atoms": jnp.full((), -1, jnp.int32),
-        }
+        return Outcome(theta, lower, upper, errors)

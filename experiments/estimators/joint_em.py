@@ -11,12 +11,13 @@ from jaxtyping import Array, Bool, Float, Int
 import spmlex
 from experiments.dgp import Data, Model
 from experiments.estimators.base import (
-    KINDS,
+    LIKELIHOOD_KINDS,
     LikelihoodEstimator,
     check_counts,
     wald_interval,
 )
 from experiments.estimators.likelihood import split_model
+from experiments.estimators.outcome import Outcome
 from spmlex import RESULTS
 
 _SOME_MASS = 1e-6
@@ -67,7 +68,7 @@ class JointEM(LikelihoodEstimator):
             raise ValueError(f"tol={self.tol}: give a positive number, such as 1e-4.")
         check_counts(self, newton_steps=1, max_steps=1)
 
-    def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
+    def estimate(self, model: Model, data: Data, supp: Any) -> Outcome:
         """Run EM once; failures are codes, never exceptions."""
         theta0, build = split_model(model.starting_values(data))
 
@@ -79,24 +80,26 @@ class JointEM(LikelihoodEstimator):
         # One evaluation of the profile likelihood, for its derivatives.
         there = spmlex.fit(build(state.theta), data, supp, max_steps=1, throw=False)
         errors = jnp.sqrt(
-            jnp.stack([jnp.diagonal(there.covariance(kind)) for kind in KINDS])
+            jnp.stack(
+                [jnp.diagonal(there.covariance(kind)) for kind in LIKELIHOOD_KINDS]
+            )
         )
         lower, upper = wald_interval(state.theta, errors, self.level)
-        return {
-            "estimate": state.theta,
-            "standard_error": errors,
-            "lower": lower,
-            "upper": upper,
-            "code": _judge(state).astype(jnp.int8),
-            "flagged": there.flagged.astype(jnp.int8),
-            "gap": gap,
-            "gradient_norm": there.gradient_norm,
-            "log_likelihood": there.scores.shape[0] * mean,
-            "num_steps": state.num_steps.astype(jnp.int32),
-            "num_atoms": jnp.sum(state.probs > _SOME_MASS).astype(jnp.int32),
-            "probs": state.probs,
-            "supp": supp,
-        }
+        return Outcome(
+            state.theta,
+            lower,
+            upper,
+            errors,
+            code=_judge(state),
+            flagged=there.flagged,
+            gap=gap,
+            gradient_norm=there.gradient_norm,
+            log_likelihood=there.scores.shape[0] * mean,
+            num_steps=state.num_steps,
+            num_atoms=jnp.sum(state.probs > _SOME_MASS),
+            probs=state.probs,
+            supp=supp,
+        )
 
     def _iterate(self, lclk_at: Columns, theta0: Float[Array, " p"]) -> _State:
         n_supp = jax.eval_shape(lclk_at, theta0).shape[1]

@@ -15,8 +15,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 import spmlex
 from experiments.dgp import Model
-from experiments.estimators.base import KINDS, wald_interval
+from experiments.estimators.base import LIKELIHOOD_KINDS, wald_interval
 from experiments.estimators.derivatives import NodeSum, differentiate
+from experiments.estimators.outcome import Outcome
 from spmlex._inference import covariance_matrix
 from spmlex._newton import climb, judge
 
@@ -140,7 +141,9 @@ def standard_errors(maximum: Maximum, n_theta: int) -> Float[Array, "kind n_thet
         scores = scores[:, :n_theta] - scores[:, n_theta:] @ response
         hessian = hessian[:n_theta, :n_theta] - cross.T @ response
     weights = jnp.full(scores.shape[0], 1.0 / scores.shape[0])
-    covariances = [covariance_matrix(hessian, scores, weights, k) for k in KINDS]
+    covariances = [
+        covariance_matrix(hessian, scores, weights, kind) for kind in LIKELIHOOD_KINDS
+    ]
     return jnp.sqrt(jnp.stack([jnp.diagonal(c) for c in covariances]))
 
 
@@ -148,27 +151,27 @@ def report(
     maximum: Maximum,
     n_theta: int,
     level: float,
-    *,
-    num_atoms: Int[Array, ""] | int,
-    flagged: Bool[Array, ""] | bool = False,
-) -> dict[str, Array]:
-    """Return what an estimator of a study returns, but for F.
+    **others: Any,
+) -> Outcome:
+    """Return what an estimator of a study returns; there is no inner problem, no gap.
 
-    There is no inner problem, so no gap.
+    Args:
+        maximum: Where the search ended.
+        n_theta: Number of entries of theta.
+        level: Confidence level.
+        **others: Fields of `Outcome` that a maximum does not tell, such as F.
     """
     theta = maximum.params[:n_theta]
     errors = standard_errors(maximum, n_theta)
     lower, upper = wald_interval(theta, errors, level)
-    return {
-        "estimate": theta,
-        "standard_error": errors,
-        "lower": lower,
-        "upper": upper,
-        "code": maximum.code.astype(jnp.int8),
-        "flagged": jnp.asarray(flagged).astype(jnp.int8),
-        "gap": jnp.full((), jnp.nan),
-        "gradient_norm": jnp.max(jnp.abs(maximum.gradient)),
-        "log_likelihood": maximum.log_likelihood,
-        "num_steps": maximum.num_steps.astype(jnp.int32),
-        "num_atoms": jnp.asarray(num_atoms, jnp.int32),
-    }
+    return Outcome(
+        theta,
+        lower,
+        upper,
+        errors,
+        code=maximum.code,
+        gradient_norm=jnp.max(jnp.abs(maximum.gradient)),
+        log_likelihood=maximum.log_likelihood,
+        num_steps=maximum.num_steps,
+        **others,
+    )

@@ -19,6 +19,7 @@ from experiments.estimators.likelihood import (
     smooth_masses,
     split_model,
 )
+from experiments.estimators.outcome import Outcome
 from experiments.estimators.quadrature import RULES, cell_masses, normal_rule
 
 _REACH = 8.0
@@ -54,7 +55,7 @@ class NormalRandomEffects(LikelihoodEstimator):
             raise ValueError(f"rule={self.rule!r}: choose one of {', '.join(RULES)}.")
         check_counts(self, nodes=3, max_steps=1)
 
-    def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
+    def estimate(self, model: Model, data: Data, supp: Any) -> Outcome:
         """Fit once; failures are codes, never exceptions.
 
         `supp` is a trial grid: the start is the mean and covariance of a rough estimate
@@ -95,14 +96,14 @@ class NormalRandomEffects(LikelihoodEstimator):
         )
         theta, normal = maximum.params[:size], maximum.params[size:]
         resolution = _resolve(lclk_at(theta, nodes_at(normal)[0]))
-        results = report(
+        return report(
             maximum,
             size,
             self.level,
-            num_atoms=-1,
             flagged=resolution < _MIN_RESOLUTION,
+            probs=_discretise(points, *place(normal)),
+            supp=supp,
         )
-        return results | {"probs": _discretise(points, *place(normal)), "supp": supp}
 
 
 def _discretise(

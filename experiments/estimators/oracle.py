@@ -10,6 +10,7 @@ from experiments.dgp import Data, Model
 from experiments.estimators.base import GridUse, LikelihoodEstimator, check_counts
 from experiments.estimators.derivatives import NodeSum
 from experiments.estimators.likelihood import maximise, report, split_model
+from experiments.estimators.outcome import Outcome
 from experiments.estimators.quadrature import cell_rule, normal_rule
 from experiments.mixing import (
     AbstractMixing,
@@ -53,7 +54,7 @@ class Oracle(LikelihoodEstimator):
 
     def estimate(
         self, model: Model, data: Data, supp: Any, mixing: AbstractMixing | None = None
-    ) -> dict[str, Array]:
+    ) -> Outcome:
         """Fit once; failures are codes, never exceptions.
 
         Args:

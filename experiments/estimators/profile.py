@@ -1,68 +1,53 @@
 """Profile maximum likelihood, the estimator of `spmlex`."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
 import spmlex
 from experiments.dgp import Data, Model
-from experiments.estimators.base import LikelihoodEstimator, check_counts
+from experiments.estimators.base import (
+    ChosenIntervals,
+    LikelihoodEstimator,
+    check_counts,
+)
+from experiments.estimators.outcome import Outcome
 
 _BOOTSTRAP_KINDS = tuple(f"bootstrap_{kind}" for kind in spmlex.BOOTSTRAP_WEIGHTS)
 _AROUND = ("observed", "opg", "sandwich", "jackknife", "likelihood_ratio")
-KINDS = (*_AROUND, *_BOOTSTRAP_KINDS)
-"""Kinds of interval around the estimate; `EfficientScore` has those around its own."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Profile(LikelihoodEstimator):
+class Profile(ChosenIntervals, LikelihoodEstimator):
     """Profile maximum likelihood from the model's own starting values.
 
     Attributes:
         solver: Solver of the inner problem, as in `spmlex.fit`.
-        intervals: Kinds of interval around the estimate, as in `KINDS`;
-            "bootstrap_multinomial" and "bootstrap_exponential" are normal intervals.
-            The first is the one that tables show.
+        intervals: Kinds of interval around the estimate; `EfficientScore` has those
+            around its own. "bootstrap_multinomial" and "bootstrap_exponential" are
+            normal intervals. The first is the one that tables show.
         n_draws: Draws of each bootstrap.
         adequacy_on: Lower end, upper end and number of points of a range on which to
             look for what any distribution on it could still gain over the fitted one;
             None: not at all. A scalar latent variable only.
     """
 
-    solver: str = "active_set"
+    offered: ClassVar[tuple[str, ...]] = (*_AROUND, *_BOOTSTRAP_KINDS)
+
     intervals: tuple[str, ...] | list[str] = ("sandwich", "observed", "opg")
     n_draws: int = 200
     adequacy_on: tuple[float | int, ...] | list[float | int] | None = None
 
     def __post_init__(self):
         """Refuse unknown choices and a number of steps that allows no fit."""
-        object.__setattr__(self, "intervals", tuple(self.intervals))
+        self.check_choices()
         if self.adequacy_on is not None:
             object.__setattr__(self, "adequacy_on", tuple(self.adequacy_on))
-        if self.solver not in spmlex.SOLVERS:
-            raise ValueError(
-                f"solver={self.solver!r}: choose one of {', '.join(spmlex.SOLVERS)}."
-            )
-        if not self.intervals or set(self.intervals) - set(KINDS):
-            raise ValueError(
-                f"intervals={list(self.intervals)}: give at least one of "
-                f"{', '.join(KINDS)}."
-            )
         check_counts(self, max_steps=1, n_draws=2)
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of interval, in the order of the results."""
-        return tuple(self.intervals)
-
-    @property
-    def default_kind(self) -> str:
-        """The first kind asked for."""
-        return self.kinds[0]
-
-    def estimate(self, model: Model, data: Data, supp: Any) -> dict[str, Array]:
+    def estimate(self, model: Model, data: Data, supp: Any) -> Outcome:
         """Fit once; failures are codes, never exceptions."""
         fit = spmlex.fit(
             model.starting_values(data),
@@ -74,23 +59,23 @@ class Profile(LikelihoodEstimator):
             throw=False,
         )
         made = self._make_intervals(fit)
-        return {
-            "estimate": fit.theta,
-            "standard_error": jnp.stack([each.standard_error for each in made]),
-            "lower": jnp.stack([each.lower for each in made]),
-            "upper": jnp.stack([each.upper for each in made]),
-            "code": spmlex.result_code(fit.result).astype(jnp.int8),
-            "flagged": fit.flagged.astype(jnp.int8),
-            "gap": fit.gap,
-            "gradient_norm": fit.gradient_norm,
-            "log_likelihood": fit.log_likelihood,
-            "num_steps": fit.num_steps.astype(jnp.int32),
-            "num_atoms": fit.num_atoms.astype(jnp.int32),
-            "probs": fit.probs,
-            "supp": fit.supp,
-            "grid_ripple": fit.grid_ripple,
-            "adequacy": self._judge(fit, data),
-        }
+        return Outcome(
+            fit.theta,
+            jnp.stack([each.lower for each in made]),
+            jnp.stack([each.upper for each in made]),
+            standard_error=jnp.stack([each.standard_error for each in made]),
+            code=spmlex.result_code(fit.result),
+            flagged=fit.flagged,
+            gap=fit.gap,
+            gradient_norm=fit.gradient_norm,
+            log_likelihood=fit.log_likelihood,
+            grid_ripple=fit.grid_ripple,
+            adequacy=self._judge(fit, data),
+            num_steps=fit.num_steps,
+            num_atoms=fit.num_atoms,
+            probs=fit.probs,
+            supp=fit.supp,
+        )
 
     def _judge(self, fit: spmlex.Fit, data: Data) -> Array:
         """Return what a distribution on a range could gain, nats per observation.

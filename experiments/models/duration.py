@@ -7,7 +7,7 @@ import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from experiments.fields import as_float
-from experiments.models.starts import maximise_concave
+from experiments.models.parts.starts import maximise_concave
 
 _ALPHA_RANGE = (0.05, 20.0)
 """Where alpha starts: wherever else the data put it, they hardly say anything."""

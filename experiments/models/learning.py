@@ -9,7 +9,7 @@ import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from experiments.fields import as_float
-from experiments.models.learning_start import start_from_normal
+from experiments.models.parts.learning_start import start_from_normal
 
 
 class LinearForms(NamedTuple):

@@ -6,9 +6,9 @@ import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from experiments.fields import as_float
-from experiments.models.fixed_effects import conditional_logit, pooled_binary
-from experiments.models.links import sum_log_logistic, sum_log_normal
-from experiments.models.starts import fit_pairs
+from experiments.models.parts.fixed_effects import conditional_logit, pooled_binary
+from experiments.models.parts.links import sum_log_logistic, sum_log_normal
+from experiments.models.parts.starts import fit_pairs
 
 LINKS = ("logit", "probit")
 

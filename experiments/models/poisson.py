@@ -8,7 +8,7 @@ import jax.scipy as jsp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from experiments.fields import as_float
-from experiments.models.starts import maximise_concave
+from experiments.models.parts.starts import maximise_concave
 
 
 class MixedPoisson(eqx.Module):

@@ -7,12 +7,12 @@ import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from experiments.fields import as_float
-from experiments.models.bellman import (
+from experiments.models.parts.bellman import (
     Problem,
     choice_values,
     solve_bellman,
 )
-from experiments.models.starts import climb_by_scoring
+from experiments.models.parts.starts import climb_by_scoring
 
 _MAX_SCORING_STEPS = 30
 """Limit on the steps of scoring in the starting values."""

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from analysis import measures as me
-from analysis import measures_intervals as mi
-from analysis import measures_paired as mp
+from analysis.measures import estimates as me
+from analysis.measures import intervals as mi
+from analysis.measures import paired as mp
 
 N_STUDIES = 2000
 N_REPLICATIONS = 500

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from analysis.summarise import summarise_process
+from analysis.measures.summarise import summarise_process
 
 PARAMETERS = ("coef[0]", "coef[1]", "log_std_e[0]")
 TRUTH = (1.5, 0.3, 0.0)

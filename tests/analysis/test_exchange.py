@@ -8,7 +8,7 @@ from synthetic_study import make_process
 
 from analysis.exchange import read_csv, tidy_replications
 from analysis.make import main
-from analysis.summarise import summarise
+from analysis.measures.summarise import summarise
 
 MORRIS = Path(__file__).parents[1] / "data" / "morris_simtutorial.csv"
 COLUMNS: dict[str, Any] = {

@@ -6,16 +6,16 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic_study import make_process, summarise_synthetic
 
-from analysis import drawing, figures
-from analysis.formatting import format_error, format_value
-from analysis.panels import draw_panels
-from analysis.summarise import summarise_process
+from analysis.digits import format_error, format_value
+from analysis.figures import against_size, drawing
+from analysis.figures.panels import draw_panels
+from analysis.measures.summarise import summarise_process
 
 PLOTS = [
-    figures.plot_rmse,
-    figures.plot_coverage,
-    figures.plot_bias,
-    figures.plot_seconds,
+    against_size.plot_rmse,
+    against_size.plot_coverage,
+    against_size.plot_bias,
+    against_size.plot_seconds,
 ]
 
 
@@ -52,9 +52,9 @@ def drawn(ax):
 @pytest.mark.parametrize(
     ("plot", "name"),
     [
-        (figures.plot_rmse, "rmse"),
-        (figures.plot_bias, "bias"),
-        (figures.plot_seconds, "seconds"),
+        (against_size.plot_rmse, "rmse"),
+        (against_size.plot_bias, "bias"),
+        (against_size.plot_seconds, "seconds"),
     ],
 )
 def test_drawn_values_and_errors_are_those_of_the_summary(process, ax, plot, name):
@@ -65,14 +65,14 @@ def test_drawn_values_and_errors_are_those_of_the_summary(process, ax, plot, nam
     for k, (value, ends) in enumerate(lines):
         cell = one.isel(n_supp=k).squeeze()
         np.testing.assert_array_equal(value, cell[name])
-        half = 1.96 * cell[f"{name}_mcse"].values
+        half = 1.959963984540054 * cell[f"{name}_mcse"].values
         np.testing.assert_allclose(ends[:, 0], cell[name].values - half)
         np.testing.assert_allclose(ends[:, 1], cell[name].values + half)
 
 
 def test_coverage_is_drawn_with_wilsons_limits_band_and_nominal_line(process, ax):
     one = process.sel(parameter="coef[0]")
-    figures.plot_coverage(one, ax)
+    against_size.plot_coverage(one, ax)
     shown = one.sel(kind="sandwich").squeeze()  # the default kind of the file
     for k, (value, ends) in enumerate(drawn(ax)):
         cell = shown.isel(n_supp=k)
@@ -82,12 +82,14 @@ def test_coverage_is_drawn_with_wilsons_limits_band_and_nominal_line(process, ax
     assert any(list(line.get_ydata()) == [0.95, 0.95] for line in ax.lines)
     band = ax.collections[0].get_paths()[0].vertices[:, 1]
     fewest = one["used"].min().item()
-    assert band.min() == pytest.approx(0.95 - 1.96 * np.sqrt(0.95 * 0.05 / fewest))
+    assert band.min() == pytest.approx(
+        0.95 - 1.959963984540054 * np.sqrt(0.95 * 0.05 / fewest)
+    )
     assert band.max() <= 1
 
 
 def test_reference_line_falls_at_the_parametric_rate(process, ax):
-    figures.plot_rmse(process.sel(parameter="coef[0]"), ax)
+    against_size.plot_rmse(process.sel(parameter="coef[0]"), ax)
     (line,) = [x for x in ax.lines if x.get_label() == drawing.SLOPE]
     x, y = np.log(line.get_xdata()), np.log(line.get_ydata())
     assert (y[1] - y[0]) / (x[1] - x[0]) == pytest.approx(-0.5)
@@ -95,7 +97,7 @@ def test_reference_line_falls_at_the_parametric_rate(process, ax):
 
 def test_rates_are_written_in_the_colours_of_the_lines(process, ax):
     one = process.sel(parameter="coef[1]").squeeze()
-    figures.plot_rmse(one, ax)
+    against_size.plot_rmse(one, ax)
     rows = zip(one["rate"].values, one["rate_mcse"].values, strict=True)
     assert [x.get_text() for x in ax.texts] == [
         f"{format_value(x, e)} {format_error(e)}".replace("-", "\N{MINUS SIGN}")
@@ -107,29 +109,29 @@ def test_rates_are_written_in_the_colours_of_the_lines(process, ax):
 def test_error_bars_stay_below_the_slopes(process, ax):
     rising = process.sel(parameter="coef[1]").squeeze()
     rising["rmse"] = rising["rmse"].isel(sample_size=[2, 1, 0]).drop_vars("sample_size")
-    figures.plot_rmse(rising, ax)
+    against_size.plot_rmse(rising, ax)
     low, high = np.log(ax.get_ylim())
     top = np.log(max(ends[-1, 1] for _, ends in drawn(ax)))
     assert (top - low) / (high - low) <= 1 - 0.09 * 3 + 1e-9
 
 
 def test_ticks_are_the_sample_sizes(process, ax):
-    figures.plot_rmse(process.sel(parameter="coef[0]"), ax)
+    against_size.plot_rmse(process.sel(parameter="coef[0]"), ax)
     ax.figure.draw_without_rendering()
     assert [x.get_text() for x in ax.get_xticklabels()] == ["500", "1000", "2000"]
 
 
 def test_lines_may_be_estimators(ax):
     both = summarise_synthetic(n_supp=(25,))
-    figures.plot_rmse(both.sel(parameter="coef[0]"), ax, by="estimator")
+    against_size.plot_rmse(both.sel(parameter="coef[0]"), ax, by="estimator")
     assert ax.get_legend_handles_labels()[1] == [drawing.SLOPE, "profile", "em"]
 
 
 def test_too_many_dimensions_are_refused_with_a_way_out(process, ax):
     with pytest.raises(ValueError, match=r"parameter has 3 entries; choose one, `summ"):
-        figures.plot_rmse(process, ax)
+        against_size.plot_rmse(process, ax)
     with pytest.raises(ValueError, match="no seconds"):
-        figures.plot_seconds(process.drop_vars("seconds"), ax)
+        against_size.plot_seconds(process.drop_vars("seconds"), ax)
 
 
 @pytest.mark.parametrize("plot", PLOTS)
@@ -160,7 +162,7 @@ def test_cells_not_run_are_left_out(plot, ax):
 def test_panels_share_a_legend_and_leave_settings_alone(process):
     before = dict(mpl.rcParams)
     with drawing.style():
-        figure = draw_panels(process, figures.plot_rmse)
+        figure = draw_panels(process, against_size.plot_rmse)
     assert len(figure.axes) == 3
     assert figure.axes[0].get_title() == "coef[0]"
     (legend,) = figure.legends
@@ -175,7 +177,7 @@ def test_files_are_of_their_kind_and_the_same_every_time(tmp_path):
     written = []
     for name in ("a", "b"):
         with drawing.style():
-            figure = draw_panels(process, figures.plot_coverage)
+            figure = draw_panels(process, against_size.plot_coverage)
             for ending in ("pdf", "png"):
                 drawing.save_figure(figure, tmp_path / f"{name}.{ending}")
                 written.append((tmp_path / f"{name}.{ending}").read_bytes())
@@ -185,7 +187,8 @@ def test_files_are_of_their_kind_and_the_same_every_time(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("plot", "over"), [(figures.plot_bias, "parameter"), (figures.plot_seconds, "")]
+    ("plot", "over"),
+    [(against_size.plot_bias, "parameter"), (against_size.plot_seconds, "")],
 )
 def test_legends_of_long_names_stay_inside_the_figure(plot, over):
     names = ("profile likelihood", "efficient score, inverted", "moments, weighted")

@@ -6,15 +6,14 @@ import xarray as xr
 from matplotlib.figure import Figure
 from synthetic_study import make_process, summarise_synthetic
 
-from analysis import drawing, figures
-from analysis import figures_mixing as fm
-from analysis import figures_overview as overview
-from analysis.formatting import format_error, format_value
-from analysis.gallery import list_process, list_study
+from analysis.digits import format_error, format_value
+from analysis.figures import against_size, drawing, nested_loops, overview
+from analysis.figures import mixing as fm
+from analysis.figures.catalogue import list_process, list_study
+from analysis.figures.panels import draw_panels
 from analysis.kinds import at_default_kind
 from analysis.labels import name_entries
-from analysis.panels import draw_panels
-from analysis.summarise import summarise_process, used_replications
+from analysis.measures.summarise import summarise_process, used_replications
 
 SMALL = {"sample_sizes": (500, 1000), "n_supp": (25, 50)}
 
@@ -46,9 +45,11 @@ def test_lollies_start_at_the_reference_and_have_the_errors_in_brackets(ax):
     assert [x.get_xdata()[0] for x in sticks] == [0.0] * 4
     np.testing.assert_array_equal([x.get_xdata()[0] for x in heads], value)
     low, high = ax.texts[::2], ax.texts[1::2]
-    np.testing.assert_allclose([x.get_position()[0] for x in low], value - 1.96 * error)
     np.testing.assert_allclose(
-        [x.get_position()[0] for x in high], value + 1.96 * error
+        [x.get_position()[0] for x in low], value - 1.959963984540054 * error
+    )
+    np.testing.assert_allclose(
+        [x.get_position()[0] for x in high], value + 1.959963984540054 * error
     )
     names = [x.get_text() for x in ax.get_yticklabels()]
     assert names[:2] == ["profile, 25 points", "profile, 50 points"]
@@ -82,8 +83,8 @@ def three_processes():
 def test_nested_loops_order_points_and_leave_out_those_not_run(ax):
     tree = three_processes()
     groups = {name: node.to_dataset() for name, node in tree.children.items()}
-    design = overview.join_processes(groups, ("rmse", "rmse_mcse"))
-    overview.plot_nested_loop(design.sel(parameter="coef[0]"), ax)
+    design = nested_loops.join_processes(groups, ("rmse", "rmse_mcse"))
+    nested_loops.plot_nested_loop(design.sel(parameter="coef[0]"), ax)
     profile, em = (x.get_data() for x in ax.patches[:2])
     points = 4 + 2 + 4
     assert len(profile.values) == len(em.values) == points
@@ -111,32 +112,34 @@ def test_cdf_is_drawn_with_its_band_and_the_truth(one, ax):
     edges = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert edges.max() == cell["cdf_band"].values.max()
     inner = ax.collections[1].get_paths()[0].vertices[:, 1]
-    expected = cell["fitted_cdf"] + 1.96 * cell["fitted_cdf_mcse"]
+    expected = cell["fitted_cdf"] + 1.959963984540054 * cell["fitted_cdf_mcse"]
     assert inner.max() == pytest.approx(expected.max().item())
 
 
 def test_distance_is_drawn_with_its_error(one, ax):
-    figures.plot_wasserstein(one, ax)
+    against_size.plot_wasserstein(one, ax)
     cell = one.isel(n_supp=0).squeeze()
     line, _, (bars,) = ax.containers[0]
     np.testing.assert_array_equal(line.get_ydata(), cell["wasserstein"])
     high = [x[1, 1] for x in bars.get_segments()]
     np.testing.assert_allclose(
-        high, cell["wasserstein"] + 1.96 * cell["wasserstein_mcse"]
+        high, cell["wasserstein"] + 1.959963984540054 * cell["wasserstein_mcse"]
     )
 
 
 @pytest.mark.parametrize("measure", ["bias", "coverage"])
 def test_nested_loops_draw_any_measure_with_its_error(measure, ax):
     groups = {"a": at_default_kind(summary()), "b": at_default_kind(summary())}
-    design = overview.join_processes(groups, (measure, f"{measure}_mcse"))
-    overview.plot_nested_loop(design.sel(parameter="coef[0]"), ax, measure=measure)
+    design = nested_loops.join_processes(groups, (measure, f"{measure}_mcse"))
+    nested_loops.plot_nested_loop(design.sel(parameter="coef[0]"), ax, measure=measure)
     cells = groups["a"].sel(parameter="coef[0]", estimator="em").squeeze()
     cells = cells.transpose("n_supp", "sample_size", ...)
     value, error = (cells[x].values.ravel() for x in (measure, f"{measure}_mcse"))
     np.testing.assert_array_equal(ax.patches[1].get_data().values[:4], value)
     bars = ax.containers[1][2][0].get_segments()[:4]
-    np.testing.assert_allclose([x[1, 1] for x in bars], value + 1.96 * error)
+    np.testing.assert_allclose(
+        [x[1, 1] for x in bars], value + 1.959963984540054 * error
+    )
     marked = {"bias": 0.0, "coverage": 0.95}[measure]
     assert any(set(line.get_ydata()) == {marked} for line in ax.lines)
 
@@ -223,6 +226,6 @@ def test_figures_of_what_is_absent_are_left_out():
 def test_panels_in_excess_are_removed():
     process = summary().sel(estimator="profile")
     with drawing.style():
-        figure = draw_panels(process, figures.plot_bias, columns=2)
+        figure = draw_panels(process, against_size.plot_bias, columns=2)
     assert len(figure.axes) == 3
     assert list(list_study(xr.DataTree.from_dict({"/a": process}))) == []

@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 from scipy import stats
 from synthetic_study import make_process
 
-from analysis import figures_replications as fr
-from analysis import measures as me
-from analysis.summarise import used_replications
+from analysis.figures import replications as fr
+from analysis.measures import estimates as me
+from analysis.measures.summarise import used_replications
 
 CELL = {"sample_size": 1000, "n_supp": 50, "parameter": "coef[1]"}
 

@@ -9,11 +9,11 @@ import xarray as xr
 from synthetic_study import make_replications
 
 from analysis import make as module
+from analysis.figures.catalogue import list_process
 from analysis.files import LIST, remove_outdated, write_file, write_text
-from analysis.gallery import list_process
 from analysis.make import REPORT, StudyError, load_summary, main, make
-from analysis.summarise import summarise
-from analysis.tables_detail import list_tables
+from analysis.measures.summarise import summarise
+from analysis.tables.catalogue import list_tables
 
 NAME = "linear_factor_discrete"
 SMALL = {

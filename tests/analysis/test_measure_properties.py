@@ -7,9 +7,9 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import measures as me
-from analysis import measures_intervals as mi
-from analysis import measures_paired as mp
+from analysis.measures import estimates as me
+from analysis.measures import intervals as mi
+from analysis.measures import paired as mp
 
 N = 20
 numbers = st.floats(-100.0, 100.0).map(lambda x: round(x, 6))

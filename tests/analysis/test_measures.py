@@ -6,10 +6,10 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from analysis import measures as me
-from analysis import measures_intervals as mi
-from analysis import measures_paired as mp
-from analysis._moments import wilson_limits
+from analysis.measures import estimates as me
+from analysis.measures import intervals as mi
+from analysis.measures import paired as mp
+from analysis.measures.moments import wilson_limits
 
 DATA = Path(__file__).parents[1] / "data"
 ESTIMATE = xr.DataArray([1.0, 2.0, 4.0, 5.0], dims="replication")

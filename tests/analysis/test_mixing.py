@@ -4,8 +4,8 @@ import xarray as xr
 from scipy import stats
 from synthetic_study import make_process
 
-from analysis import mixing
-from analysis.summarise import summarise_process
+from analysis.measures import mixing
+from analysis.measures.summarise import summarise_process
 
 ONE = {"estimators": ("profile",), "sample_sizes": (500,), "n_supp": (25,)}
 AT = np.linspace(-2, 4, 601)  # holds every support point below

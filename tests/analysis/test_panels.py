@@ -9,9 +9,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import Bbox
 from synthetic_study import summarise_synthetic
 
-from analysis import drawing, figures, fonts
-from analysis import figures_overview as overview
-from analysis.panels import draw_panels
+from analysis.figures import against_size, drawing, fonts, overview
+from analysis.figures.panels import draw_panels
 
 NAMES = ("Profile likelihood", "Efficient score, inverted")
 DESIGN = {"sample_sizes": (500, 1000), "n_supp": (25, 50), "estimators": NAMES}
@@ -25,11 +24,11 @@ def process():
 def draw(kind):
     one = process().sel(estimator=NAMES[0])
     plots = {
-        "legend below": (one, figures.plot_bias, {}),
-        "legend in a free place": (one, figures.plot_rmse, {"columns": 2}),
+        "legend below": (one, against_size.plot_bias, {}),
+        "legend in a free place": (one, against_size.plot_rmse, {"columns": 2}),
         "panels too low for it": (
             one,
-            figures.plot_rmse,
+            against_size.plot_rmse,
             {"columns": 2, "height": 1.0},
         ),
         "long names": (
@@ -37,7 +36,7 @@ def draw(kind):
             overview.plot_lolly,
             {"share_y": True, "legend": None},
         ),
-        "one panel": (one, figures.plot_seconds, {"over": ""}),
+        "one panel": (one, against_size.plot_seconds, {"over": ""}),
     }
     chosen, plot, options = plots[kind]
     with drawing.style():
@@ -75,21 +74,23 @@ def test_nothing_overlaps_or_leaves_the_figure(kind, free):
 
 
 def test_the_copy_of_the_font_is_the_original_with_fewer_glyphs():
-    families = fonts.register_font()
-    assert families == [fonts.COPY, fonts.ORIGINAL]
-    for weight in ("normal", "bold"):
-        copy, original = (
-            font_manager.findfont(
-                FontProperties(family=x, weight=weight), fallback_to_default=False
+    before = list(font_manager.fontManager.ttflist)
+    with fonts.light_font() as families:
+        assert families == [fonts.COPY, fonts.ORIGINAL]
+        for weight in ("normal", "bold"):
+            copy, original = (
+                font_manager.findfont(
+                    FontProperties(family=x, weight=weight), fallback_to_default=False
+                )
+                for x in families
             )
-            for x in families
-        )
-        assert copy != original
-        light, full = font_manager.get_font(copy), font_manager.get_font(original)
-        assert light.num_glyphs < full.num_glyphs / 5
-        for letter in "Az09_[]()é\N{GREEK SMALL LETTER LAMDA}\N{MINUS SIGN}":
-            assert light.get_char_index(ord(letter)) > 0
-        for font in (light, full):
-            font.set_size(8, 100)
-            font.set_text("AVAT 0.95 (0.01)")
-        assert light.get_width_height() == full.get_width_height()
+            assert copy != original
+            light, full = font_manager.get_font(copy), font_manager.get_font(original)
+            assert light.num_glyphs < full.num_glyphs / 5
+            for letter in "Az09_[]()é\N{GREEK SMALL LETTER LAMDA}\N{MINUS SIGN}":
+                assert light.get_char_index(ord(letter)) > 0
+            for font in (light, full):
+                font.set_size(8, 100)
+                font.set_text("AVAT 0.95 (0.01)")
+            assert light.get_width_height() == full.get_width_height()
+    assert font_manager.fontManager.ttflist == before

@@ -7,12 +7,12 @@ import pytest
 import xarray as xr
 from synthetic_study import make_replications, summarise_study
 
-from analysis.ademp import describe_replications, describe_study, enumerate_words
 from analysis.labels import name_groups
 from analysis.make import started
-from analysis.report import Drawn, group_rows, render_report
-from analysis.summarise import summarise
-from analysis.tables_detail import list_tables
+from analysis.measures.summarise import summarise
+from analysis.report.ademp import describe_replications, describe_study, enumerate_words
+from analysis.report.page import Drawn, group_rows, render_report
+from analysis.tables.catalogue import list_tables
 
 NAME = "linear_factor_discrete"
 SMALL = {"sample_sizes": (500, 1000), "n_supp": (25,)}

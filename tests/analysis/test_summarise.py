@@ -3,16 +3,16 @@ import pytest
 import xarray as xr
 from synthetic_study import make_process, make_replications, summarise_synthetic
 
-from analysis import measures as me
 from analysis.kinds import at_default_kind
 from analysis.labels import (
-    COUNTS,
+    COUNT_NAMES,
     OTHERS,
     describe,
     label_parameter_math,
     name_entries,
 )
-from analysis.summarise import summarise, summarise_process
+from analysis.measures import estimates as me
+from analysis.measures.summarise import summarise, summarise_process
 
 ONE = {"estimators": ("profile",), "n_supp": (50,)}  # nothing to compare
 CELL = ("estimator", "grid", "sample_size", "n_supp")
@@ -32,7 +32,7 @@ def test_summary_keeps_the_groups_and_says_its_rule():
 
 def test_every_measure_has_its_error_beside_it_and_a_unit():
     summary = default_summary().copy()
-    without_error = {*COUNTS, *OTHERS}
+    without_error = {*COUNT_NAMES, *OTHERS}
     for name, variable in summary.data_vars.items():
         assert variable.attrs["units"]
         assert variable.attrs["long_name"]

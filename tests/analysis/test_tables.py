@@ -6,16 +6,13 @@ import pytest
 import xarray as xr
 from synthetic_study import make_process, summarise_study
 
-from analysis import formatting as fm
-from analysis import latex
-from analysis.summarise import summarise_process
-from analysis.tables import (
-    MIXING,
-    find_best,
-    performance_table,
-    render_console_table,
-    table_notes,
-)
+from analysis import digits
+from analysis.measures.summarise import summarise_process
+from analysis.tables import latex, rounding
+from analysis.tables.console import render_console_table
+from analysis.tables.markdown import panels_to_markdown
+from analysis.tables.notes import table_notes
+from analysis.tables.performance import MIXING, find_best, performance_table
 
 ONE = {"estimators": ("profile",), "n_supp": (50,)}  # nothing to compare
 NAME = "linear_factor_discrete"
@@ -52,14 +49,14 @@ def test_kind_can_be_chosen_and_a_wrong_one_is_refused(process):
 
 
 def test_digits_follow_the_error():
-    assert fm.format_value(-0.002089, 0.005228) == "-0.0021"
-    assert fm.format_error(0.005228) == "(0.0052)"
-    assert fm.format_error(0.0996) == "(0.10)"
-    assert fm.format_value(0.12345, 0.0996) == "0.12"
-    assert fm.format_value(1234.5, 37.0) == "1234"
-    assert fm.format_value(-0.00001, 0.01) == "0.000"
-    assert fm.format_value(np.nan, 0.1) == "-"
-    assert fm.format_value(0.5, np.nan) == "0.500"
+    assert digits.format_value(-0.002089, 0.005228) == "-0.0021"
+    assert digits.format_error(0.005228) == "(0.0052)"
+    assert digits.format_error(0.0996) == "(0.10)"
+    assert digits.format_value(0.12345, 0.0996) == "0.12"
+    assert digits.format_value(1234.5, 37.0) == "1234"
+    assert digits.format_value(-0.00001, 0.01) == "0.000"
+    assert digits.format_value(np.nan, 0.1) == "-"
+    assert digits.format_value(0.5, np.nan) == "0.500"
 
 
 def column(errors, **others):
@@ -69,29 +66,29 @@ def column(errors, **others):
 
 
 def test_a_column_has_the_decimals_of_its_median_error():
-    values, errors = fm.round_column(column([0.012, 0.018, 0.021]), "x")
+    values, errors = rounding.round_column(column([0.012, 0.018, 0.021]), "x")
     assert values == ["0.333"] * 3
     assert errors == ["(0.012)", "(0.018)", "(0.021)"]
-    _, errors = fm.round_column(column([0.012, 0.018, 0.00021, np.nan]), "x")
+    _, errors = rounding.round_column(column([0.012, 0.018, 0.00021, np.nan]), "x")
     assert errors == ["(0.012)", "(0.018)", "(0.0002)", "(-)"]
-    _, errors = fm.round_column(column([0.012, 0.018, 1e-17]), "x")
+    _, errors = rounding.round_column(column([0.012, 0.018, 1e-17]), "x")
     assert errors[2] == "(0.000)"  # what rounding leaves of a constant
-    values, _ = fm.round_column(column([0.012, 1.2], parameter=["a", "b"]), "x")
+    values, _ = rounding.round_column(column([0.012, 1.2], parameter=["a", "b"]), "x")
     assert values == ["0.333", "0.3"]
 
 
 def test_a_proportion_needs_a_digit_less():
     limits = {"x_lower": [0.3], "x_upper": [0.4]}
     for error, text in ((0.0099, "0.333"), (0.0052, "0.333"), (0.0049, "0.3333")):
-        assert fm.round_column(column([error], **limits), "x")[0] == [text]
-    assert fm.round_column(column([0.0052]), "x")[0] == ["0.3333"]
+        assert rounding.round_column(column([error], **limits), "x")[0] == [text]
+    assert rounding.round_column(column([0.0052]), "x")[0] == ["0.3333"]
 
 
 def test_counts_are_shown_only_where_a_replication_is_lost():
     lost = column([0.1, 0.1], used=[40, 39], attempted=[40, 40])
-    assert list(fm.format_table(lost)["Used/attempted"]) == ["40/40", "39/40"]
+    assert list(rounding.format_table(lost)["Used/attempted"]) == ["40/40", "39/40"]
     none = lost.assign(used=40)
-    assert "Used/attempted" not in fm.format_table(none)
+    assert "Used/attempted" not in rounding.format_table(none)
     assert "Used" not in latex.to_latex(none, caption="C", label="tab:a")
 
 
@@ -104,11 +101,15 @@ def test_a_proportion_of_one_is_not_printed_without_error():
             "coverage_upper": [1.0],
         }
     )
-    assert fm.shown_errors(table, "coverage")[0] == pytest.approx(0.01 / 1.96)
+    assert rounding.shown_errors(table, "coverage")[0] == pytest.approx(0.01 / 1.959964)
 
 
 def test_decimal_points_align():
-    assert fm.align_decimals(["-0.12", "1.5", "10"]) == ["-0.12", " 1.5 ", "10   "]
+    assert rounding.align_decimals(["-0.12", "1.5", "10"]) == [
+        "-0.12",
+        " 1.5 ",
+        "10   ",
+    ]
 
 
 def test_console_table_fits_the_terminal_and_shows_every_number(summary):
@@ -171,8 +172,8 @@ def test_notes_say_that_a_study_is_incomplete():
 
 
 def test_markdown_rows_have_the_same_number_of_columns(process):
-    panels = fm.format_panels(performance_table(process))
-    text = fm.panels_to_markdown(panels, notes=["Note."])
+    panels = rounding.format_panels(performance_table(process))
+    text = panels_to_markdown(panels, notes=["Note."])
     lines = [x for x in text.splitlines() if x.startswith("|")]
     assert len({x.count("|") for x in lines}) == 1
     assert len({len(x) for x in lines}) == 1
@@ -220,7 +221,7 @@ def test_best_is_marked_only_beyond_the_error_of_the_paired_ratio(process):
     assert not best.sel(n_supp=25).any()
     ratio = biased["rmse_ratio_over_n_supp"].sel(n_supp=100)
     error = biased["rmse_ratio_over_n_supp_mcse"].sel(n_supp=100)
-    high = (ratio + 1.96 * error).sel(other_n_supp=[25, 50]).max("other_n_supp")
+    high = (ratio + 1.959964 * error).sel(other_n_supp=[25, 50]).max("other_n_supp")
     np.testing.assert_array_equal(best.sel(n_supp=100), high < 1)
     alike = find_best(process, "estimator")  # two that differ by chance
     assert alike.mean() < 0.1
@@ -242,7 +243,7 @@ def test_best_is_bold_in_latex_and_explained(summary, process):
     text = latex.to_latex(marked, caption="C", label="tab:a")
     assert text.count(r"\textbf{") == 1
     first = table.to_dict("records")[0]
-    value = fm.format_value(first["rmse"], first["rmse_mcse"])
+    value = digits.format_value(first["rmse"], first["rmse_mcse"])
     assert rf"\textbf{{{value}" in text.replace("$-$", "-")
     assert text.count("{") == text.count("}")
     notes = table_notes(summary, NAME, marked)

@@ -4,18 +4,19 @@ import xarray as xr
 from matplotlib.figure import Figure
 from synthetic_study import make_process, summarise_study, summarise_synthetic
 
-from analysis import formatting as fm
-from analysis.figures_intervals import plot_coverage_by_kind
-from analysis.latex import to_latex
-from analysis.summarise import summarise, summarise_process
-from analysis.tables_detail import (
+from analysis.figures.intervals import plot_coverage_by_kind
+from analysis.measures.summarise import summarise, summarise_process
+from analysis.tables import rounding
+from analysis.tables.catalogue import list_tables
+from analysis.tables.details import (
     INTERVALS,
     comparison_table,
     interval_table,
-    list_tables,
     rate_table,
     widen_intervals,
 )
+from analysis.tables.latex import to_latex
+from analysis.tables.markdown import panels_to_markdown
 
 NAME = "linear_factor_discrete"
 
@@ -84,7 +85,7 @@ def test_intervals_are_of_the_kinds_an_estimator_has():
 
 def test_intervals_are_laid_out_with_a_column_for_every_parameter():
     table = interval_table(summarise_process(own_kinds()))
-    panels = fm.split_panels(widen_intervals(table))
+    panels = rounding.split_panels(widen_intervals(table))
     names = ["Coverage", "Width", "Coverage of attempted", "Coverage, unflagged"]
     names += ["Width, unflagged", "Flagged"]
     assert list(panels) == names
@@ -105,7 +106,7 @@ def test_intervals_are_laid_out_with_a_column_for_every_parameter():
     flagged = panels["Flagged"]
     assert list(flagged["sample_size"]) == [500, 1000, 500, 1000]
     assert "kind" not in flagged
-    heads = list(fm.format_panels(widen_intervals(table))["Coverage"])
+    heads = list(rounding.format_panels(widen_intervals(table))["Coverage"])
     assert heads[:3] == ["Estimator", "Sample size", "Interval"]
     assert heads[3:6] == ["coef[0]", "coef[1]", "log_std_e[0]"]
 
@@ -131,8 +132,8 @@ def test_every_table_is_written_in_markdown_and_latex():
         *("rates", "mixing"),
     ]
     for table in listed:
-        panels = fm.format_panels(table.shown())
-        text = fm.panels_to_markdown(panels, notes=table.notes)
+        panels = rounding.format_panels(table.shown())
+        text = panels_to_markdown(panels, notes=table.notes)
         lines = [x for x in text.splitlines() if x.startswith("|")]
         assert len(lines) == 2 * len(panels) + len(table.shown())
         assert text.endswith(f"{table.notes[-1]}\n")
@@ -169,7 +170,7 @@ def test_best_entries_have_a_star_in_markdown(process):
     marked = performance.numbers.assign(
         rmse_best_over_estimator=[True] + [False] * (len(performance.numbers) - 1)
     )
-    column = fm.format_table(marked)["RMSE"]
+    column = rounding.format_table(marked)["RMSE"]
     assert [x.endswith("*") for x in column] == list(marked["rmse_best_over_estimator"])
 
 

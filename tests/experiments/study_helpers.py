@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from experiments import config as cfg
-from experiments.build import build_design
-from experiments.engine import Engine
+from experiments.config import compose as cfg
+from experiments.config.build import build_design
+from experiments.engine.block import Engine
+from experiments.estimators import Outcome
 from experiments.run import main
 from experiments.study import Design
 
@@ -31,7 +32,7 @@ class Moments:
     kinds: tuple[str, ...] = ("observed", "sandwich")
     default_kind: str = "sandwich"
 
-    def estimate(self, model: Any, data: Any, supp: Any) -> dict[str, Any]:
+    def estimate(self, model: Any, data: Any, supp: Any) -> Outcome:
         """Return moment estimates; fail, raise or dawdle if `solver` says so."""
         outcomes = data["outcomes"].astype(float)
         if self.solver == "dawdles":
@@ -45,22 +46,20 @@ class Moments:
         if self.solver == "steps":
             theta = theta + 0.5**self.max_steps
         error = jnp.full((2, theta.size), 0.1)
-        zero = jnp.zeros(())
-        return {
-            "estimate": theta,
-            "standard_error": error,
-            "lower": theta - error,
-            "upper": theta + error,
-            "code": jnp.where(fails, 1, 0).astype(jnp.int8),
-            "flagged": zero.astype(jnp.int8),
-            "gap": zero,
-            "gradient_norm": zero,
-            "log_likelihood": (outcomes**2).sum(),
-            "num_steps": jnp.asarray(self.max_steps, jnp.int32),
-            "num_atoms": zero.astype(jnp.int32),
-            "probs": jnp.full(len(supp), 1 / len(supp)),
-            "supp": supp,
-        }
+        return Outcome(
+            theta,
+            theta - error,
+            theta + error,
+            error,
+            code=jnp.where(fails, 1, 0),
+            gap=0.0,
+            gradient_norm=0.0,
+            log_likelihood=(outcomes**2).sum(),
+            num_steps=self.max_steps,
+            num_atoms=0,
+            probs=jnp.full(len(supp), 1 / len(supp)),
+            supp=supp,
+        )
 
 
 class Ranged(Moments):
@@ -72,10 +71,10 @@ class Ranged(Moments):
 class Open(Moments):
     """Moments whose first interval of the first parameter is open above."""
 
-    def estimate(self, model: Any, data: Any, supp: Any) -> dict[str, Any]:
+    def estimate(self, model: Any, data: Any, supp: Any) -> Outcome:
         """Return moment estimates with an infinite limit."""
         found = super().estimate(model, data, supp)
-        return found | {"upper": found["upper"].at[0, 0].set(jnp.inf)}
+        return dataclasses.replace(found, upper=found.upper.at[0, 0].set(jnp.inf))
 
 
 def _dawdle(_: Any) -> np.ndarray:

@@ -12,12 +12,12 @@ import pytest
 import xarray as xr
 from study_helpers import TINY, call, make_design, sweep
 
-from experiments import claims as module
-from experiments import config as cfg
-from experiments.claims import Claims
-from experiments.content import Content
-from experiments.precision import Tracker
-from experiments.store import Store, StoreError
+from experiments.config import compose as cfg
+from experiments.session.tracker import Tracker
+from experiments.store import claims as module
+from experiments.store.blocks import Store, StoreError
+from experiments.store.claims import Claims
+from experiments.store.fingerprint import Fingerprint
 
 HERE = Path(__file__).parent
 ONE_CELL = ["sample_size=20", "n_supp=4"]
@@ -29,7 +29,8 @@ STUDY = [
 ]
 RUN = """
 import sys
-from experiments import report, run
+from experiments import run
+from experiments.commands import report
 report.report = lambda *_: None
 sys.exit(run.main(sys.argv[1:]))
 """
@@ -37,7 +38,7 @@ sys.exit(run.main(sys.argv[1:]))
 
 @pytest.fixture
 def files(tmp_path):
-    return Store(tmp_path, Content.from_config(cfg.compose(TINY)))
+    return Store(tmp_path, Fingerprint.from_config(cfg.compose(TINY)))
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_a_claim_that_cannot_be_written_stops_in_words(files, block, monkeypatch
 @pytest.mark.thorough
 def test_a_second_process_waits_for_blocks_of_the_first(tmp_path, monkeypatch):
     """Another process holds a block, then writes it."""
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
     sweep(tmp_path, *ONE_CELL)
     whole = read(tmp_path)
     (path, *_) = sorted((tmp_path / "tiny" / "blocks").rglob("*.nc"))
@@ -134,7 +135,7 @@ def test_a_second_process_waits_for_blocks_of_the_first(tmp_path, monkeypatch):
             path.write_bytes(content)
             claim.unlink()
 
-    monkeypatch.setattr("experiments.session.time.sleep", nap)
+    monkeypatch.setattr("experiments.session.loop.time.sleep", nap)
     code, text = sweep(tmp_path, *ONE_CELL)
     assert code == 0
     assert len(naps) == 3
@@ -173,7 +174,7 @@ def test_two_processes_at_once_make_one_study_and_share_the_work(tmp_path, monke
     assert len(pids) == 200  # and nothing was computed twice
     assert not list(tmp_path.rglob("*.claim"))
     monkeypatch.setenv("DAWDLED", str(note))
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
     sweep(tmp_path / "alone", *STUDY)
     xr.testing.assert_identical(read(tmp_path / "shared"), read(tmp_path / "alone"))
 

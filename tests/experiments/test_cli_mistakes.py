@@ -8,7 +8,7 @@ import pytest
 import yaml
 from study_helpers import TINY, call, sweep
 
-from experiments import config as cfg
+from experiments.config import compose as cfg
 
 MODELS = """
 from experiments.models.linear_factor import LinearFactor
@@ -148,7 +148,7 @@ def done(tmp_path, monkeypatch):
     """A tiny study that is done; returns its folder."""
     size = ["sample_size=20", "n_supp=4", "n_replications=3"]
     with monkeypatch.context() as while_sweeping:
-        while_sweeping.setattr("experiments.report.report", lambda *_: None)
+        while_sweeping.setattr("experiments.commands.report.report", lambda *_: None)
         assert sweep(tmp_path, *size)[0] == 0
     return tmp_path / "tiny"
 
@@ -188,7 +188,7 @@ def test_a_fault_of_the_program_is_called_one(monkeypatch):
     def fail(*_):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("experiments.config.compose", fail)
+    monkeypatch.setattr("experiments.config.compose.compose", fail)
     code, text = call("sweep")
     assert code == 1
     assert text.startswith("error: RuntimeError: a bug\n")

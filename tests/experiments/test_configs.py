@@ -5,8 +5,8 @@ import re
 import pytest
 from study_helpers import TINY, call, make_design, sweep
 
-from experiments import config as cfg
-from experiments.build import build_design
+from experiments.config import compose as cfg
+from experiments.config.build import build_design
 from experiments.run import ACTIONS
 
 EXPERIMENTS = sorted(cfg.list_options("experiment"))

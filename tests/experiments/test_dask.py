@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 from study_helpers import sweep
 
-from experiments import compute_dask
+from experiments.compute import dask as compute_dask
 from experiments.errors import ComputeError, InputError
 
 distributed = pytest.importorskip("distributed")
@@ -106,7 +106,7 @@ def read(results):
 
 @pytest.mark.slow
 def test_killed_workers_cost_the_time_of_their_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
     study = ["estimator.profile.solver=dawdles", "n_replications=40", "block_size=10"]
     note = tmp_path / "dawdled"
     note.touch()

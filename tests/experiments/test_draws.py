@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from study_helpers import make_design, make_engine
 
-from experiments import config as cfg
-from experiments.build import build_design
-from experiments.replicate import draw, hash_data, make_stream
+from experiments.config import compose as cfg
+from experiments.config.build import build_design
+from experiments.engine.replicate import draw, hash_data, make_stream
 from experiments.study import Block, Cell
 
 PROCESSES = sorted(cfg.list_options("dgp"))
@@ -51,7 +51,7 @@ def test_batch_size_changes_estimates_by_rounding_only(batch_size):
 
 def test_large_data_are_drawn_in_pieces_with_the_same_result(monkeypatch):
     whole = make_engine("block_size=7").run(Block(CELL, 0, 6)).arrays
-    monkeypatch.setattr("experiments.engine.MAX_DATA_BYTES", 2 * 20 * 3 * 8)
+    monkeypatch.setattr("experiments.engine.block.MAX_DATA_BYTES", 2 * 20 * 3 * 8)
     engine = make_engine("block_size=7")
     assert engine.capacity(CELL) == 2
     pieces = engine.run(Block(CELL, 0, 6)).arrays
@@ -119,7 +119,7 @@ def test_hash_sees_every_bit_and_the_order():
 
 
 def test_estimators_cannot_see_the_truth():
-    from experiments.replicate import erase
+    from experiments.engine.replicate import erase
 
     truth = make_design().processes[CELL.dgp].truth
     assert all(bool(jnp.isnan(leaf).all()) for leaf in jax.tree.leaves(erase(truth)))

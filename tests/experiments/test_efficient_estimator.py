@@ -56,15 +56,15 @@ def test_intervals_are_those_asked_for():
     found = jax.jit(lambda data: estimator.estimate(erased, data, supp))(data)
     right = spmlex.efficient_estimate(model, data, supp)
     assert estimator.default_kind == "efficient_wald"
-    assert found["code"] == 0
-    np.testing.assert_allclose(found["estimate"], right.theta, atol=1e-6)
+    assert found.code == 0
+    np.testing.assert_allclose(found.estimate, right.theta, atol=1e-6)
     limits = [right.wald_limits(0.9), right.score_limits(0.9)]
     for number, (lower, upper) in enumerate(limits):
-        np.testing.assert_allclose(found["lower"][number], lower, atol=1e-5)
-        np.testing.assert_allclose(found["upper"][number], upper, atol=1e-5)
+        np.testing.assert_allclose(found.lower[number], lower, atol=1e-5)
+        np.testing.assert_allclose(found.upper[number], upper, atol=1e-5)
     mixture = np.exp(right.model.lclk(data, supp)) @ right.probs
     expected = np.log(mixture).sum()
-    np.testing.assert_allclose(found["log_likelihood"], expected, rtol=1e-6)
+    np.testing.assert_allclose(found.log_likelihood, expected, rtol=1e-6)
 
 
 @pytest.mark.thorough

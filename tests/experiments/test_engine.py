@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from study_helpers import make_engine
 
-from experiments.engine import Engine
+from experiments.engine.block import Engine
 from experiments.study import Block, Cell
 
 CELL = Cell("linear_factor_discrete", "uniform", 20, 4, "profile")

@@ -11,9 +11,10 @@ import scipy.stats
 from jax.flatten_util import ravel_pytree
 
 import spmlex
-from experiments import mixing, replicate
+from experiments import mixing
 from experiments.covariates import NormalCovariates
 from experiments.dgp import Process
+from experiments.engine import replicate
 from experiments.estimators import FromModel
 from experiments.models.linear_factor import LinearFactor
 from experiments.models.panel_binary import PanelBinary

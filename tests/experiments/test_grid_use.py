@@ -7,10 +7,10 @@ import pytest
 import xarray as xr
 from study_helpers import call, make_design, sweep
 
-from analysis.mixing import mixing_measures
+from analysis.measures.mixing import mixing_measures
 from experiments.estimators import FiniteMixture, NormalRandomEffects, Oracle, Profile
 from experiments.grids import Bell, DataRange, Uniform
-from experiments.merge import NOT_RUN
+from experiments.store.merged import NOT_RUN
 from experiments.study import Cell
 
 RIVALS = [
@@ -48,7 +48,7 @@ def test_rivals_say_what_they_use_of_the_grid():
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.report.report", lambda *_: None)
+        patch.setattr("experiments.commands.report.report", lambda *_: None)
         code, text = sweep(folder, *RIVALS)
     assert code == 0, text
     return folder
@@ -76,7 +76,7 @@ def test_one_result_stands_at_every_grid(study):
 
 @pytest.mark.thorough
 def test_more_grids_leave_what_does_not_depend_on_them(study, monkeypatch):
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
     blocks = study / "tiny" / "blocks" / f"{DGP}--n20--moments"
     before = {path: path.stat().st_mtime_ns for path in blocks.iterdir()}
     code, text = sweep(study, *RIVALS, "n_supp=[4,6,8]")
@@ -143,7 +143,7 @@ def test_a_grid_from_data_covers_where_they_put_the_latent_variable():
 
 @pytest.mark.thorough
 def test_a_study_stores_the_grid_of_every_replication(tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
     code, text = sweep(tmp_path, "grid=data_range", "sample_size=20")
     assert code == 0, text
     with xr.open_datatree(tmp_path / "tiny" / "replications.nc") as tree:

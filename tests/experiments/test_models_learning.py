@@ -13,8 +13,8 @@ from model_helpers import check_derivatives
 import spmlex
 from experiments import mixing
 from experiments.dgp import Process
+from experiments.engine.replicate import erase
 from experiments.models.learning import Learning
-from experiments.replicate import erase
 
 pytestmark = pytest.mark.thorough
 

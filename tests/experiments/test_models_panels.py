@@ -19,8 +19,8 @@ from experiments import mixing
 from experiments.covariates import NormalCovariates
 from experiments.dgp import Process
 from experiments.models.duration import WeibullHazard
-from experiments.models.links import sum_log_logistic, sum_log_normal
 from experiments.models.panel_binary import PanelBinary
+from experiments.models.parts.links import sum_log_logistic, sum_log_normal
 from experiments.models.poisson import MixedPoisson
 
 pytestmark = pytest.mark.thorough

@@ -11,9 +11,9 @@ from model_helpers import check_derivatives
 import spmlex
 from experiments import mixing
 from experiments.dgp import Process
-from experiments.models.bellman import apply_bellman
+from experiments.engine.replicate import erase
+from experiments.models.parts.bellman import apply_bellman
 from experiments.models.replacement import Replacement
-from experiments.replicate import erase
 
 pytestmark = pytest.mark.thorough
 

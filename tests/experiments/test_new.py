@@ -8,8 +8,8 @@ import pytest
 from study_helpers import call
 
 import experiments.models
-from experiments import config as cfg
-from experiments import new
+from experiments.commands import new
+from experiments.config import compose as cfg
 
 FILES = [
     "conf/dgp/my_model2.yaml",

@@ -28,22 +28,22 @@ def test_every_interval_is_that_of_the_fit():
     found = jax.jit(lambda data: estimator.estimate(model, data, SUPP))(data)
     start = model.starting_values(data)
     fit = spmlex.fit(start, data, SUPP, starts=())
-    np.testing.assert_allclose(found["estimate"], fit.theta, atol=1e-6)
+    np.testing.assert_allclose(found.estimate, fit.theta, atol=1e-6)
     assert estimator.default_kind == "sandwich"
     for number, kind in enumerate(KINDS[:3]):
         made = fit.intervals(0.95, kind)
-        np.testing.assert_allclose(found["lower"][number], made.lower, atol=1e-5)
-        np.testing.assert_allclose(found["upper"][number], made.upper, atol=1e-5)
-    middle = 0.5 * (found["lower"][3] + found["upper"][3])
+        np.testing.assert_allclose(found.lower[number], made.lower, atol=1e-5)
+        np.testing.assert_allclose(found.upper[number], made.upper, atol=1e-5)
+    middle = 0.5 * (found.lower[3] + found.upper[3])
     np.testing.assert_allclose(middle, fit.theta, atol=1e-6)
-    assert found["code"] == 0
+    assert found.code == 0
     # What is left to gain, from the gradient function written down once more.
     points = jnp.linspace(-8.0, 8.0, 801)
-    np.testing.assert_allclose(found["supp"], fit.supp, atol=1e-5)
+    np.testing.assert_allclose(found.supp, fit.supp, atol=1e-5)
     mixture = np.exp(fit.model.lclk(data, fit.supp)) @ fit.probs
     gained = np.mean(np.exp(fit.model.lclk(data, points)) / mixture[:, None], axis=0)
-    np.testing.assert_allclose(found["adequacy"], np.log(gained.max()), atol=1e-6)
-    assert found["adequacy"] > 1e-5
+    np.testing.assert_allclose(found.adequacy, np.log(gained.max()), atol=1e-6)
+    assert found.adequacy > 1e-5
 
 
 @pytest.mark.parametrize(

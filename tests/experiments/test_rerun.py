@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from study_helpers import call, make_engine, sweep
 
+from experiments.engine.trace import MAX_ROWS, trace
 from experiments.study import Block, Cell
-from experiments.trace import MAX_ROWS, trace
 
 CELL = Cell("linear_factor_discrete", "uniform", 20, 4, "profile")
 STEPS = ["estimator.profile.solver=steps", "estimator.profile.max_steps=5"]
@@ -39,7 +39,7 @@ def test_an_estimator_without_steps_has_no_trace():
 
 @pytest.mark.parametrize("replication", [2, 9])
 def test_rerun_prints_the_steps(tmp_path, monkeypatch, replication):
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
     one_cell = ["sample_size=20", "n_supp=4"]
     sweep(tmp_path, *STEPS, *one_cell)
     code, text = call(

@@ -10,8 +10,9 @@ import scipy.optimize
 import scipy.stats
 from jax.flatten_util import ravel_pytree
 
-from experiments import mixing, replicate
+from experiments import mixing
 from experiments.dgp import Process
+from experiments.engine import replicate
 from experiments.estimators import (
     FiniteMixture,
     FromModel,

@@ -7,12 +7,12 @@ import pytest
 import xarray as xr
 from study_helpers import call, make_design, sweep
 
-from experiments.precision import Tracker
+from experiments.session.tracker import Tracker
 
 
 @pytest.fixture(autouse=True)
 def _no_report(monkeypatch):
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
 
 
 def read(results):
@@ -49,7 +49,7 @@ def test_all_shards_together_leave_nothing_missing(tmp_path):
 
 @pytest.mark.thorough
 def test_report_merges_what_is_done_so_far(tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
     place = f"results_dir={tmp_path}"
     sweep(tmp_path, "shard=1/2")
     code, text = call("report", "tiny", place)

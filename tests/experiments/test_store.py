@@ -8,12 +8,12 @@ import pytest
 import xarray as xr
 from study_helpers import TINY, call, sweep
 
-from experiments import config as cfg
-from experiments import store, writing
-from experiments.content import Content
-from experiments.engine import Engine
+from experiments.config import compose as cfg
+from experiments.engine.block import Engine
 from experiments.run import main
-from experiments.store import Store
+from experiments.store import atomic, blocks
+from experiments.store.blocks import Store
+from experiments.store.fingerprint import Fingerprint
 from experiments.study import Cell, order_blocks
 
 ONE_CELL = ["sample_size=20", "n_supp=4"]
@@ -23,7 +23,7 @@ FIRST = "linear_factor_discrete--uniform--n20--m4--profile"
 @pytest.fixture(autouse=True)
 def _no_report(monkeypatch):
     """Leave out tables and figures: they are tested elsewhere."""
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_a_block_that_may_not_be_read_is_no_damage(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")  # as netCDF4 does
 
-    monkeypatch.setattr(store.netCDF4, "Dataset", refuse)
+    monkeypatch.setattr(blocks.netCDF4, "Dataset", refuse)
     code, text = sweep(tmp_path, *ONE_CELL)
     assert code == 1
     assert "000000-000002.nc can't be read: Permission denied." in text
@@ -206,7 +206,7 @@ def test_a_block_that_may_not_be_read_is_no_damage(tmp_path, monkeypatch):
 def _flip_a_byte(path):
     """Change a stored estimate without breaking the file's structure."""
     content = bytearray(path.read_bytes())
-    with store.netCDF4.Dataset(path) as file:
+    with blocks.netCDF4.Dataset(path) as file:
         value = np.asarray(file["estimate"][1, 2]).tobytes()
     at = content.index(value)
     content[at] ^= 1
@@ -226,11 +226,11 @@ def test_failed_write_leaves_what_was_there(tmp_path):
     path.write_text("old")
 
     def fail():
-        with writing.replacing(path) as temporary:
+        with atomic.replacing(path) as temporary:
             temporary.write_text("new")
             raise OSError(28, "No space left on device")
 
-    with pytest.raises(store.StoreError, match="No space left"):
+    with pytest.raises(blocks.StoreError, match="No space left"):
         fail()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file.txt"]
@@ -238,14 +238,14 @@ def test_failed_write_leaves_what_was_there(tmp_path):
 
 def test_failed_write_of_a_block_stops_in_words(tmp_path, monkeypatch):
     sweep(tmp_path, "n_replications=3")
-    real = store.netCDF4.Dataset
+    real = blocks.netCDF4.Dataset
 
     def fail(path, mode: Any = "r"):
         if mode == "w":
             raise RuntimeError("NetCDF: HDF error")
         return real(path, mode)
 
-    monkeypatch.setattr(store.netCDF4, "Dataset", fail)
+    monkeypatch.setattr(blocks.netCDF4, "Dataset", fail)
     code, text = sweep(tmp_path)
     assert code == 1
     assert "can't be written: NetCDF: HDF error" in text
@@ -336,7 +336,7 @@ def test_content_ignores_what_does_not_change_numbers():
     cell = Cell("linear_factor_discrete", "uniform", 20, 4, "profile")
 
     def hash_of(*overrides):
-        return Content.from_config(cfg.compose([*TINY, *overrides])).hash_cell(cell)
+        return Fingerprint.from_config(cfg.compose([*TINY, *overrides])).hash_cell(cell)
 
     same = ["n_replications=99", "block_size=9", "compute.n_workers=1", "n_supp=[4,9]"]
     assert {hash_of(text) for text in same} == {hash_of()}
@@ -391,6 +391,6 @@ def test_keyboard_interrupt_before_the_run_is_no_traceback(monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("experiments.config.compose", interrupt)
+    monkeypatch.setattr("experiments.config.compose.compose", interrupt)
     assert main(["sweep"]) == 130
     assert "goes on from there" in capsys.readouterr().err

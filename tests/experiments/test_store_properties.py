@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.content import Content
-from experiments.store import Store, UnusableBlockError, read_result
+from experiments.store.blocks import Store, UnusableBlockError, read_result
+from experiments.store.fingerprint import Fingerprint
 from experiments.study import Block, Cell, Result
 
 CELL = Cell("process", "grid", 20, 4, "estimator")
@@ -59,7 +59,7 @@ def assert_same_bits(found, expected):
 @given(blocks())
 def test_a_block_is_read_as_it_was_written(tmp_path, written):
     block, result = written
-    store = Store(tmp_path, Content.from_config(DESIGN))
+    store = Store(tmp_path, Fingerprint.from_config(DESIGN))
     store.write(block, result)
     found = read_result(*store.read(store.path(block), CELL))
     assert_same_bits(found.arrays, result.arrays)
@@ -71,7 +71,7 @@ def test_a_block_is_read_as_it_was_written(tmp_path, written):
 @given(blocks(), st.floats(0.0, 1.0), st.integers(1, 255))
 def test_one_wrong_byte_or_one_too_few_is_found(tmp_path, written, where, change):
     block, result = written
-    store = Store(tmp_path, Content.from_config(DESIGN))
+    store = Store(tmp_path, Fingerprint.from_config(DESIGN))
     path = store.path(block)
     store.write(block, result)
     whole = path.read_bytes()
@@ -90,9 +90,9 @@ def test_one_wrong_byte_or_one_too_few_is_found(tmp_path, written, where, change
 @given(blocks())
 def test_a_block_of_an_older_version_without_a_seal_is_read(tmp_path, written):
     block, result = written
-    store = Store(tmp_path, Content.from_config(DESIGN))
+    store = Store(tmp_path, Fingerprint.from_config(DESIGN))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.store._seal", lambda path: None)
+        patch.setattr("experiments.store.blocks._seal", lambda path: None)
         store.write(block, result)
     with netCDF4.Dataset(store.path(block), "a") as file:
         file.delncattr("sealed")
@@ -121,7 +121,7 @@ CHANGES = st.one_of(
 def test_a_block_of_another_design_is_foreign(tmp_path, change):
     block = Block(CELL, 0, 0)
     result = Result({"estimate": np.zeros((1, 2))}, 0.0, "", 1.0)
-    Store(tmp_path, Content.from_config(DESIGN)).write(block, result)
-    other = Store(tmp_path, Content.from_config(DESIGN | change))
+    Store(tmp_path, Fingerprint.from_config(DESIGN)).write(block, result)
+    other = Store(tmp_path, Fingerprint.from_config(DESIGN | change))
     with pytest.raises(UnusableBlockError, match="of another design"):
         other.read(other.path(block), CELL)

@@ -65,7 +65,7 @@ def test_a_study_end_to_end(tmp_path):
 
 @pytest.mark.thorough
 def test_support_points_are_padded_with_nan(tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
     code, _ = sweep(tmp_path)
     assert code == 0
     with xr.open_datatree(tmp_path / "tiny" / "replications.nc") as tree:

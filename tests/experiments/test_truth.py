@@ -6,9 +6,9 @@ import scipy.stats
 import xarray as xr
 from study_helpers import sweep
 
-from analysis.mixing import mixing_measures
+from analysis.measures.mixing import mixing_measures
 from experiments import mixing
-from experiments.truth import TAIL, describe_mixing
+from experiments.store.truth import TAIL, describe_mixing
 
 SUPPORTS = [np.linspace(-6, 6, 7), np.linspace(-1, 2, 4)]
 MIXINGS = [
@@ -49,7 +49,7 @@ def test_jumps_of_a_discrete_distribution_are_kept():
 
 @pytest.mark.thorough
 def test_distance_of_the_mixing_distribution_has_its_closed_form(tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.report.report", lambda *_: None)
+    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
     assert sweep(tmp_path, "grid=points", "n_supp=[3]")[0] == 0
     with xr.open_datatree(tmp_path / "tiny" / "replications.nc") as tree:
         data = tree["linear_factor_discrete"].to_dataset().load()

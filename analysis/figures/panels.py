@@ -1,0 +1,205 @@
+"""Put the panels of a figure together: a place for each, one legend for all.
+
+Places follow from the widths of the words on the axes, measured once. The layouts of
+matplotlib draw the figure to find them, and with it measure every word several times.
+All lengths are in inches.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+
+from analysis import labels
+from analysis.figures.drawing import SLOPE
+
+COLUMN_WIDTH = 3.4  # one column of a two-column page
+TEXT_WIDTH = 6.5  # the whole page
+PANEL_HEIGHT = 1.9  # a row of panels
+
+_TICK = 0.1  # a tick and the gap to its word
+_LINE = 0.12  # height of a word on an axis
+_LABEL = 0.17  # height of the name of an axis, with a gap
+_TITLE = 0.22
+_EDGE = 0.06  # white on every side
+_LEGEND_EDGE, _LEGEND_LINE = 0.14, 0.147
+_LEGEND_HANDLE = 0.5
+
+
+def draw_panels(
+    process: xr.Dataset,
+    plot: Callable[[xr.Dataset, Axes], Axes],
+    *,
+    over: str = "parameter",
+    legend: str | None = "n_supp",
+    columns: int = 3,
+    share_x: bool = True,
+    share_y: bool = False,
+    height: float = PANEL_HEIGHT,
+    wide: bool = False,
+) -> Figure:
+    """Draw one panel for every entry of a dimension, with one legend for all.
+
+    Call it inside `drawing.style()`.
+
+    Args:
+        process: One group of `summary.nc` at one estimator and grid.
+        plot: Draws one panel, as the functions of `against_size`.
+        over: The dimension of the panels.
+        legend: The dimension of the lines, the title of the legend, if it has one.
+        columns: Panels side by side at most.
+        share_x: Give all panels the same horizontal axis.
+        share_y: Give all panels the same vertical axis.
+        height: Of a row of panels, in inches.
+        wide: Let a single column of panels take the width of the page.
+    """
+    entries = process[over].values if over in process.dims else [None]
+    across = 2 if len(entries) == 4 and columns == 3 else min(columns, len(entries))
+    down = math.ceil(len(entries) / across)
+    width = COLUMN_WIDTH if across == 1 and not wide else TEXT_WIDTH
+    figure = Figure(figsize=(width, height * down))
+    grid = figure.subplots(down, across, squeeze=False, sharex=share_x, sharey=share_y)
+    axes = list(grid.flat)
+    for ax, entry in zip(axes, entries, strict=False):
+        part = process if entry is None else process.sel({over: entry})
+        plot(part, ax)
+        if entry is not None:
+            ax.set_title(f"n = {entry}" if over == "sample_size" else str(entry))
+    for ax in axes[len(entries) :]:
+        ax.remove()
+    axes = axes[: len(entries)]
+    _trim_labels(axes, across, share_x=share_x, share_y=share_y)
+    below = _add_legend(figure, legend, free=across * down - len(axes), down=down)
+    figure.set_figheight(height * down + below)
+    _place(figure, axes, across, below)
+    return figure
+
+
+def _trim_labels(
+    axes: Sequence[Axes], across: int, *, share_x: bool, share_y: bool
+) -> None:
+    for i, ax in enumerate(axes):
+        below = (i // across + 2) * across <= len(axes)  # a whole row of panels
+        if below:
+            ax.set_xlabel("")
+        ax.tick_params(labelbottom=not (below and share_x))
+        if i % across:
+            ax.set_ylabel("")
+            ax.tick_params(labelleft=not share_y)
+
+
+def _add_legend(figure: Figure, dim: str | None, *, free: int, down: int) -> float:
+    """Add one legend for all panels; return the height it takes below them.
+
+    It takes none where it goes in the place of the `free` panels that the last row of
+    `down` lacks.
+    """
+    found: dict[str, Artist] = {}
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    if not found:
+        return 0.0
+    if SLOPE in found:
+        found[SLOPE] = found.pop(SLOPE)  # last
+    title = labels.label_dim(dim) if dim and set(found) - {SLOPE} else None
+    full_width, full_height = figure.get_size_inches()
+    entry = _LEGEND_HANDLE + max(_width(x, FontProperties(size=7)) for x in found)
+    list_height = _LEGEND_EDGE + _LEGEND_LINE * (len(found) + (title is not None))
+    free_width = free / (len(figure.axes) + free) * down * full_width
+    fits = entry + 2 * _EDGE < free_width and list_height < full_height / down - 0.3
+    if fits:
+        columns, place = 1, "center"
+        position = 1 - free_width / full_width / 2, 0.5 / down
+    else:
+        columns = int((full_width - 2 * _EDGE) / entry)
+        columns = max(1, min(len(found), columns, 6))
+        place, position = "lower center", (0.5, 0.0)
+    figure.legend(
+        list(found.values()),
+        list(found),
+        loc=place,
+        bbox_to_anchor=position,
+        ncols=columns,
+        title=title,
+    )
+    lines = math.ceil(len(found) / columns) + (title is not None)
+    return 0.0 if fits else _LEGEND_EDGE + _LEGEND_LINE * lines
+
+
+def _place(figure: Figure, axes: Sequence[Axes], across: int, below: float) -> None:
+    """Give every panel its place, all of one size, and the names of axes theirs."""
+    full_width, full_height = figure.get_size_inches()
+    columns = [axes[i::across] for i in range(across)]
+    rows = [axes[i : i + across] for i in range(0, len(axes), across)]
+    words = [max(_word_width(ax.yaxis) for ax in column) for column in columns]
+    named = [any(ax.get_ylabel() for ax in column) for column in columns]
+    left = [
+        _EDGE + (_TICK + x if x else 0.0) + _LABEL * name
+        for x, name in zip(words, named, strict=True)
+    ]
+    right = [
+        max(_EDGE, *(_last_word_width(ax.xaxis) / 2 for ax in column))
+        for column in columns
+    ]
+    top = [_TITLE if any(ax.get_title() for ax in row) else 2 * _EDGE for row in rows]
+    ticks = [
+        max((_TICK + _LINE) * bool(_word_width(ax.xaxis)) for ax in row) for row in rows
+    ]
+    bottom = [
+        _EDGE + tick + _LABEL * any(ax.get_xlabel() for ax in row)
+        for tick, row in zip(ticks, rows, strict=True)
+    ]
+    width = max(0.3, (full_width - sum(left) - sum(right)) / across)
+    height = max(0.3, (full_height - below - sum(top) - sum(bottom)) / len(rows))
+    for i, ax in enumerate(axes):
+        row, column = divmod(i, across)
+        x = sum(left[: column + 1]) + sum(right[:column]) + column * width
+        y = full_height - sum(top[: row + 1]) - sum(bottom[:row]) - (row + 1) * height
+        ax.set_position(
+            (x / full_width, y / full_height, width / full_width, height / full_height)
+        )
+        ax.xaxis.set_label_coords(0.5, -(ticks[row] + 0.02) / height)
+        ax.yaxis.set_label_coords(-(_TICK + words[column] + 0.03) / width, 0.5)
+
+
+def _words(axis: Axis) -> list[tuple[str, FontProperties]]:
+    """List the words on an axis that are shown, with their fonts."""
+    side = "labelbottom" if isinstance(axis, XAxis) else "labelleft"
+    if not axis.get_tick_params().get(side, True):
+        return []
+    low, high = sorted(axis.get_view_interval())
+    places = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True)
+    return [
+        (text.get_text(), text.get_fontproperties())
+        for x, text in places
+        if low <= x <= high
+    ]
+
+
+def _word_width(axis: Axis) -> float:
+    return max((_width(*x) for x in _words(axis)), default=0.0)
+
+
+def _last_word_width(axis: Axis) -> float:
+    words = _words(axis)
+    return _width(*words[-1]) if words else 0.0
+
+
+def _width(text: str, font: FontProperties) -> float:
+    return _measure(text, font.get_weight(), font.get_size_in_points())
+
+
+@functools.cache
+def _measure(text: str, weight: str | int, size: float) -> float:
+    """Measure a word, in the style that is set."""
+    font = FontProperties(weight=weight, size=size)
+    points, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return points / 72

@@ -1,0 +1,286 @@
+"""Figures of the replications themselves: how the estimates are distributed.
+
+Every function takes what `summarise.used_replications` returns, at one parameter and
+one design point (the estimator too, unless it compares estimators), and draws one
+panel. Statistics drawn beside the replications are those of `analysis.measures`.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from scipy import special
+
+from analysis.figures import drawing
+from analysis.figures.design_points import (
+    choose_reference,
+    in_words,
+    is_known,
+    list_parts,
+    stem_of,
+)
+from analysis.figures.picture import Picture, Plot, in_brackets, in_panels
+from analysis.measures import estimates as me
+from analysis.measures.formulas import Z, covers
+from analysis.measures.intervals import coverage
+
+_MANY = 3000  # marks: more are pixels inside a PDF
+_MISSED = "C1"
+
+
+def plot_density(process: xr.Dataset, ax: Axes) -> Axes:
+    """Draw a histogram of the estimates, the normal of equal moments, and the truth.
+
+    The grey band is where 95 percent of the bars would end if the estimates were
+    normal: the binomial error of a bar.
+    """
+    chosen = drawing.select(process, ("estimate", "truth"), ("replication",))
+    values = _present(chosen["estimate"])
+    ax.set_xlabel("Estimate")
+    ax.set_ylabel("Density")
+    if np.unique(values).size < 2:
+        return ax
+    heights, edges = np.histogram(values, bins="auto", density=True)
+    ax.stairs(heights, edges, fill=True, color="C0", alpha=0.35, label="estimates")
+    mean, spread = values.mean(), values.std(ddof=1)
+    x = np.linspace(edges[0], edges[-1], 200)
+    normal = np.exp(-0.5 * ((x - mean) / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
+    ax.plot(x, normal, color="0.2", label="normal of equal moments")
+    width = edges[1] - edges[0]
+    share = np.diff(special.ndtr((edges - mean) / spread))
+    half = Z * np.sqrt(share * (1 - share) / values.size) / width
+    low, high = np.maximum(share / width - half, 0), share / width + half
+    ax.stairs(high, edges, baseline=low, fill=True, color="0.8", alpha=0.6, zorder=0)
+    ax.axvline(float(chosen["truth"]), color="C1", ls="--", label="truth")
+    ax.grid(visible=False)
+    return ax
+
+
+def plot_qq(process: xr.Dataset, ax: Axes, *, by: str = "sample_size") -> Axes:
+    """Draw quantiles of the standardised estimates against those of the normal.
+
+    The grey band holds 95 percent of every single order statistic under normality, for
+    the line with the fewest replications.
+    """
+    chosen = drawing.select(process, ("estimate",), ("replication", by))
+    fewest = None
+    for i, label, line in drawing.series(chosen, by):
+        values = np.sort(_present(line["estimate"]))
+        if np.unique(values).size < 2:
+            continue
+        standard = (values - values.mean()) / values.std(ddof=1)
+        ax.plot(
+            _normal_scores(values.size),
+            standard,
+            drawing.MARKERS[i % len(drawing.MARKERS)],
+            color=f"C{i % 7}",
+            markersize=2,
+            label=label or None,
+            zorder=2,
+            rasterized=values.size > _MANY,
+        )
+        fewest = values.size if fewest is None else min(fewest, values.size)
+    if fewest is not None:
+        x = _normal_scores(fewest)
+        rank = np.arange(1, fewest + 1)
+        low, high = (
+            special.ndtri(special.betaincinv(rank, fewest + 1 - rank, p))
+            for p in (0.025, 0.975)
+        )
+        ax.fill_between(x, low, high, color="0.9", lw=0, zorder=0)
+        ax.plot(x[[0, -1]], x[[0, -1]], color=drawing.GREY, lw=0.8, zorder=1)
+    ax.set_xlabel("Normal quantile")
+    ax.set_ylabel("Standardised estimate")
+    return ax
+
+
+def plot_zip(process: xr.Dataset, ax: Axes) -> Axes:
+    """Draw every interval, sorted by how far its estimate is from the truth.
+
+    The distance is in units of the half width; intervals that miss the truth are in the
+    other colour and, if the level were exact, start at the dashed line. The band is the
+    Monte Carlo interval (Wilson) of the coverage (Morris et al. 2019, figure 6). Open
+    intervals come first and end where the others do.
+    """
+    names = ("estimate", "lower", "upper", "truth")
+    chosen = drawing.select(process, names, ("replication",))
+    level = process["lower"].attrs.get("level", 0.95)
+    truth = float(chosen["truth"])
+    arrays = [chosen[x].values for x in names[:3]]
+    known = np.isfinite(arrays[0]) & ~np.isnan(arrays).any(axis=0)
+    estimate, lower, upper = (x[known] for x in arrays)
+    shown = np.concatenate([[truth], estimate, lower, upper])
+    shown = shown[np.isfinite(shown)]
+    distance = abs(estimate - truth) / np.maximum((upper - lower) / 2, 1e-300)
+    order = np.argsort(distance)
+    centile = 100 * (np.arange(order.size) + 0.5) / max(order.size, 1)
+    inside = covers(lower, upper, truth)[order]
+    drawn = [np.clip(x, shown.min(), shown.max()) for x in (lower, upper)]
+    for hit, colour, label in (
+        (inside, "C0", "covers the truth"),
+        (~inside, _MISSED, "misses the truth"),
+    ):
+        gap = np.full(hit.sum(), np.nan)  # one path for all is drawn the fastest
+        ax.plot(
+            np.stack([*(x[order][hit] for x in drawn), gap], axis=1).ravel(),
+            np.repeat(centile[hit], 3),
+            color=colour,
+            lw=0.4,
+            label=label,
+            zorder=2,
+            rasterized=order.size > _MANY,
+        )
+    if order.size:
+        low, high = (xr.DataArray(x, dims="replication") for x in (lower, upper))
+        share = coverage(low, high, truth)
+        low, high = share["coverage_lower"].item(), share["coverage_upper"].item()
+        ax.axhspan(100 * low, 100 * high, color="0.75", alpha=0.5, zorder=3)
+    ax.axhline(100 * level, color="0.2", ls="--", lw=0.8, zorder=4)
+    ax.axvline(truth, color="0.2", lw=0.8, zorder=4)
+    ax.set_ylim(0, 100)
+    ax.set_xlabel("Interval")
+    ax.set_ylabel("Centile of the distance")
+    return ax
+
+
+def plot_estimate_se(process: xr.Dataset, ax: Axes) -> Axes:
+    """Draw every standard error against its estimate.
+
+    The vertical line is the truth; the horizontal one is the empirical standard error,
+    which the points should surround, with its Monte Carlo interval.
+    """
+    names = ("estimate", "standard_error", "truth")
+    chosen = drawing.select(process, names, ("replication",))
+    ax.plot(
+        chosen["estimate"],
+        chosen["standard_error"],
+        "o",
+        color="C0",
+        markersize=1.5,
+        alpha=0.6,
+        mew=0,
+        zorder=2,
+        rasterized=chosen.sizes["replication"] > _MANY,
+    )
+    values = xr.DataArray(chosen["estimate"].values, dims="replication")
+    spread = me.empirical_se(values)
+    value, error = (x.item() for x in spread.values())
+    if np.isfinite(value):
+        ax.axhline(value, color="C1", label="empirical SE")
+        if np.isfinite(error):
+            half = Z * error
+            ax.axhspan(value - half, value + half, color="C1", alpha=0.2, lw=0)
+    ax.axvline(float(chosen["truth"]), color="0.2", ls="--", lw=0.8, label="truth")
+    ax.set_xlabel("Estimate")
+    ax.set_ylabel("Standard error")
+    return ax
+
+
+def plot_pairwise(process: xr.Dataset, ax: Axes, *, pair: tuple[str, str]) -> Axes:
+    """Draw the estimates of one estimator against those of another, draw by draw.
+
+    On the diagonal both are equal; the cross is the truth.
+
+    Args:
+        process: Replications with the dimension `estimator`.
+        ax: Axes to draw on.
+        pair: The estimator on the horizontal and the one on the vertical axis.
+    """
+    chosen = drawing.select(
+        process, ("estimate", "truth"), ("replication", "estimator")
+    )
+    x, y = (chosen["estimate"].sel(estimator=name).values for name in pair)
+    ax.plot(
+        x,
+        y,
+        "o",
+        color="C0",
+        markersize=1.5,
+        alpha=0.6,
+        mew=0,
+        zorder=2,
+        rasterized=x.size > _MANY,
+    )
+    truth = float(chosen["truth"])
+    ax.axline((truth, truth), slope=1, color=drawing.GREY, lw=0.8, zorder=1)
+    ax.plot(truth, truth, "+", color="C1", markersize=9, mew=1.5, zorder=3)
+    ax.set_xlabel(str(pair[0]))
+    ax.set_ylabel(str(pair[1]))
+    return ax
+
+
+def _present(values: xr.DataArray) -> np.ndarray:
+    array = np.atleast_1d(values.values)
+    return array[np.isfinite(array)]
+
+
+def _normal_scores(n: int) -> np.ndarray:
+    """Return the quantiles at which n ordered normal draws are expected (Blom 1958)."""
+    return special.ndtri((np.arange(1, n + 1) - 0.375) / (n + 0.25))
+
+
+def list_pictures(process: xr.Dataset, replications: xr.Dataset) -> Iterator[Picture]:
+    """List the figures of replications, at one design point for each estimator.
+
+    Args:
+        process: One group of `summary.nc`.
+        replications: The same group after `summarise.used_replications`.
+    """
+    point = choose_reference(process)
+    if point is None:
+        return
+    at_point = replications.sel(point)
+    fixed = in_words(point)
+    for suffix, where in list_parts(process.sel(point), ("estimator",)):
+        words = ", ".join(x for x in (in_words(where), fixed) if x)
+        yield from _replications(at_point.sel(where), suffix, words)
+    varying = "replication" in replications["truth"].dims
+    if process.sizes.get("estimator", 1) > 1 and not varying:
+        yield from _pairs(process, at_point, fixed)
+
+
+def _replications(process: xr.Dataset, suffix: str, words: str) -> Iterator[Picture]:
+    """List the figures of the replications of one estimator at one design point."""
+    plots: list[tuple[str, Plot, str, tuple[str, ...]]] = [
+        ("density", plot_density, "Sampling distributions", ("estimate",)),
+        ("qq", plot_qq, "Normal quantiles of the estimates", ("estimate",)),
+        ("zip", plot_zip, "All confidence intervals", ("lower", "upper")),
+        (
+            "estimate_se",
+            plot_estimate_se,
+            "Standard errors against estimates",
+            ("standard_error",),
+        ),
+    ]
+    varying = "replication" in process["truth"].dims  # no one truth to mark
+    for name, plot, caption, needed in plots:
+        if varying and name != "qq":
+            continue
+        if all(is_known(process, x) for x in needed):
+            yield Picture(
+                f"{name}{suffix}",
+                f"{caption}{in_brackets(words)}.",
+                in_panels(plot, process, legend=None, share_x=name == "qq"),
+                detail=True,
+            )
+
+
+def _pairs(process: xr.Dataset, at_point: xr.Dataset, fixed: str) -> Iterator[Picture]:
+    """List the figures of every estimator against the first."""
+    names = [str(x) for x in process["estimator"].values]
+    stems = [stem_of(process, "estimator", x) for x in names]
+    known = at_point["estimate"].notnull()
+    paired = known & known.isel(estimator=0, drop=True)
+    paired = paired.any([x for x in paired.dims if x != "estimator"])
+    for other, stem in zip(names[1:], stems[1:], strict=True):
+        if not bool(paired.sel(estimator=other)):
+            continue
+        plot = partial(plot_pairwise, pair=(names[0], other))
+        yield Picture(
+            f"pairwise-{stems[0]}-{stem}",
+            f"Estimates of {other} against {names[0]}, draw by draw ({fixed}).",
+            in_panels(plot, at_point, legend=None, share_x=False),
+            detail=True,
+        )

@@ -1,0 +1,1 @@
+"""What is measured over replications, each number with its Monte Carlo error."""

@@ -1,0 +1,232 @@
+"""How far the fitted mixing distribution is from the true one.
+
+The fitted distribution of a replication puts mass `probs` on the points `supp`, both
+padded with missing values along `point`. The truth is given on a grid of latent values,
+as `true_cdf` at `true_cdf_at` along `cdf_point`, with `true_mean` and `true_variance`;
+measures of what is absent are left out. The grid is increasing, need not be evenly
+spaced, and should hold the support points; where the fitted support reaches beyond it,
+the true cdf keeps its last value. A jump of the truth is exact if the grid holds the
+point just below it too.
+
+With D the fitted less the true cdf: Wasserstein-1 is the integral of |D|, the squared
+distance that of D², both by the midpoint rule between grid points (exact where both
+jump at grid points only); the sup distance is the largest |D| at a grid point. All are
+computed step by step of the fitted cdf, not point by point of the grid.
+
+Where the latent variable has several coordinates `supp` has a dimension for them, and
+so does the truth, for each margin alone: then the margins are measured.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from analysis.labels import REPORTED
+from analysis.measures import estimates as me
+from analysis.measures import steps
+from analysis.measures.estimates import REPLICATION
+from analysis.measures.paired import rate_of
+from analysis.measures.steps import Grid
+
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+BAND = (0.025, 0.975)  # of the fitted cdf over replications, pointwise
+BAND_POINTS = 201  # at most, evenly chosen from the grid
+
+RATES = {"wasserstein": 1.0, "cdf_sup": 1.0, "cdf_squared": 0.5}  # power of the loss
+
+
+def mixing_measures(
+    process: xr.Dataset,
+    used: xr.DataArray,
+    *,
+    sizes: xr.DataArray | None = None,
+    dim: str = REPLICATION,
+) -> Iterator[xr.Dataset]:
+    """Measure the fitted mixing distributions of one process against the truth.
+
+    Args:
+        process: One group of `replications.nc`.
+        used: Which replications are used, boolean.
+        sizes: The sample sizes, for rates; else the coordinate `sample_size`.
+        dim: The replication dimension.
+
+    Yields:
+        Datasets of a value and its `_mcse` each: what `labels.REPORTED` lists, as far
+        as there is any, and `edge_mass`; of the latent variable `latent_mean_bias`,
+        `latent_variance_bias` and, by `quantile`, `latent_quantile_bias`;
+        `wasserstein`, `cdf_sup`, `cdf_squared` with their rates in n,
+        `wasserstein_rate` and so on (of the root of `cdf_squared`); `fitted_cdf`, the
+        mean cdf by `band_point`, with `cdf_band`, quantiles over replications. Of
+        several coordinates, `margin_mean_bias`, `margin_variance_bias` and so on by
+        `coordinate`, and no `fitted_cdf`.
+    """
+    for name in (x for x in REPORTED if x in process):
+        values = process[name]
+        if values.dtype.kind == "i":
+            values = values.where(values >= 0)  # -1 where there is none to count
+        elif not bool(values.notnull().any()):
+            continue
+        yield me.mean_of(values.where(used), name=name, dim=dim)
+    if "probs" not in process or "supp" not in process:
+        return
+    probs, supp = process["probs"].where(used), process["supp"].where(used)
+    yield me.mean_of(edge_mass(probs, supp), name="edge_mass", dim=dim)
+    if "coordinate" not in supp.dims:
+        errors = _errors(process, probs, supp).items()
+        for name, error in ((str(x), y) for x, y in errors):
+            yield me.mean_of(error, name=name, dim=dim)
+            if name in RATES and error.sizes.get("sample_size", 1) > 1:
+                yield rate_of(
+                    error, name=f"{name}_rate", power=RATES[name], sizes=sizes, dim=dim
+                )
+        if "true_cdf" in process and "true_cdf_at" in process:
+            yield _band(probs, supp, process["true_cdf_at"].values, dim)
+        return
+    margins = [
+        _errors(process.isel(coordinate=k), probs, supp.isel(coordinate=k))
+        for k in range(supp.sizes["coordinate"])
+    ]
+    for name, error in xr.concat(margins, "coordinate").items():
+        margin = f"margin_{str(name).removeprefix('latent_')}"
+        yield me.mean_of(error, name=margin, dim=dim)
+
+
+def _errors(process: xr.Dataset, probs: xr.DataArray, supp: xr.DataArray) -> xr.Dataset:
+    """Compare every fitted distribution of a scalar with the truth."""
+    found = xr.Dataset()
+    mean, variance = moments(probs, supp)
+    if "true_mean" in process:
+        found["latent_mean_bias"] = mean - process["true_mean"]
+    if "true_variance" in process:
+        found["latent_variance_bias"] = variance - process["true_variance"]
+    if "true_cdf" in process and "true_cdf_at" in process:
+        at, truth = process["true_cdf_at"].values, process["true_cdf"].values
+        at, truth = at[np.isfinite(at)], truth[np.isfinite(at)]
+        found = found.merge(distances(probs, supp, at, truth))
+        error = quantiles(probs, supp) - true_quantiles(at, truth)
+        found["latent_quantile_bias"] = error
+    return found
+
+
+def edge_mass(probs: xr.DataArray, supp: xr.DataArray) -> xr.DataArray:
+    """Return the mass on the lowest and the highest points of the support grid.
+
+    Of several coordinates any one may be the lowest or highest. Much of it says that
+    the grid is too narrow.
+    """
+    at_edge = (supp == supp.min("point")) | (supp == supp.max("point"))
+    if "coordinate" in at_edge.dims:
+        at_edge = at_edge.any("coordinate")
+    return probs.where(at_edge).sum("point", min_count=1)
+
+
+def moments(
+    probs: xr.DataArray, supp: xr.DataArray
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return mean and variance of the fitted distributions."""
+    mean = (probs * supp).sum("point", min_count=1)
+    return mean, (probs * (supp - mean) ** 2).sum("point", min_count=1)
+
+
+def distances(
+    probs: xr.DataArray, supp: xr.DataArray, at: Grid, truth: Grid
+) -> xr.Dataset:
+    """Return `wasserstein`, `cdf_sup` and `cdf_squared` of every fitted distribution.
+
+    Args:
+        probs: Masses, with dimension `point`, missing values where padded.
+        supp: The points they are on; any order.
+        at: Latent values, increasing, at least two.
+        truth: The true cdf at these.
+    """
+    if at.ndim != 1 or at.size < 2 or (np.diff(at) <= 0).any():
+        raise ValueError("true_cdf_at must be a list of two or more increasing values.")
+
+    def kernel(probs: np.ndarray, supp: np.ndarray) -> np.ndarray:
+        return steps.apply_by_rows(steps.measure_distances, probs, supp, at, truth)
+
+    found = xr.apply_ufunc(
+        kernel,
+        probs,
+        supp,
+        input_core_dims=[["point"], ["point"]],
+        output_core_dims=[["distance"]],
+    )
+    names = ("wasserstein", "cdf_sup", "cdf_squared")
+    return xr.Dataset({x: found.isel(distance=i) for i, x in enumerate(names)})
+
+
+def fitted_cdf(probs: xr.DataArray, supp: xr.DataArray, at: Grid) -> xr.DataArray:
+    """Evaluate the fitted cdfs at increasing latent values, along `band_point`."""
+
+    def kernel(probs: np.ndarray, supp: np.ndarray) -> np.ndarray:
+        return steps.apply_by_rows(steps.evaluate, probs, supp, at)
+
+    return xr.apply_ufunc(
+        kernel,
+        probs,
+        supp,
+        input_core_dims=[["point"], ["point"]],
+        output_core_dims=[["band_point"]],
+    )
+
+
+def quantiles(probs: xr.DataArray, supp: xr.DataArray) -> xr.DataArray:
+    """Return the lowest support points with a cdf of `QUANTILES` or more."""
+    found = xr.apply_ufunc(
+        _quantiles,
+        probs,
+        supp,
+        input_core_dims=[["point"], ["point"]],
+        output_core_dims=[["quantile"]],
+    )
+    return found.assign_coords(quantile=list(QUANTILES))
+
+
+def true_quantiles(at: Grid, truth: Grid) -> xr.DataArray:
+    """Return the lowest grid values with a true cdf of `QUANTILES` or more."""
+    index = np.searchsorted(truth, np.array(QUANTILES) - 1e-12)
+    inside = index < truth.size
+    values = np.where(inside, at[np.minimum(index, truth.size - 1)], np.nan)
+    return xr.DataArray(values, {"quantile": list(QUANTILES)})
+
+
+def _band(probs: xr.DataArray, supp: xr.DataArray, at: Grid, dim: str) -> xr.Dataset:
+    step = -(-at.size // BAND_POINTS)
+    shown = at[::step]
+    cdf = fitted_cdf(probs, supp, shown).assign_coords(band_point=shown)
+    band = xr.apply_ufunc(
+        _nan_quantiles, cdf, input_core_dims=[[dim]], output_core_dims=[["band"]]
+    )
+    mean = me.mean_of(cdf, name="fitted_cdf", dim=dim)
+    return mean.assign(cdf_band=band.assign_coords(band=list(BAND)))
+
+
+def _nan_quantiles(values: Float[np.ndarray, "*cells n"]) -> np.ndarray:
+    """Return the quantiles of the values present; order statistics, missing last."""
+    ordered = np.sort(values, axis=-1)
+    n = np.isfinite(ordered).sum(-1, keepdims=True)
+    index = np.clip(np.ceil(np.array(BAND) * n).astype(int) - 1, 0, None)
+    found = np.take_along_axis(ordered, np.broadcast_to(index, (*n.shape[:-1], 2)), -1)
+    return np.where(n > 0, found, np.nan)
+
+
+def _quantiles(
+    probs: Float[np.ndarray, "*cells point"], supp: Float[np.ndarray, "*cells point"]
+) -> Float[np.ndarray, "*cells quantile"]:
+    probs, supp = np.broadcast_arrays(probs, supp)
+    order = np.argsort(supp, axis=-1)  # missing values go last
+    supp = np.take_along_axis(supp, order, -1)
+    cdf = np.cumsum(np.nan_to_num(np.take_along_axis(probs, order, -1)), axis=-1)
+    found = [
+        np.take_along_axis(
+            supp,
+            (cdf < q - 1e-12).sum(-1, keepdims=True).clip(max=supp.shape[-1] - 1),
+            -1,
+        )
+        for q in QUANTILES
+    ]
+    known = np.isfinite(probs).any(-1, keepdims=True)
+    return np.where(known, np.concatenate(found, axis=-1), np.nan)

@@ -1,0 +1,279 @@
+"""Reduce the replications of a study to its summary: every measure, every count.
+
+A replication is attempted when its code is not -1. It fails when its code is not 0 (or
+it left no finite estimate); a failed replication is never used, whatever values it left
+behind, and never counted as covering. One measure looks at all that was attempted:
+`coverage_of_attempted` takes intervals as they come, whatever the code, and counts a
+missing one as not covering, for kinds of interval that an estimator gave at least once.
+What is used else follows the exclusion rule:
+
+- `per_estimator`: an estimator's measures use all its own successes;
+- `all_or_none`: only replications in which every estimator run at that design point
+  succeeded, so that all are judged on the same draws.
+
+Paired comparisons always use the draws in which both sides succeeded, and compare each
+estimator's default kind of interval.
+
+A fit may succeed and be flagged: a degenerate maximum is suspected. It is used like any
+other and counted apart, and bias, RMSE, coverage and width are given without the
+flagged fits too (`coverage_unflagged` and so on).
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Literal, get_args
+
+import numpy as np
+import xarray as xr
+
+from analysis.dimensions import COMPARED, NOT_RUN
+from analysis.kinds import at_kind, with_default_kind
+from analysis.labels import describe
+from analysis.measures import estimates as me
+from analysis.measures import intervals as mi
+from analysis.measures import paired as mp
+from analysis.measures.mixing import mixing_measures
+from analysis.measures.moments import as_finite, count
+
+ExclusionRule = Literal["per_estimator", "all_or_none"]
+
+COPIED = ("truth", "true_cdf_at", "true_cdf", "true_mean", "true_variance")
+
+
+def summarise(
+    replications: xr.DataTree, *, exclusion_rule: ExclusionRule = "per_estimator"
+) -> xr.DataTree:
+    """Reduce every process of `replications` to its measures.
+
+    Args:
+        replications: One group per process, as in `replications.nc`.
+        exclusion_rule: Which replications are used, see above.
+
+    Returns:
+        The same groups without the replication dimension: every measure `x` beside its
+        Monte Carlo standard error `x_mcse`; counts; the attributes of the study.
+    """
+    groups = {
+        f"/{name}": summarise_process(node.to_dataset(), exclusion_rule=exclusion_rule)
+        for name, node in replications.children.items()
+    }
+    if not groups:
+        raise ValueError("replications holds no process (no group below its root).")
+    summary = xr.DataTree.from_dict(groups)
+    summary.attrs = {**replications.attrs, "exclusion_rule": exclusion_rule}
+    return summary
+
+
+def summarise_process(
+    process: xr.Dataset, *, exclusion_rule: ExclusionRule = "per_estimator"
+) -> xr.Dataset:
+    """Reduce the replications of one process; `summarise` for a single group.
+
+    Only `estimate` and `truth` are needed. Measures of what is absent (`code`,
+    `standard_error`, `lower` and `upper`, `seconds`) are left out.
+    """
+    rules = get_args(ExclusionRule)
+    if exclusion_rule not in rules:
+        raise ValueError(
+            f"exclusion_rule is {exclusion_rule!r}; choose one of {', '.join(rules)}."
+        )
+    process = with_default_kind(process.load())
+    coords = process.coords
+    # Without labels there is nothing to align, which takes more time than the sums.
+    process = process.drop_vars(list(coords))
+    sizes = (
+        xr.DataArray(coords["sample_size"].variable)
+        if "sample_size" in coords
+        else None
+    )
+    attempted, succeeded = _outcomes(process)
+    used = _used(attempted, succeeded, exclusion_rule)
+    parts = [_counts(process, attempted, succeeded, used)]
+    estimate = process["estimate"].where(used)
+    parts += _estimate_measures(estimate, process["truth"], sizes)
+    if "standard_error" in process:
+        parts += _standard_error_measures(process, used)
+    if "lower" in process and "upper" in process:
+        parts += _interval_measures(process, attempted, used)
+    if "flagged" in process:
+        parts += _unflagged_measures(process, used)
+    if "seconds" in process:
+        time = process["seconds"].where(attempted)  # a failure costs time too
+        parts.append(me.mean_of(time, name="seconds"))
+    parts += mixing_measures(process, used, sizes=sizes)
+    parts.append(process[[x for x in COPIED if x in process]])
+    parts += _comparisons(at_kind(process, coords), succeeded)
+    summary = xr.merge(parts, compat="no_conflicts", join="exact")
+    summary = summary.assign_coords(
+        {x: y for x, y in coords.items() if set(y.dims) <= set(summary.dims)}
+    )
+    for dim in (x for x in COMPARED if f"other_{x}" in summary.dims and x in coords):
+        summary.coords[f"other_{dim}"] = (f"other_{dim}", coords[dim].values)
+    for name, variable in summary.data_vars.items():
+        variable.attrs = describe(str(name))
+    if "by_code" in summary:
+        summary["by_code"].attrs = {**process["code"].attrs, **describe("by_code")}
+    if "coverage" in summary:
+        level = float(process["lower"].attrs.get("level", 0.95))
+        for name in (
+            "coverage",
+            "coverage_of_attempted",
+            "bias_eliminated_coverage",
+            "coverage_unflagged",
+        ):
+            if name in summary:
+                summary[name].attrs["level"] = level
+    return summary.assign_attrs(process.attrs)
+
+
+def used_replications(
+    process: xr.Dataset, *, exclusion_rule: ExclusionRule = "per_estimator"
+) -> xr.Dataset:
+    """Keep estimates, standard errors and limits of the replications that are used.
+
+    All others are missing. For figures of the replications themselves.
+    """
+    process = with_default_kind(process)
+    used = _used(*_outcomes(process), exclusion_rule)
+    names = [
+        x for x in ("estimate", "standard_error", "lower", "upper") if x in process
+    ]
+    return process[["truth"]].assign({x: process[x].where(used) for x in names})
+
+
+def _outcomes(process: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    finite = as_finite(process["estimate"]).notnull().any("parameter")
+    if "code" not in process:
+        return xr.ones_like(finite), finite
+    attempted = process["code"] != NOT_RUN
+    return attempted, finite & (process["code"] == 0)
+
+
+def _used(
+    attempted: xr.DataArray, succeeded: xr.DataArray, rule: ExclusionRule
+) -> xr.DataArray:
+    if rule == "per_estimator" or "estimator" not in succeeded.dims:
+        return succeeded
+    in_design = attempted.any("replication")
+    return succeeded & (succeeded | ~in_design).all("estimator")
+
+
+def _counts(
+    process: xr.Dataset,
+    attempted: xr.DataArray,
+    succeeded: xr.DataArray,
+    used: xr.DataArray,
+) -> xr.Dataset:
+    failed = attempted & ~succeeded
+    counts = mi.failure_rate(failed, attempted).assign(
+        attempted=attempted.sum("replication"),
+        used=used.sum("replication"),
+        failed=failed.sum("replication"),
+    )
+    if "code" in process:
+        counts["by_code"] = _count_by_code(process["code"])
+    if "flagged" in process:
+        flagged = process["flagged"] == 1
+        counts["flagged"] = (flagged & used).sum("replication")
+        share = flagged.where(used)
+        counts = counts.merge(mi.proportion_of(share, name="flagged_share"))
+    if "standard_error" in process:
+        errors = process["standard_error"].where(used)
+        counts["used_standard_error"] = count(as_finite(errors), "replication")
+    if "lower" in process and "upper" in process:
+        known = used & process["lower"].notnull() & process["upper"].notnull()
+        counts["used_interval"] = known.sum("replication")
+        if "flagged" in process:
+            kept = known & (process["flagged"] != 1)
+            counts["used_interval_unflagged"] = kept.sum("replication")
+    return counts
+
+
+def _count_by_code(code: xr.DataArray) -> xr.DataArray:
+    """Count the replications by how they ended; the attributes name the codes."""
+    values = code.attrs.get("flag_values", np.unique(code))
+    values = xr.DataArray(np.asarray(values), dims="code").astype(code.dtype)
+    found = (code == values).sum("replication")
+    return found.assign_coords(code=values.values)
+
+
+def _estimate_measures(
+    estimate: xr.DataArray, truth: xr.DataArray, sizes: xr.DataArray | None
+) -> Iterator[xr.Dataset]:
+    for measure in me.OF_ESTIMATES:
+        yield measure(estimate, truth)
+    yield me.empirical_se(estimate)
+    if estimate.sizes.get("sample_size", 1) > 1:
+        yield mp.convergence_rate(estimate, truth, sizes=sizes)
+
+
+def _standard_error_measures(
+    process: xr.Dataset, used: xr.DataArray
+) -> Iterator[xr.Dataset]:
+    error = process["standard_error"].where(used)
+    yield me.mean_model_se(error)
+    yield me.relative_model_se_error(process["estimate"].where(used), error)
+
+
+def _interval_measures(
+    process: xr.Dataset, attempted: xr.DataArray, used: xr.DataArray
+) -> Iterator[xr.Dataset]:
+    lower, upper = process["lower"], process["upper"]
+    known = attempted & lower.notnull() & upper.notnull()
+    kinds = ("estimator", "kind", "parameter")
+    offered = known.any([x for x in known.dims if x not in kinds])
+    yield mi.coverage_of_attempted(lower, upper, process["truth"], attempted & offered)
+    lower, upper = process["lower"].where(used), process["upper"].where(used)
+    yield mi.coverage(lower, upper, process["truth"])
+    estimate = process["estimate"].where(used)
+    yield mi.bias_eliminated_coverage(lower, upper, estimate)
+    for measure in mi.OF_INTERVALS:
+        yield measure(lower, upper)
+
+
+def _unflagged_measures(
+    process: xr.Dataset, used: xr.DataArray
+) -> Iterator[xr.Dataset]:
+    """Measure the fits that are used and not flagged; `x_unflagged` for `x`."""
+    kept = used & (process["flagged"] != 1)
+    estimate = process["estimate"].where(kept)
+    found = [me.bias(estimate, process["truth"]), me.rmse(estimate, process["truth"])]
+    if "lower" in process and "upper" in process:
+        lower, upper = process["lower"].where(kept), process["upper"].where(kept)
+        found.append(mi.coverage(lower, upper, process["truth"]))
+        found.append(mi.interval_width(lower, upper))
+    for measure in found:
+        name = str(next(iter(measure)))
+        yield measure.rename(
+            {x: str(x).replace(name, f"{name}_unflagged", 1) for x in measure}
+        )
+
+
+def _comparisons(process: xr.Dataset, succeeded: xr.DataArray) -> Iterator[xr.Dataset]:
+    estimate = process["estimate"].where(succeeded)
+    truth = process["truth"]
+    covers = None
+    if "lower" in process and "upper" in process:
+        covers = mi.covering(process["lower"], process["upper"], truth).where(succeeded)
+    for dim in COMPARED:
+        if estimate.sizes.get(dim, 1) == 1:
+            continue
+        yield _pairwise(mp.paired_difference, estimate, dim, "bias_difference")
+        yield _pairwise(
+            partial(mp.rmse_ratio, truth=truth), estimate, dim, "rmse_ratio"
+        )
+        if covers is not None:
+            yield _pairwise(mp.paired_difference, covers, dim, "coverage_difference")
+
+
+def _pairwise(
+    compare: Callable[[xr.DataArray, xr.DataArray], xr.Dataset],
+    values: xr.DataArray,
+    dim: str,
+    name: str,
+) -> xr.Dataset:
+    """Compare every entry along `dim` with every other, along `other_<dim>`."""
+    found = compare(values, values.rename({dim: f"other_{dim}"}))
+    value, error = (str(x) for x in found.data_vars)
+    names = {value: f"{name}_over_{dim}", error: f"{name}_over_{dim}_mcse"}
+    return found.rename(names)

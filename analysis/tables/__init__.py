@@ -1,0 +1,1 @@
+"""Tables of a study: tidy numbers first, then Markdown, CSV, LaTeX or a console."""

@@ -1,0 +1,1 @@
+"""The actions of `python -m experiments.run`, a module each."""

@@ -1,0 +1,58 @@
+"""The action `report`: merge what is done of a study, make its tables and figures."""
+
+import collections
+import os
+from pathlib import Path
+
+import xarray as xr
+from rich.console import Console
+
+from experiments.commands.shared import make_console, open_study, split_arguments
+from experiments.errors import InputError
+from experiments.session.tracker import Tracker
+from experiments.store.merged import merge
+
+
+def main(arguments: list[str]) -> int:
+    """Report on a study that may still be running; return the exit code."""
+    names, settings = split_arguments(arguments, {"results_dir"})
+    if len(names) != 1:
+        raise InputError("report: name one study, such as `report default`.")
+    console = make_console()
+    results = Path(settings.get("results_dir", "results"))
+    config, design, files = open_study(results, names[0])
+    tracker = Tracker(design)
+    tracker.load(files)
+    if not has_results(tracker):
+        raise InputError(f"{names[0]}: nothing is done yet; see `status {names[0]}`.")
+    complete = tracker.is_complete()
+    path = merge(design, files, config, tracker.counts(), complete=complete)
+    report(files.folder, path, console)
+    if not complete:
+        console.print(
+            f"The study is not complete: `status {names[0]}` lists what is missing."
+        )
+    return 0
+
+
+def has_results(tracker: Tracker) -> bool:
+    """Return whether any block gave a result, be it a failure, and not an error."""
+    return any(record.seconds for record in tracker.records.values())
+
+
+def report(folder: Path, replications: Path, console: Console) -> None:
+    """Make summary, tables and figures; print the table and the paths."""
+    # Imported here: plotting takes long to import, and shards don't need it.
+    from analysis.make import make
+    from analysis.tables.console import render_console_table
+
+    paths = [replications, *make(folder)]
+    with xr.open_datatree(folder / "summary.nc") as summary:
+        table = render_console_table(summary)
+    console.print(table)
+    console.print("Written:")
+    counts = collections.Counter(path.parent for path in paths if path.parent != folder)
+    for path in [path for path in paths if path.parent == folder]:
+        console.print(f"  {path}")
+    for subfolder, count in counts.items():
+        console.print(f"  {subfolder}{os.sep} ({count} files)")

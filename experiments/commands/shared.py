@@ -1,0 +1,86 @@
+"""What actions share: words of the command line, a stored study, tables of cells."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from experiments.config import compose as cfg
+from experiments.config.build import build_design
+from experiments.config.schema import Study
+from experiments.errors import InputError
+from experiments.store.blocks import Store, read_manifest
+from experiments.store.fingerprint import Fingerprint
+from experiments.study import Cell, Design
+
+
+def add_cell_columns(table: Table) -> None:
+    """Add the columns that `describe_cell` fills."""
+    for name in ("process", "grid", "estimator"):
+        table.add_column(name)
+    for name in ("n", "points"):
+        table.add_column(name, justify="right")
+
+
+def describe_cell(cell: Cell) -> tuple[str, ...]:
+    """Return a cell's place in the study, for a table."""
+    grid, points = cell.grid or "-", str(cell.n_supp or "-")
+    return (cell.dgp, grid, cell.estimator, str(cell.sample_size), points)
+
+
+def make_console() -> Console:
+    """Return a console for tables: as wide as the terminal, wide without one."""
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 160
+    return console
+
+
+def open_study(results: Path, study: str) -> tuple[dict[str, Any], Design, Store]:
+    """Return configuration, design and files of a study that was run before.
+
+    Raises:
+        InputError: There is no such study.
+    """
+    manifest = read_manifest(results / study)
+    if manifest is None:
+        raise InputError(
+            f"{study}: no study in {results / study}. {list_studies(results, study)}"
+        )
+    config = manifest["config"]
+    lacking = sorted(Study.__dataclass_fields__.keys() - config.keys())
+    if lacking:
+        raise InputError(
+            f"{results / study} was written by another version of this code: its "
+            f"study.yaml lacks {', '.join(lacking)}. Run sweep on it once more, with "
+            "its own settings: that adds them, and keeps all results that still count."
+        )
+    files = Store(results / study, Fingerprint.from_config(config))
+    return config, build_design(config), files
+
+
+def split_arguments(
+    arguments: list[str], known: set[str]
+) -> tuple[list[str], dict[str, str]]:
+    """Split plain words from NAME=VALUE settings.
+
+    Raises:
+        InputError: A setting is not among the known ones.
+    """
+    names = [text for text in arguments if "=" not in text]
+    settings = dict(text.split("=", 1) for text in arguments if "=" in text)
+    for name in settings.keys() - known:
+        raise InputError(
+            f"{name}: no such setting here.{cfg.suggest(name, known)} "
+            f"Settings: {', '.join(sorted(known))}."
+        )
+    return names, settings
+
+
+def list_studies(results: Path, near: str = "") -> str:
+    """Say which studies there are, and which one may be meant."""
+    studies = sorted(path.parent.name for path in results.glob("*/study.yaml"))
+    if not studies:
+        return f"There are none in {results}: run sweep, or give results_dir=FOLDER."
+    return f"Studies there: {', '.join(studies)}.{cfg.suggest(near, studies)}"

@@ -1,0 +1,1 @@
+"""What a study is: composed from `conf/`, checked, built."""

@@ -1,0 +1,114 @@
+"""Settings against the tree that was composed without them: names, then types.
+
+Hydra refuses a wrong one too, but in words about its own insides. Here the tree tells
+which settings there are, and the schema which values they take.
+"""
+
+import difflib
+import typing
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from experiments.config.schema import GROUPS, Study
+from experiments.errors import InputError
+
+ALL_GROUPS = (*GROUPS, "compute", "experiment")
+
+_IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean ...?" for the name nearest to the one given, or ""."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if not near:  # the end of a long name, or an abbreviation
+        near = [other for other in known if other.endswith(f".{name}")][:1]
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def is_setting(override: Override) -> bool:
+    """Tell whether an override changes a value of the tree, and not its shape."""
+    changes = not (override.is_add() or override.is_delete())
+    return changes and override.key_or_group not in ALL_GROUPS
+
+
+def check_settings(overrides: list[Override], tree: dict[str, Any]) -> None:
+    """Refuse a setting that the tree does not have, or whose value is of no use.
+
+    Args:
+        overrides: Those that `is_setting` is true of.
+        tree: The configuration composed without them.
+
+    Raises:
+        InputError: Names the setting.
+    """
+    known = [*_flatten(tree), *ALL_GROUPS]
+    for override in overrides:
+        name = override.key_or_group
+        if name not in known:
+            raise InputError(f"{name}: no such setting.{suggest(name, known)}")
+        schema = OmegaConf.structured(Study)
+        try:
+            # What the schema leaves open, such as a model's numbers, it takes as it is.
+            OmegaConf.update(schema, name, override.value(), force_add=True)
+        except OmegaConfBaseException as error:
+            wanted = _describe_type(name) or str(error).splitlines()[0]
+            raise InputError(f"{override.input_line}: {wanted}") from error
+
+
+def check_experiment(path: Path, options: dict[str, list[str]]) -> None:
+    """Refuse a file of an experiment that names what there is not.
+
+    Args:
+        path: The file, `conf/experiment/<name>.yaml`.
+        options: The options of every group.
+
+    Raises:
+        InputError: Names the file, or the option.
+        yaml.MarkedYAMLError: The file is no YAML.
+    """
+    content = yaml.safe_load(path.read_text()) or {}
+    where = f"conf/experiment/{path.name}"
+    for entry in content.pop("defaults", []):
+        for key, value in entry.items() if isinstance(entry, dict) else ():
+            group = key.removeprefix("override ").strip("/ ").partition("@")[0]
+            if group not in options:
+                raise InputError(f"{where}: {group}: no such group.")
+            for name in value if isinstance(value, list) else [value]:
+                if name is not None and name not in options[group]:
+                    raise InputError(
+                        f"{group}={name}: no such {group}."
+                        f"{suggest(str(name), options[group])} "
+                        f"Choices: {', '.join(options[group])}."
+                    )
+    for name, value in content.items():
+        if name not in Study.__dataclass_fields__:
+            known = suggest(name, Study.__dataclass_fields__)
+            raise InputError(f"{where}: {name}: no such setting.{known}")
+        try:
+            OmegaConf.merge(OmegaConf.structured(Study), {name: value})
+        except OmegaConfBaseException as error:
+            first = str(error).splitlines()[0]
+            raise InputError(f"{where}: {name}: {first}") from error
+
+
+def _describe_type(name: str) -> str:
+    """Say what a setting takes, by the schema's annotation; "" if it does not tell."""
+    hint: Any = Study
+    for part in name.split("."):
+        hint = typing.get_type_hints(hint).get(part)
+    kinds = [kind for kind in _IN_WORDS if kind in (hint, *typing.get_args(hint))]
+    return f"give {_IN_WORDS[kinds[0]]}." if kinds else ""
+
+
+def _flatten(node: Any, prefix: str = "") -> Iterator[str]:
+    for name, value in node.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")

@@ -1,0 +1,1 @@
+"""How a block is computed: draw, estimate, and what an error leaves behind."""

@@ -1,0 +1,157 @@
+"""What an estimator reports of one replication: every number, said once.
+
+A field of `Outcome` says its axes, how it is stored, in which unit, and what it is; the
+block files, the merged file, the actions `rerun` and `status`, and the table in
+`experiments/README.md` take it from there. A number more is a field more.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+import spmlex
+
+PARAMETER = ("parameter",)
+LIMITS = ("kind", "parameter")
+POINTS = ("point",)
+ROWS = ("point", "coordinate")
+"""Of a scalar latent variable the points have no coordinates."""
+
+PARAMETER_UNIT = "unit of the parameter"
+LATENT_UNIT = "unit of the latent variable"
+NAT_PER_OBSERVATION = "nat per observation"
+
+
+class Quantity(NamedTuple):
+    """What a file says of a number that an estimator reports.
+
+    Attributes:
+        dtype: How it is stored, as NumPy calls it.
+        axes: Its axes beside those of the study.
+        unit: Its unit, "1" without one.
+        description: What it is, in a few words.
+    """
+
+    dtype: str
+    axes: tuple[str, ...]
+    unit: str
+    description: str
+
+    @property
+    def missing(self) -> float | int:
+        """What stands where it is not known."""
+        return np.nan if np.dtype(self.dtype).kind == "f" else -1
+
+
+def _reported(
+    description: str,
+    unit: str = "1",
+    *,
+    dtype: str = "f8",
+    axes: tuple[str, ...] = (),
+    default: Any = dataclasses.MISSING,
+) -> Any:
+    """Declare a number; None as its default leaves it out of the file."""
+    quantity = Quantity(dtype, axes, unit, description)
+    default = {} if default is dataclasses.MISSING else {"default": default}
+    return dataclasses.field(metadata={"quantity": quantity}, **default)
+
+
+class Outcome(eqx.Module):
+    """What an estimator reports of one replication.
+
+    Estimate and interval are enough. What is None is not in the block's file; a number
+    that could not be computed is NaN, of counts -1.
+
+    Attributes:
+        estimate: Theta, (parameter,).
+        lower: Lower limits, (kind, parameter), or (parameter,) of a single kind.
+        upper: Upper limits. An infinite limit is one that the data do not set.
+        standard_error: Shaped as the limits.
+        code: Result code; by default 0 if any entry of the estimate is finite.
+        flagged: Whether a degenerate maximum is suspected.
+        gap: Bound on what the mixing probabilities leave to gain.
+        gradient_norm: Largest entry of the gradient.
+        log_likelihood: Of the sample.
+        grid_ripple: How much the log-likelihood moves with the grid's spacing.
+        adequacy: What any F could gain over the fitted one.
+        num_steps: Steps of the search; those of an iteration that was not one are -1.
+        num_atoms: Number of support points with mass.
+        probs: Mixing probabilities, (point,).
+        supp: The points they are on, (point,) or (point, coordinate).
+    """
+
+    estimate: Any = _reported("estimate", PARAMETER_UNIT, axes=PARAMETER)
+    lower: Any = _reported("lower limit", PARAMETER_UNIT, axes=LIMITS)
+    upper: Any = _reported("upper limit", PARAMETER_UNIT, axes=LIMITS)
+    standard_error: Any = _reported(
+        "standard error", PARAMETER_UNIT, axes=LIMITS, default=np.nan
+    )
+    code: Any = _reported("result code", dtype="i1", default=None)
+    flagged: Any = _reported("degenerate maximum suspected", dtype="i1", default=0)
+    gap: Any = _reported(
+        "optimality gap of the inner problem", NAT_PER_OBSERVATION, default=np.nan
+    )
+    gradient_norm: Any = _reported(
+        "largest entry of the profile gradient",
+        f"{NAT_PER_OBSERVATION} and {PARAMETER_UNIT}",
+        default=np.nan,
+    )
+    log_likelihood: Any = _reported("log-likelihood", "nat", default=np.nan)
+    grid_ripple: Any = _reported(
+        "ripple of the log-likelihood with the spacing", "nat", default=None
+    )
+    adequacy: Any = _reported(
+        "most that another F could gain at this theta",
+        NAT_PER_OBSERVATION,
+        default=None,
+    )
+    num_steps: Any = _reported("outer steps", dtype="i4", default=-1)
+    num_atoms: Any = _reported("support points with mass", dtype="i4", default=-1)
+    probs: Any = _reported("mixing probability", axes=POINTS, default=None)
+    supp: Any = _reported("support point", LATENT_UNIT, axes=ROWS, default=None)
+
+
+QUANTITIES: dict[str, Quantity] = {
+    field.name: field.metadata["quantity"] for field in dataclasses.fields(Outcome)
+}
+"""What an estimator may report, by name."""
+
+SCALARS = tuple(name for name, of in QUANTITIES.items() if not of.axes)
+"""Those that are one number a replication."""
+
+
+def as_arrays(outcome: Any) -> dict[str, Array]:
+    """Return what is reported as it is stored: by name, of the type declared.
+
+    Raises:
+        TypeError: The estimator returned something else.
+    """
+    if not isinstance(outcome, Outcome):
+        raise TypeError(
+            f"an estimator returned {type(outcome).__name__}: return "
+            "experiments.estimators.Outcome(estimate, lower, upper, ...)."
+        )
+    values = {
+        name: jnp.asarray(value).astype(quantity.dtype)
+        for name, quantity in QUANTITIES.items()
+        if (value := getattr(outcome, name)) is not None
+    }
+    rows = jnp.atleast_2d(values["lower"]).shape
+    for name, quantity in QUANTITIES.items():
+        if quantity.axes == LIMITS:
+            values[name] = jnp.broadcast_to(values[name], rows)
+    if outcome.code is None:
+        values["code"] = judge(values["estimate"]).astype(QUANTITIES["code"].dtype)
+    return values
+
+
+def judge(estimate: Array) -> Array:
+    """Return the result code of an estimate of which nothing else is known."""
+    codes = spmlex.RESULTS
+    found = jnp.any(jnp.isfinite(estimate))
+    return spmlex.result_code(codes.where(found, codes.successful, codes.non_finite))

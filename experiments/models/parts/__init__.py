@@ -1,0 +1,1 @@
+"""What models are made of: links, starting values, dynamic programming."""

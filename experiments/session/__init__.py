@@ -1,0 +1,1 @@
+"""A study that is being run: what is done, the loop over blocks, what it shows."""

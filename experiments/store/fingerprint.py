@@ -1,0 +1,80 @@
+"""What the numbers of a study depend on: hashed into every block file."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+from experiments.study import Cell
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprint:
+    """What the numbers of a study depend on, as plain values.
+
+    Attributes:
+        seed: The study's seed.
+        streams: "common" or "independent".
+        dgp: Configuration of each process, by name.
+        grid: Configuration of each grid, by name.
+        estimator: Configuration of each estimator, by name.
+    """
+
+    seed: int
+    streams: str
+    dgp: dict[str, Any]
+    grid: dict[str, Any]
+    estimator: dict[str, Any]
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Fingerprint":
+        """Take it from a resolved configuration; labels are no part of it."""
+        fields = (field.name for field in dataclasses.fields(cls))
+        return cls(**{name: _without_labels(config[name]) for name in fields})
+
+    def hash_cell(self, cell: Cell) -> str:
+        """Hash everything a cell's numbers depend on."""
+        address = {
+            "format": FORMAT,
+            "seed": self.seed,
+            "streams": self.streams,
+            "dgp": [cell.dgp, self.dgp[cell.dgp]],
+            "grid": None if cell.grid is None else self.grid[cell.grid],
+            "estimator": self.estimator[cell.estimator],
+            "sample_size": cell.sample_size,
+            "n_supp": cell.n_supp,
+        }
+        text = json.dumps(address, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def difference(self, old: "Fingerprint") -> list[str]:
+        """List, one line a field, where names known to both mean different things."""
+        lines = []
+        for field in dataclasses.fields(self):
+            here, there = getattr(self, field.name), getattr(old, field.name)
+            if isinstance(here, dict):
+                both = here.keys() & there.keys()
+                here = {name: here[name] for name in both}
+                there = {name: there[name] for name in both}
+            lines += _difference(field.name, there, here)
+        return sorted(lines)
+
+
+def _without_labels(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_labels(v) for k, v in value.items() if k != "label"}
+    return value
+
+
+def _difference(name: str, there: Any, here: Any) -> list[str]:
+    if isinstance(there, dict) and isinstance(here, dict):
+        return [
+            line
+            for key in there.keys() | here.keys()
+            for line in _difference(
+                f"{name}.{key}", there.get(key, "absent"), here.get(key, "absent")
+            )
+        ]
+    return [] if there == here else [f"{name}: {there} there, {here} here"]

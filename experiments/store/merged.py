@@ -1,0 +1,296 @@
+"""The merged file of a study: `replications.nc`, one labelled group per process.
+
+Dimensions are estimator, grid, sample_size, n_supp and replication, then parameter,
+kind of standard error, or support point, and the coordinate where the latent variable
+has several. Replications that were not run have code -1. What an estimator gives that
+does not use a grid's points was computed once and stands at all of them; the coordinate
+`grid_use` names these estimators.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import yaml
+
+import spmlex
+from analysis.dimensions import NOT_RUN, STUDY
+from experiments import provenance
+from experiments.errors import StoreError
+from experiments.estimators import QUANTITIES, RAISED, Quantity, grid_use
+from experiments.store.atomic import netcdf_errors, replacing
+from experiments.store.blocks import Store
+from experiments.store.truth import describe_mixing
+from experiments.study import Cell, Design
+
+VARIABLES = {
+    **QUANTITIES,
+    "seconds": Quantity("f8", (), "s", "time of the block over its replications"),
+}
+"""What the file holds of every replication, on the axes of the study and its own."""
+
+LONG_NAMES = {
+    "estimator": "estimator",
+    "grid": "support grid",
+    "sample_size": "sample size",
+    "n_supp": "number of support points",
+    "replication": "replication",
+    "parameter": "parameter",
+    "kind": "kind of standard error",
+    "point": "position in the support grid",
+    "coordinate": "coordinate of the latent variable",
+}
+
+Labelled = tuple[tuple[str, ...], np.ndarray, dict[str, str]]
+
+
+def merge(
+    design: Design,
+    files: Store,
+    config: dict[str, Any],
+    counts: dict[Cell, int],
+    *,
+    complete: bool,
+) -> Path:
+    """Write every block of a design to one file.
+
+    Args:
+        design: The study; cells or replications without a block are "not run".
+        files: The study's folder.
+        config: The resolved configuration.
+        counts: How many replications of each cell the file holds, done or not.
+        complete: Whether the study has all the replications it gets.
+
+    Returns:
+        The path written.
+
+    Raises:
+        UnusableBlockError: A block file is damaged.
+    """
+    commits: set[str] = set()
+    groups = {}
+    for dgp in design.processes:
+        frame = _make_frame(
+            design, dgp, {cell: n for cell, n in counts.items() if cell.dgp == dgp}
+        )
+        commits |= _fill(frame, files)
+        groups[f"/{dgp}"] = _label(frame, config["level"])
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs = _describe_study(design, config, commits) | {"complete": int(complete)}
+    path = files.folder / "replications.nc"
+    large = [name for name, quantity in VARIABLES.items() if "point" in quantity.axes]
+    compressed = {name: {"zlib": True, "complevel": 1} for name in large}
+    with replacing(path) as temporary, netcdf_errors(temporary):
+        tree.to_netcdf(temporary, encoding=dict.fromkeys(groups, compressed))
+    return path
+
+
+def _describe_study(
+    design: Design, config: dict[str, Any], commits: set[str]
+) -> dict[str, Any]:
+    """Return where the numbers come from: the attributes of the file."""
+    # The file may travel; where it was written is no part of the study.
+    settings = {k: v for k, v in config.items() if k != "results_dir"}
+    return {
+        "title": config["question"],
+        "study": config["study"],
+        **provenance.describe_code(),
+        "git_commits_of_blocks": " ".join(sorted(commits)),
+        "packages": json.dumps(provenance.describe_software()),
+        "jax_flags": json.dumps(provenance.describe_jax()),
+        "machine": provenance.describe_machine(),
+        "seed": design.seed,
+        "streams": design.streams,
+        # Studies of older versions had no choice.
+        "exclusion_rule": config.get("exclusion_rule", "per_estimator"),
+        "created": provenance.read_clock(),
+        "config": yaml.safe_dump(settings, sort_keys=False),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Frame:
+    """The arrays of one process, and what is along their axes.
+
+    Attributes:
+        design: The study.
+        dgp: The process.
+        counts: How many replications of each of its cells the file holds.
+        supports: All support grids, for the points at which the true F is stored.
+        coords: What is along every axis.
+        arrays: By name, on the axes of the study and those of the quantity.
+        hashes: Hashes of the data, (sample_size, replication), 0 where not run.
+    """
+
+    design: Design
+    dgp: str
+    counts: dict[Cell, int]
+    supports: list[np.ndarray]
+    coords: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    hashes: np.ndarray
+
+    def axes(self, name: str) -> tuple[str, ...]:
+        """Return a variable's axes; points of a scalar have no coordinates."""
+        own = VARIABLES[name].axes
+        return (*STUDY, *(axis for axis in own if axis in self.coords))
+
+
+def _make_frame(design: Design, dgp: str, counts: dict[Cell, int]) -> _Frame:
+    """Lay out the arrays of a process, without a replication in them."""
+    kinds = list(dict.fromkeys(k for e in design.estimators.values() for k in e.kinds))
+    supports = [g.make(m) for g in design.grids.values() for m in design.n_supp]
+    supports += [x for x in map(design.support, counts) if x is not None]
+    coords = {
+        "estimator": list(design.estimators),
+        "grid": list(design.grids),
+        "sample_size": design.sample_size,
+        "n_supp": design.n_supp,
+        "replication": np.arange(max(counts.values())),
+        "parameter": design.truth(dgp)[0],
+        "kind": kinds,
+        "point": np.arange(max(map(len, supports))),
+    }
+    margins = design.processes[dgp].mixing.list_margins()
+    if len(margins) > 1:
+        coords["coordinate"] = np.arange(len(margins))
+    hashes = np.zeros((len(design.sample_size), max(counts.values())), np.int64)
+    frame = _Frame(design, dgp, counts, supports, coords, {}, hashes)
+    for name, quantity in VARIABLES.items():
+        shape = tuple(len(coords[axis]) for axis in frame.axes(name))
+        frame.arrays[name] = np.full(shape, quantity.missing, quantity.dtype)
+    return frame
+
+
+def _fill(frame: _Frame, files: Store) -> set[str]:
+    """Copy every block of a process; return the commits that computed them."""
+    design, coords = frame.design, frame.coords
+    commits = set()
+    for cell, n_replications in frame.counts.items():
+        every = slice(None)  # where the estimator does not use the grid
+        n = design.sample_size.index(cell.sample_size)
+        at = (
+            coords["estimator"].index(cell.estimator),
+            every if cell.grid is None else coords["grid"].index(cell.grid),
+            n,
+            every if cell.n_supp is None else design.n_supp.index(cell.n_supp),
+        )
+        kinds = design.estimators[cell.estimator].kinds
+        own = [coords["kind"].index(kind) for kind in kinds]
+        for path in files.find(cell):
+            values, attrs = files.read(path, cell)
+            first = attrs["first"]
+            count = max(0, min(len(values["code"]), n_replications - first))
+            if not count:
+                continue
+            commits.add(attrs["git_commit"] + "+changes" * attrs["git_dirty"])
+            rows = slice(first, first + count)
+            kept = {name: value[:count] for name, value in values.items()}
+            _put(frame.arrays, at, rows, own, kept)
+            each = attrs["seconds"] / len(values["code"])
+            frame.arrays["seconds"][(*at, rows)] = each
+            if "data_hash" in kept:
+                _put_hashes(frame.hashes[n, rows], kept["data_hash"], cell)
+    return commits
+
+
+def _label(frame: _Frame, level: float) -> xr.Dataset:
+    """Name everything, and add the truth that the replications are measured by."""
+    design, process = frame.design, frame.design.processes[frame.dgp]
+    data: dict[str, Labelled] = {
+        name: (
+            frame.axes(name),
+            array,
+            {
+                "long_name": VARIABLES[name].description,
+                "units": VARIABLES[name].unit,
+            },
+        )
+        for name, array in frame.arrays.items()
+    }
+    data["truth"] = (
+        ("parameter",),
+        design.truth(frame.dgp)[1],
+        {"long_name": "true value", "units": QUANTITIES["estimate"].unit},
+    )
+    data["data_hash"] = (
+        ("sample_size", "replication"),
+        frame.hashes,
+        {"long_name": "hash of the simulated data, 0 where not run", "units": "1"},
+    )
+    data |= describe_mixing(process.mixing, frame.supports)
+    dataset = xr.Dataset(data, coords=frame.coords)
+    for name in frame.coords:
+        dataset[name].attrs = {"long_name": LONG_NAMES[name], "units": "1"}
+    for axis, options in (("estimator", design.estimators), ("grid", design.grids)):
+        labels = [option.label or name for name, option in options.items()]
+        dataset.coords[f"{axis}_label"] = (axis, labels, {"long_name": f"{axis} label"})
+    estimators = list(design.estimators.values())
+    for name, values, words in (
+        ("default_kind", [e.default_kind for e in estimators], "kind shown"),
+        (
+            "grid_use",
+            list(map(grid_use, estimators)),
+            "what the estimator uses of the grid",
+        ),
+    ):
+        dataset.coords[name] = ("estimator", values, {"long_name": words})
+    dataset["lower"].attrs["level"] = dataset["upper"].attrs["level"] = level
+    dataset["code"].attrs |= _describe_codes()
+    dataset.attrs = {
+        "label": process.label or frame.dgp,
+        "default_kind": estimators[0].default_kind,
+    }
+    return dataset
+
+
+def _put(
+    arrays: dict[str, np.ndarray],
+    at: tuple[int | slice, ...],
+    rows: slice,
+    own_kinds: list[int],
+    values: dict[str, np.ndarray],
+) -> None:
+    """Copy a block's arrays to the study's, padding support points with NaN."""
+    for name, value in values.items():
+        if name == "data_hash":
+            continue
+        axes = VARIABLES[name].axes
+        target = arrays[name][(*at, rows)]  # basic indexing: a view
+        if "kind" in axes:
+            target[..., own_kinds, :] = value
+        elif "point" in axes:
+            target = target.swapaxes(-1, 1 - value.ndim)  # before it the coordinate
+            target[..., : value.shape[1]] = value.swapaxes(-1, 1)
+        else:
+            target[...] = value
+
+
+def _put_hashes(target: np.ndarray, hashes: np.ndarray, cell: Cell) -> None:
+    """Store hashes, which have to be the same for every grid and estimator."""
+    known = (target != 0) & (hashes != 0)
+    if (target[known] != hashes[known]).any():
+        raise StoreError(
+            f"{cell.name} was computed on other data than the cells beside it, by "
+            "another version of JAX or of the model. Delete its folder in blocks/ and "
+            "run the same command again."
+        )
+    target[...] = np.where(hashes != 0, hashes, target)
+
+
+def _describe_codes() -> dict[str, Any]:
+    """Return CF attributes for the result codes, and a sentence for each."""
+    codes = [
+        (NOT_RUN, "not_run", "Not run yet."),
+        *spmlex.RESULT_CODES,
+        (RAISED, "raised", "The estimator raised an error, kept in the block's file."),
+    ]
+    values, names, sentences = zip(*codes, strict=True)
+    return {
+        "flag_values": np.array(values, np.int8),
+        "flag_meanings": " ".join(names),
+        "flag_sentences": "\n".join(sentences),
+    }
