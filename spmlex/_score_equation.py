@@ -21,7 +21,7 @@ from spmlex._outer import OuterProblem
 from spmlex._smooth_mixing import SmoothMixing, estimate_mixing
 from spmlex._types import Probs, Scalar, Weights
 
-_MAX_STEPS = 20
+_MAX_STEPS = 30
 _TOL = 0.02
 """Of the last step, in standard errors: the step itself is still taken."""
 
