@@ -4,10 +4,13 @@ A name without an entry is shown as it is stored, so a new model or measure need
 change here to be drawn.
 """
 
-import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import xarray as xr
+
+from analysis.configuration import read_symbols
+from analysis.symbols import in_unicode
 
 
 class Measure(NamedTuple):
@@ -186,8 +189,8 @@ def label_measure(name: str) -> str:
 
 
 def label_column(name: str) -> str:
-    """Name a column of numbers: a measure, or a parameter, as it is stored."""
-    return label_measure(name) if name in MEASURES else name
+    """Name a column of numbers: a measure, or a parameter."""
+    return label_measure(name) if name in MEASURES else in_unicode(name)
 
 
 def label_dim(name: str) -> str:
@@ -195,12 +198,19 @@ def label_dim(name: str) -> str:
     return DIMENSION_NAMES.get(name, name.replace("_", " "))
 
 
-def name_entries(process: xr.Dataset) -> xr.Dataset:
-    """Name estimators, grids and kinds of interval as a reader should see them.
+def name_entries(
+    process: xr.Dataset, symbols: Mapping[str, str] | None = None
+) -> xr.Dataset:
+    """Name estimators, grids, intervals and parameters as a reader should see them.
 
     The labels are those of the study (`estimator_label`, `grid_label`); an entry whose
     label is missing or not its own keeps its name. The names stay beside the labels as
-    `estimator_name`, `grid_name`, `kind_name`.
+    `estimator_name`, `grid_name`, `kind_name`, `parameter_name`.
+
+    Args:
+        process: One group of a study's file, or what `summarise` makes of it.
+        symbols: Symbols by the name of the parameter, see `configuration.read_symbols`;
+            they are then between dollars, see `analysis.symbols`.
     """
     for dim in ("estimator", "grid", "kind"):
         if dim not in process.indexes:
@@ -220,26 +230,29 @@ def name_entries(process: xr.Dataset) -> xr.Dataset:
             found = process[other]
             renamed = [words[str(x)] for x in found.values.ravel()]
             process = process.assign_coords({other: (found.dims, renamed)})
-    return process
+    return _name_parameters(process, symbols or {})
+
+
+def _name_parameters(process: xr.Dataset, symbols: Mapping[str, str]) -> xr.Dataset:
+    if "parameter" not in process.indexes:
+        return process
+    names = [str(x) for x in process["parameter"].values]
+    words = [f"${symbols[x]}$" if x in symbols else x for x in names]
+    return process.assign_coords(
+        parameter=words if len(set(words)) == len(words) else names,
+        parameter_name=("parameter", names),
+    )
 
 
 def name_groups(tree: xr.DataTree) -> xr.DataTree:
     """Apply `name_entries` to every process."""
-    groups = {x: name_entries(node.to_dataset()) for x, node in tree.children.items()}
+    groups = {
+        x: name_entries(node.to_dataset(), read_symbols(tree, x))
+        for x, node in tree.children.items()
+    }
     named = xr.DataTree.from_dict({f"/{x}": y for x, y in groups.items()})
     named.attrs = tree.attrs
     return named
-
-
-def label_parameter_math(name: str) -> str:
-    """Set a parameter's name for LaTeX and matplotlib: `coef[0]`, upright.
-
-    The name and index are those of the model's code, everywhere: a symbol such as
-    lambda would need an index that the code does not have.
-    """
-    base, index = _split(name)
-    upright = r"\mathrm{" + base.replace("_", r"\_") + "}"
-    return f"${upright}_{{{index}}}$" if index else f"${upright}$"
 
 
 def describe(name: str) -> dict[str, str]:
@@ -266,8 +279,3 @@ def describe(name: str) -> dict[str, str]:
     if entry is None:
         return {"long_name": name.replace("_", " "), "units": "1"}
     return {"long_name": entry.long_name, "units": entry.units}
-
-
-def _split(name: str) -> tuple[str, str]:
-    match = re.fullmatch(r"(.+?)\[([\d, ]+)\]", name)
-    return (match[1], match[2].replace(" ", "")) if match else (name, "")

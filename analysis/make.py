@@ -16,6 +16,7 @@ from typing import get_args
 
 import xarray as xr
 
+from analysis.configuration import read_symbols
 from analysis.exchange import tidy_replications
 from analysis.figures import drawing
 from analysis.figures.catalogue import Picture, list_process, list_study
@@ -84,7 +85,9 @@ def make(
             text = tidy_replications(process).to_csv(index=False)
             paths.append(write_text(path, text))
         used = used_replications(process, exclusion_rule=rule)
-        listed[name] = list_process(named[name].to_dataset(), name_entries(used))
+        symbols = read_symbols(summary, name)
+        used = name_entries(used, symbols)
+        listed[name] = list_process(named[name].to_dataset(), used)
     listed[""] = list_study(named)
     pictures = [
         (name, picture, study_dir / "figures" / _slug(name))

@@ -1,11 +1,13 @@
 """Data-generating processes: a model at the truth and a mixing distribution."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
+import spmlex
 from experiments.covariates import NormalCovariates
 from experiments.mixing import AbstractMixing
 
@@ -30,6 +32,20 @@ class Model(Protocol):
         ...
 
 
+def _list_symbols(symbols: Any) -> tuple[tuple[str, str], ...]:
+    """List symbols by parameter; those of a field may be a list."""
+    pairs = symbols.items() if isinstance(symbols, Mapping) else symbols
+    return tuple(
+        pair
+        for name, given in pairs
+        for pair in (
+            [(name, given)]
+            if isinstance(given, str)
+            else [(f"{name}[{i}]", x) for i, x in enumerate(given)]
+        )
+    )
+
+
 class Process(eqx.Module):
     """Draws data sets from a model at the truth.
 
@@ -38,12 +54,26 @@ class Process(eqx.Module):
         mixing: The distribution of the latent variable.
         covariates: Observed covariates, for models that have some.
         label: How tables and figures call the process.
+        symbol: How they write its parameters, in LaTeX: by the name of a parameter, or
+            a list by that of a field of the model with several entries.
     """
 
     truth: Model
     mixing: AbstractMixing
     covariates: NormalCovariates | None = None
     label: str = eqx.field(static=True, default="")
+    symbol: tuple[tuple[str, str], ...] = eqx.field(
+        static=True, default=(), converter=_list_symbols
+    )
+
+    def __check_init__(self):
+        """Refuse a symbol of what is no parameter."""
+        names = spmlex.parameter_names(self.truth)
+        for name, _ in self.symbol:
+            if name not in names:
+                raise ValueError(
+                    f"symbol: {name} is no parameter; they are {', '.join(names)}."
+                )
 
     def simulate(self, key: PRNGKeyArray, n: int) -> Data:
         """Draw n observations; the first ones don't depend on n.

@@ -19,6 +19,7 @@ from matplotlib.textpath import text_to_path
 
 from analysis import labels
 from analysis.figures.drawing import SLOPE
+from analysis.symbols import in_unicode
 
 COLUMN_WIDTH = 3.4  # one column of a two-column page
 TEXT_WIDTH = 6.5  # the whole page
@@ -71,7 +72,7 @@ def draw_panels(
         part = process if entry is None else process.sel({over: entry})
         plot(part, ax)
         if entry is not None:
-            ax.set_title(f"n = {entry}" if over == "sample_size" else str(entry))
+            ax.set_title(_title(over, entry))
     for ax in axes[len(entries) :]:
         ax.remove()
     axes = axes[: len(entries)]
@@ -80,6 +81,10 @@ def draw_panels(
     figure.set_figheight(height * down + below)
     _place(figure, axes, across, below)
     return figure
+
+
+def _title(over: str, entry: object) -> str:
+    return f"n = {entry}" if over == "sample_size" else in_unicode(str(entry))
 
 
 def _trim_labels(

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-import yaml
 
 from analysis import labels
+from analysis.configuration import read_config
+from analysis.symbols import in_unicode
 from analysis.tables.notes import RULES
 from analysis.tables.performance import PAPER
 
@@ -36,14 +37,6 @@ def describe_study(summary: xr.DataTree) -> dict[str, str]:
         "Methods": _methods(nodes, config),
         "Performance measures": _performance(summary, nodes, config),
     }
-
-
-def read_config(summary: xr.DataTree) -> dict[str, Any]:
-    """Read the resolved configuration from the attributes; empty if there is none."""
-    config = yaml.safe_load(summary.attrs.get("config", "")) or {}
-    if not isinstance(config, dict):
-        raise ValueError("the attribute config of the study is no YAML mapping.")
-    return config
 
 
 def label_option(config: dict[str, Any], group: str, name: str) -> str:
@@ -126,7 +119,8 @@ def _estimands(nodes: dict[str, xr.Dataset]) -> str:
         if "truth" not in node or node["truth"].dims != ("parameter",):
             continue
         values = zip(_values(node, "parameter"), node["truth"].values, strict=True)
-        listed = enumerate_words(f"{x} ({value:g})" for x, value in values)
+        words = (f"{in_unicode(str(x))} ({value:g})" for x, value in values)
+        listed = enumerate_words(words)
         processes.setdefault(listed, []).append(str(node.attrs.get("label", name)))
     text = []
     for listed, names in processes.items():

@@ -16,10 +16,12 @@ import pandas as pd
 import xarray as xr
 
 from analysis import labels
+from analysis.configuration import read_config
 from analysis.digits import format_value
 from analysis.kinds import at_default_kind
 from analysis.measures.intervals import replications_needed
 from analysis.report import ademp
+from analysis.symbols import in_unicode
 from analysis.tables.catalogue import Table
 from analysis.tables.performance import PAPER
 from analysis.tables.rounding import format_panels
@@ -80,7 +82,7 @@ def render_report(
         estimators=_describe_estimators(summary),
         processes=processes,
         pictures=[_embed(x) for x in pictures.get("", ())],
-        chosen=ademp.describe_replications(ademp.read_config(summary)),
+        chosen=ademp.describe_replications(read_config(summary)),
         precision=_describe_precision(named),
         needed=replications_needed(PRECISION, proportion=0.95),
         target=PRECISION,
@@ -92,7 +94,7 @@ def render_report(
 
 
 def _describe_design(summary: xr.DataTree) -> list[tuple[str, str]]:
-    config = ademp.read_config(summary)
+    config = read_config(summary)
     nodes = {name: node.to_dataset() for name, node in summary.children.items()}
     rows = [
         ("Processes", "; ".join(str(x.attrs.get("label", n)) for n, x in nodes.items()))
@@ -117,7 +119,7 @@ def _describe_design(summary: xr.DataTree) -> list[tuple[str, str]]:
 
 
 def _describe_estimators(summary: xr.DataTree) -> list[tuple[str, str, str]]:
-    config = ademp.read_config(summary)
+    config = read_config(summary)
     names = dict.fromkeys(
         str(x)
         for node in summary.children.values()
@@ -244,7 +246,7 @@ def _describe_precision(summary: xr.DataTree) -> list[dict[str, str]]:
         largest, name, cell = max(found, key=lambda x: x[0])
         dims = (*labels.SYMBOLS, "estimator", "grid", "parameter")
         parts = [
-            f"{labels.label_dim(x).lower()} {cell[x].item()}"
+            f"{labels.label_dim(x).lower()} {in_unicode(str(cell[x].item()))}"
             for x in dims
             if x in cell[measure].coords
         ]

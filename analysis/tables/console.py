@@ -6,6 +6,7 @@ import pandas as pd
 import xarray as xr
 
 from analysis import labels
+from analysis.symbols import in_unicode
 from analysis.tables import rounding
 from analysis.tables.notes import table_notes
 from analysis.tables.performance import performance_table
@@ -54,7 +55,7 @@ def _console_lines(table: pd.DataFrame, *, significant: int) -> list[str]:
     for name in ("parameter", "sample_size", "n_supp"):
         if name not in table:
             continue
-        cells = [str(x) for x in table[name]]
+        cells = [in_unicode(str(x)) for x in table[name]]
         header = labels.SYMBOLS.get(name, name)
         length = max(len(x) for x in (header, *cells))
         if name == "parameter":

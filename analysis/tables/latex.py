@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import labels
+from analysis.symbols import escape, in_latex
 from analysis.tables import rounding
 
 TEXT_WIDTH = 345.0  # points, an article at 10 pt
@@ -26,17 +27,6 @@ _HEADS = {
     "n_supp": "Points",
 }
 _TEXT = ("kind", "parameter")  # columns of words, set to the left
-_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{x: f"\\{x}" for x in "&%$#_{}"},
-}
-
-
-def escape(text: str) -> str:
-    """Write plain text so that LaTeX prints it as it is."""
-    return "".join(_ESCAPES.get(x, x) for x in text)
 
 
 def to_latex(
@@ -75,7 +65,10 @@ def to_latex(
 def _bodies(table: pd.DataFrame) -> list[str]:
     """Write the environments, without floats, that hold a table."""
     cells = {name: _cells(table, name) for name in rounding.measures_in(table)}
-    fixed = {x: [escape(str(y)) for y in table[x]] for x in _rows_by(table)}
+    fixed = {
+        x: [in_latex(str(y)) if x == "parameter" else escape(str(y)) for y in table[x]]
+        for x in _rows_by(table)
+    }
     used = [] if rounding.all_used(table) else rounding.used_over_attempted(table)
     headings = _headings(table)
     width = sum(_width(texts, _head(x)) for x, texts in fixed.items())
@@ -118,7 +111,7 @@ def _head(name: str) -> str:
 
 def _heading(name: str, value: str) -> str:
     if name == "parameter":
-        return labels.label_parameter_math(value)
+        return in_latex(value)
     return f"{labels.label_dim(name).lower()} {escape(value)}"
 
 
@@ -201,7 +194,7 @@ def _pages(headings: list[str]) -> Iterator[list[int]]:
 def _column_head(name: str) -> str:
     if name in labels.MEASURES:
         return escape(labels.label_measure(name))
-    return labels.label_parameter_math(name)
+    return in_latex(name)
 
 
 def _environment(

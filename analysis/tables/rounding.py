@@ -10,6 +10,7 @@ from analysis import labels
 from analysis.digits import decimals, write_fixed
 from analysis.dimensions import LABELLED
 from analysis.measures.formulas import Z
+from analysis.symbols import in_unicode
 
 _NOTHING = 1e-10  # an error this small beside its value is a rounding error
 
@@ -72,7 +73,7 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
     text = pd.DataFrame(index=table.index)
     for name in LABELLED:
         if varies(table, name) or (name == "parameter" and name in table.columns):
-            text[labels.label_dim(name)] = [str(x) for x in table[name]]
+            text[labels.label_dim(name)] = [in_unicode(str(x)) for x in table[name]]
     for name in measures_in(table):
         values, errors = round_column(table, name)
         text[labels.label_column(name)] = [

@@ -30,7 +30,7 @@ class Fingerprint:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Fingerprint":
-        """Take it from a resolved configuration; labels are no part of it."""
+        """Take it from a resolved configuration; labels and symbols are no part."""
         fields = (field.name for field in dataclasses.fields(cls))
         return cls(**{name: _without_labels(config[name]) for name in fields})
 
@@ -64,7 +64,8 @@ class Fingerprint:
 
 def _without_labels(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _without_labels(v) for k, v in value.items() if k != "label"}
+        kept = value.keys() - {"label", "symbol"}
+        return {k: _without_labels(v) for k, v in value.items() if k in kept}
     return value
 
 

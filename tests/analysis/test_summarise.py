@@ -8,7 +8,6 @@ from analysis.labels import (
     COUNT_NAMES,
     OTHERS,
     describe,
-    label_parameter_math,
     name_entries,
 )
 from analysis.measures import estimates as me
@@ -244,7 +243,5 @@ def test_entries_are_named_by_their_labels_unless_two_are_alike():
 
 
 def test_labels_fall_back_to_the_stored_name():
-    assert label_parameter_math("log_std_e[2]") == r"$\mathrm{log\_std\_e}_{2}$"
-    assert label_parameter_math("scale_b") == r"$\mathrm{scale\_b}$"
     words = describe("rmse_ratio_over_estimator_mcse")["long_name"]
     assert words.startswith("Monte Carlo standard error of the ratio of RMSEs")

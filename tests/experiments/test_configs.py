@@ -7,7 +7,9 @@ from study_helpers import TINY, call, make_design, sweep
 
 from experiments.config import compose as cfg
 from experiments.config.build import build_design
+from experiments.errors import InputError
 from experiments.run import ACTIONS
+from experiments.store.fingerprint import Fingerprint
 
 EXPERIMENTS = sorted(cfg.list_options("experiment"))
 
@@ -195,3 +197,17 @@ def test_help_lists_actions_experiments_and_options(arguments):
 
 def test_tiny_overrides_compose():
     assert cfg.compose(TINY)["study"] == "tiny"
+
+
+def test_symbols_are_of_parameters_and_move_no_number():
+    plain = cfg.compose(
+        ["dgp=linear_factor_discrete", "~dgp.linear_factor_discrete.symbol"]
+    )
+    config = cfg.compose(["dgp=linear_factor_discrete"])
+    assert config["dgp"]["linear_factor_discrete"]["symbol"]["coef"][0] == r"\lambda_2"
+    assert Fingerprint.from_config(plain) == Fingerprint.from_config(config)
+    process = build_design(config).processes["linear_factor_discrete"]
+    assert dict(process.symbol)["log_std_e[2]"] == r"\log\sigma_3"
+    config["dgp"]["linear_factor_discrete"]["symbol"] = {"gamma": "g"}
+    with pytest.raises(InputError, match=r"gamma is no parameter; they are coef\[0\]"):
+        build_design(config)
