@@ -8,6 +8,7 @@ the study, is removed when it is on the list and still is what was written.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -31,6 +32,11 @@ def write_file(path: Path, write: Callable[[Path], object]) -> Path:
 def write_text(path: Path, text: str) -> Path:
     """Write a text file as `write_file` does."""
     return write_file(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+def slug(name: str) -> str:
+    """Turn a name into one that a file may have."""
+    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def remove_outdated(folder: Path, made: Sequence[Path]) -> list[Path]:

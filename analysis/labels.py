@@ -37,6 +37,7 @@ MEASURES = {
     "relative_model_se_error": Measure(
         "relative error of the model standard error", "Model SE error, %", "percent"
     ),
+    "se_ratio": Measure("model standard error over the empirical one", "SE/SD"),
     "coverage": Measure("coverage of the confidence interval", "Coverage"),
     "bias_eliminated_coverage": Measure(
         "coverage of the mean estimate", "Bias-elim. coverage"

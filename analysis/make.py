@@ -7,7 +7,6 @@ that exists is whole, and one that an earlier call made and this one does not is
 import argparse
 import multiprocessing
 import os
-import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,14 +19,14 @@ from analysis.configuration import read_symbols
 from analysis.exchange import tidy_replications
 from analysis.figures import drawing
 from analysis.figures.catalogue import Picture, list_process, list_study
-from analysis.files import remove_outdated, write_file, write_text
+from analysis.files import remove_outdated, slug, write_file, write_text
 from analysis.labels import name_entries, name_groups
 from analysis.measures.summarise import ExclusionRule, summarise, used_replications
 from analysis.report.page import Drawn, render_report
-from analysis.tables.catalogue import Table, list_tables
-from analysis.tables.latex import to_latex
-from analysis.tables.markdown import panels_to_markdown
-from analysis.tables.rounding import format_panels
+from analysis.tables.catalogue import list_tables
+from analysis.tables.compose import list_composed
+from analysis.tables.printed import Printed
+from analysis.tables.written import find_layouts, write_printed, write_table
 
 REPLICATIONS = "replications.nc"
 SUMMARY = "summary.nc"
@@ -45,6 +44,7 @@ def make(
     *,
     exclusion_rule: ExclusionRule | None = None,
     tidy_csv: bool = False,
+    tables: Sequence[Path | str] = (),
 ) -> list[Path]:
     """Write summary, tables, figures, report of a study from its replications alone.
 
@@ -53,6 +53,7 @@ def make(
         exclusion_rule: Which replications are used, see `summarise`; None for the
             study's own rule.
         tidy_csv: Write the replications as CSV too, see `exchange.tidy_replications`.
+        tables: Table files, see `tables.layout`, beside those that the study chose.
 
     Returns:
         The files written: `summary.nc`, `tables/<process>/...`,
@@ -70,18 +71,28 @@ def make(
     paths = [write_file(study_dir / SUMMARY, lambda path: summary.to_netcdf(path))]
     named = name_groups(summary)
     listed, shown = {}, {}
+    try:
+        layouts = find_layouts(summary, tables)
+        laid_out = list(list_composed(summary, layouts, started(summary)))
+    except ValueError as error:
+        raise StudyError(str(error)) from error
+    composed: dict[str, list[Printed]] = {}
+    for name, stem, printed, numbers in laid_out:
+        folder = study_dir / "tables" / slug(name)
+        paths += write_printed(printed, numbers, folder / stem, process=name)
+        composed.setdefault(name, []).append(printed)
     for name in started(summary):
-        folder = study_dir / "tables" / _slug(name)
+        folder = study_dir / "tables" / slug(name)
         label = str(summary[name].attrs.get("label", name))
         shown[name] = list(list_tables(named, name))
-        tables = zip(list_tables(summary, name), shown[name], strict=True)
-        for stored, table in tables:
+        pairs = zip(list_tables(summary, name), shown[name], strict=True)
+        for stored, table in pairs:
             csv = stored.numbers.assign(process=name).to_csv(index=False)
             paths.append(write_text(folder / f"{stored.name}.csv", csv))
-            paths += _write_table(table, folder, name, label)
+            paths += write_table(table, folder, name, label)
         process = replications[name].to_dataset()
         if tidy_csv:
-            path = study_dir / "tables" / _slug(name) / TIDY
+            path = study_dir / "tables" / slug(name) / TIDY
             text = tidy_replications(process).to_csv(index=False)
             paths.append(write_text(path, text))
         used = used_replications(process, exclusion_rule=rule)
@@ -90,7 +101,7 @@ def make(
         listed[name] = list_process(named[name].to_dataset(), used)
     listed[""] = list_study(named)
     pictures = [
-        (name, picture, study_dir / "figures" / _slug(name))
+        (name, picture, study_dir / "figures" / slug(name))
         for name, group in listed.items()
         for picture in group
     ]
@@ -99,7 +110,7 @@ def make(
     for (name, picture, _), (pdf, png) in zip(pictures, written, strict=True):
         paths += [pdf, png]
         drawn.setdefault(name, []).append(Drawn(picture.caption, png, picture.detail))
-    report = render_report(summary, drawn, shown)
+    report = render_report(summary, drawn, shown, composed)
     paths.append(write_text(study_dir / REPORT, report))
     remove_outdated(study_dir, paths)
     return paths
@@ -161,12 +172,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help=f"write tables/<process>/{TIDY} for rsimsum, simsum and others",
     )
+    parser.add_argument(
+        "--table",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.yaml",
+        help="lay a table out as this file says, such as conf/table/by_size.yaml; may "
+        "be given several times",
+    )
     options = parser.parse_args(arguments)
     try:
         paths = make(
             options.study,
             exclusion_rule=options.exclusion_rule,
             tidy_csv=options.tidy_csv,
+            tables=options.table,
         )
         summary = load_summary(options.study)
     except StudyError as error:
@@ -182,23 +203,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in paths:
         print(path)
     return 0
-
-
-def _write_table(table: Table, folder: Path, process: str, label: str) -> list[Path]:
-    """Write a table of one process in Markdown and LaTeX."""
-    ending = "" if table.name == "performance" else f"-{table.name}"
-    shown = table.shown()
-    markdown = panels_to_markdown(format_panels(shown), notes=table.notes)
-    latex = to_latex(
-        shown,
-        caption=f"{label}: {table.words} over replications",
-        label=f"tab:{_slug(process)}{ending}",
-        notes=table.notes,
-    )
-    return [
-        write_text(folder / f"{table.name}.md", f"**{label}**\n\n{markdown}"),
-        write_text(folder / f"{table.name}.tex", latex),
-    ]
 
 
 def _write_figures(pictures: list[tuple[Picture, Path]]) -> list[tuple[Path, Path]]:
@@ -221,16 +225,12 @@ def _write_figure(job: tuple[Picture, Path]) -> tuple[Path, Path]:
         figure = picture.draw()
         pdf, png = (
             write_file(
-                folder / f"{_slug(picture.name)}.{ending}",
+                folder / f"{slug(picture.name)}.{ending}",
                 lambda path: drawing.save_figure(figure, path),
             )
             for ending in ("pdf", "png")
         )
     return pdf, png
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", name)
 
 
 if __name__ == "__main__":

@@ -43,15 +43,14 @@ def escape(text: str) -> str:
 
 
 def in_latex(name: str) -> str:
-    r"""Write a parameter for LaTeX: its symbol, else its name upright, `coef[0]`."""
+    """Write a word for LaTeX: a symbol as it is, an index below, all else escaped."""
     if is_symbol(name):
         return name
-    match = re.fullmatch(r"([A-Za-z]\w*)(?:\[([\d, ]+)\])?", name)
+    match = re.fullmatch(r"(.+?)\[([\d, ]+)\]", name)
     if match is None:
         return escape(name)
     upright = r"\mathrm{" + match[1].replace("_", r"\_") + "}"
-    index = (match[2] or "").replace(" ", "")
-    return f"${upright}_{{{index}}}$" if index else f"${upright}$"
+    return f"${upright}_{{{match[2].replace(' ', '')}}}$"
 
 
 def in_unicode(name: str) -> str:

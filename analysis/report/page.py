@@ -23,7 +23,9 @@ from analysis.measures.intervals import replications_needed
 from analysis.report import ademp
 from analysis.symbols import in_unicode
 from analysis.tables.catalogue import Table
+from analysis.tables.html import to_html
 from analysis.tables.performance import PAPER
+from analysis.tables.printed import Printed
 from analysis.tables.rounding import format_panels
 
 TEMPLATE = "page.html.j2"
@@ -52,6 +54,7 @@ def render_report(
     summary: xr.DataTree,
     pictures: Mapping[str, Sequence[Drawn]],
     tables: Mapping[str, Sequence[Table]],
+    composed: Mapping[str, Sequence[Printed]] | None = None,
 ) -> str:
     """Write the report of a study as HTML.
 
@@ -60,7 +63,9 @@ def render_report(
         pictures: Figures by process; under the empty name those of the whole study.
             They are embedded.
         tables: Tables by process, see `tables.catalogue.list_tables`.
+        composed: Tables of table files, likewise; these are open.
     """
+    composed = composed or {}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -71,6 +76,7 @@ def render_report(
     named = labels.name_groups(summary)
     processes = [
         _describe_process(node, name, pictures.get(name, ()), tables.get(name, ()))
+        | {"composed": [to_html(x) for x in composed.get(name, ())]}
         for name, node in named.children.items()
     ]
     return environment.get_template(TEMPLATE).render(
@@ -82,6 +88,7 @@ def render_report(
         estimators=_describe_estimators(summary),
         processes=processes,
         pictures=[_embed(x) for x in pictures.get("", ())],
+        composed=[to_html(x) for x in composed.get("", ())],
         chosen=ademp.describe_replications(read_config(summary)),
         precision=_describe_precision(named),
         needed=replications_needed(PRECISION, proportion=0.95),

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from analysis.copies import NONE
 from analysis.dimensions import DESIGN_POINT, ENDINGS, ROWS
 from analysis.tables.performance import COUNT_COLUMNS, select_rows
 from analysis.tables.rounding import measures_in
@@ -116,7 +117,7 @@ def comparison_table(process: xr.Dataset, dim: str) -> tuple[pd.DataFrame, str]:
     ends = {f"{x}_mcse": f"{y}_mcse" for x, y in stems.items()}
     chosen = chosen[[*stems, *ends, *(x for x in COUNT_COLUMNS if x in chosen)]]
     table = select_rows(chosen.rename({**stems, **ends}), DIFFERENCES, COUNT_COLUMNS)
-    known = table[list(stems.values())].notna().any(axis=1)
+    known = table[list(stems.values())].notna().any(axis=1) & (table[dim] != NONE)
     against = f"{other} points" if dim == "n_supp" else str(other)
     return table.loc[known].reset_index(drop=True), against
 

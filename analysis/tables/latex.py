@@ -1,227 +1,246 @@
-r"""Write a table of measures in LaTeX: booktabs rules, notes, nothing else to load.
+r"""Write a printed table in LaTeX: booktabs rules, one note, nothing off the page.
 
-The text needs `\usepackage{booktabs}` and compiles as it is in a minimal article.
+The text needs `\usepackage{booktabs}` and, for tables longer than a page,
+`\usepackage{longtable}`; it compiles as it is in a minimal article.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
-from analysis import labels
-from analysis.symbols import escape, in_latex
-from analysis.tables import rounding
+from analysis.symbols import escape, in_latex, in_unicode
+from analysis.tables.printed import Cell, Printed
 
 TEXT_WIDTH = 345.0  # points, an article at 10 pt
-MAX_ROWS = 42  # lines that fit on such a page beside caption and notes
+TEXT_LINES = 54  # lines of \footnotesize on such a page, with some to spare
 
-_HEADING = 1.5  # lines a heading takes, with the space above it
 _DIGIT, _SMALL_DIGIT = 4.25, 3.99  # points, \footnotesize and \scriptsize
 _LETTER = 0.95  # of a digit, as the widths of other characters
 _WIDTHS = dict.fromkeys(".,:;'!|il", 0.56) | dict.fromkeys("()[] ", 0.72) | {"-": 1.56}
 _GAP = 6.0  # points, twice \tabcolsep as set below
-_HEADS = {
-    "kind": "Interval",
-    "coordinate": "Margin",
-    "sample_size": "$n$",
-    "n_supp": "Points",
-}
-_TEXT = ("kind", "parameter")  # columns of words, set to the left
+_LETTERS_A_LINE = 95  # of a note
 
-
-def to_latex(
-    table: pd.DataFrame,
-    *,
-    caption: str,
-    label: str,
-    notes: Sequence[str] = (),
-) -> str:
-    r"""Write the numbers of `performance.performance_table` as LaTeX tables.
-
-    One table if it fits a page of an article; else columns that do not fit the width
-    go to a second table with the same rows, as many to each, and rows that do not fit
-    the page to a next table, cut between headings. Columns that identify a row are left
-    out where they have one value only; each parameter (estimator, grid) has its own
-    heading line. Where a column `measure` tells measures apart, each has its tables.
-
-    Args:
-        table: Numbers, errors in small brackets, counts; a best entry is set in bold.
-        caption: Caption; continued tables say so.
-        label: Key for `\ref` of the first table.
-        notes: Sentences below every table.
-    """
-    if table.empty:
-        raise ValueError("the table has no rows; no replication was attempted yet.")
-    texts: list[str] = []
-    for panel, part in rounding.split_panels(table).items():
-        title = f"{caption}, {panel[:1].lower()}{panel[1:]}" if panel else caption
-        for i, body in enumerate(_bodies(part)):
-            key = f"{label}-{len(texts) + 1}" if texts else label
-            head = escape(title) + (" (continued)" if i else "")
-            texts.append(_FRAME % (head, key, body, escape(" ".join(notes))))
-    return "\n".join(texts)
-
-
-def _bodies(table: pd.DataFrame) -> list[str]:
-    """Write the environments, without floats, that hold a table."""
-    cells = {name: _cells(table, name) for name in rounding.measures_in(table)}
-    fixed = {
-        x: [in_latex(str(y)) if x == "parameter" else escape(str(y)) for y in table[x]]
-        for x in _rows_by(table)
-    }
-    used = [] if rounding.all_used(table) else rounding.used_over_attempted(table)
-    headings = _headings(table)
-    width = sum(_width(texts, _head(x)) for x, texts in fixed.items())
-    width += _width(used, "Used") if used else 0.0
-    return [
-        _environment(rows, headings, fixed, {x: cells[x] for x in names}, used)
-        for names in _fitting(cells, TEXT_WIDTH - width)
-        for rows in _pages(headings)
-    ]
-
-
-_FRAME = r"""\begin{table}[tbp]
+_FLOAT = r"""\begin{table}[tbp]
 \centering
-\caption{%s}
-\label{%s}
+\caption{%(caption)s}
+\label{%(label)s}
 \footnotesize
 \setlength{\tabcolsep}{3pt}
-%s
-\par\smallskip
-\parbox{\linewidth}{\footnotesize\textit{Notes:} %s}
-\end{table}
+\begin{tabular}{%(columns)s}
+\toprule
+%(head)s
+%(body)s
+\bottomrule
+\end{tabular}
+%(notes)s\end{table}
+"""
+
+_LONG = r"""{\footnotesize
+\setlength{\tabcolsep}{3pt}
+\begin{longtable}{%(columns)s}
+\caption{%(caption)s}
+\label{%(label)s} \\
+\toprule
+%(head)s
+\endfirsthead
+\caption[]{(continued)} \\
+\toprule
+%(head)s
+\endhead
+\bottomrule
+\endfoot
+%(body)s
+\end{longtable}
+%(notes)s}
+"""
+
+_NOTES = r"""\par\smallskip
+\noindent\parbox{\linewidth}{\footnotesize\textit{Notes:} %s}
 """
 
 
-def _rows_by(table: pd.DataFrame) -> list[str]:
-    names = [x for x in ("parameter",) if not _has_headings(table)]
-    names += [x for x in _HEADS if rounding.varies(table, x)]
-    return names or [x for x in _HEADS if x in table][:1]
+def to_latex(tables: Sequence[Printed], *, label: str) -> str:
+    r"""Write printed tables one after the other, the note of each below it.
+
+    A table that fits a page is a float. A longer one is a `longtable`, which breaks
+    between any two rows and repeats its head. Columns that do not fit the width go to a
+    second table with the same rows, whole groups of them where that is enough.
+
+    Args:
+        tables: What is printed; continued tables say so.
+        label: Key for `\ref` of the first; those that follow have a number.
+    """
+    texts: list[str] = []
+    for table in tables:
+        if not table.rows:
+            raise ValueError("the table has no rows; no replication was attempted yet.")
+        parts = _fit_width(table)
+        for i, part in enumerate(parts):
+            key = f"{label}-{len(texts) + 1}" if texts else label
+            last = i == len(parts) - 1
+            texts.append(_write(part, key, continued=i > 0, notes=last))
+    return "\n".join(texts)
 
 
-def _has_headings(table: pd.DataFrame) -> bool:
-    """Tell whether parameters have several rows each, below a heading of their own."""
-    others = [x for x in _HEADS if rounding.varies(table, x)]
-    return bool(others) or "parameter" not in table
+def _write(table: Printed, label: str, *, continued: bool, notes: bool) -> str:
+    body = _body(table)
+    text = escape(" ".join(table.notes)) if notes else ""
+    long = _count_lines(table, len(body), text) > TEXT_LINES
+    fields = {
+        "caption": escape(table.caption) + (" (continued)" if continued else ""),
+        "label": label,
+        "columns": f"@{{}}{'l' * len(table.names)}{'r' * len(table.heads)}@{{}}",
+        "head": "\n".join(_head(table)),
+        "body": "\n".join(body),
+        "notes": _NOTES % text if text else "",
+    }
+    return (_LONG if long else _FLOAT) % fields
 
 
-def _head(name: str) -> str:
-    return _HEADS.get(name, labels.label_dim(name))
+def _count_lines(table: Printed, body: int, notes: str) -> int:
+    words = math.ceil(len(notes) / _LETTERS_A_LINE)
+    return body + words + math.ceil(len(table.caption) / 80) + _levels(table) + 5
 
 
-def _heading(name: str, value: str) -> str:
-    if name == "parameter":
-        return in_latex(value)
-    return f"{labels.label_dim(name).lower()} {escape(value)}"
+def _levels(table: Printed) -> int:
+    return len(table.heads[0]) if table.heads else 0
 
 
-def _headings(table: pd.DataFrame) -> list[str]:
-    varying = [x for x in ("estimator", "grid") if rounding.varies(table, x)]
-    with_parameter = "parameter" in table and _has_headings(table)
-    names = [*varying, *(["parameter"] if with_parameter else [])]
-    if not names:
-        return [""] * len(table)
-    columns = [[_heading(x, str(value)) for value in table[x]] for x in names]
-    return [", ".join(words) for words in zip(*columns, strict=True)]
+def _head(table: Printed) -> list[str]:
+    """Write the heads: groups with a rule below each, then the columns."""
+    first = len(table.names)
+    lines = []
+    for level in range(_levels(table) - 1):
+        groups = table.groups(level)
+        words, rules, at = [""] * first, [], first + 1
+        for word, count in groups:
+            words.append(rf"\multicolumn{{{count}}}{{c}}{{{in_latex(word)}}}")
+            if word:
+                rules.append(rf"\cmidrule(lr){{{at}-{at + count - 1}}}")
+            at += count
+        lines += [" & ".join(words) + r" \\", *([" ".join(rules)] if rules else [])]
+    heads = [in_latex(x) for x in table.names]
+    heads += [in_latex(words[-1]) for words in table.heads]
+    return [*lines, " & ".join(heads) + r" \\", r"\midrule"]
 
 
-def _cells(table: pd.DataFrame, name: str) -> list[str]:
-    values, errors = rounding.round_column(table, name)
-    cells = _aligned(values)
-    marks = zip(cells, rounding.best(table, name), strict=True)
-    cells = [rf"\textbf{{{x}}}" if marked else x for x, marked in marks]
-    small = _aligned(errors)
-    return [f"{x} {{\\scriptsize {e}}}" for x, e in zip(cells, small, strict=True)]
+def _body(table: Printed) -> list[str]:
+    columns = zip(*(row.cells for row in table.rows), strict=True)
+    aligned = [_aligned(column, table.below) for column in columns]
+    width = len(table.names) + len(table.heads)
+    lines: list[str] = []
+    for i, row in enumerate(table.rows):
+        values = [column[i][0] for column in aligned]
+        errors = [column[i][1] for column in aligned]
+        keep = table.opens(i)
+        if i and row.heading == table.rows[i - 1].heading:
+            if keep == 0 and len(row.names) > 1:
+                lines.append(r"\addlinespace")
+        elif row.heading:
+            words = ", ".join(map(in_latex, row.heading))
+            lines += [r"\addlinespace"] if i else []
+            lines.append(rf"\multicolumn{{{width}}}{{@{{}}l}}{{{words}}} \\*")
+        names = [in_latex(x) for x in row.names]
+        names[:keep] = [""] * keep
+        star = "*" if table.below else ""
+        lines.append(" & ".join([*names, *values]) + rf" \\{star}")
+        if table.below:
+            lines.append(" & ".join([*("" for _ in names), *errors]) + r" \\")
+    return lines
 
 
-def _aligned(texts: list[str]) -> list[str]:
-    r"""Fill up decimals with `\phantom`, so that points align in a right-set column."""
+def _aligned(cells: Sequence[Cell], below: bool) -> list[tuple[str, str]]:
+    r"""Write values and errors; `\phantom` fills up what decimals a cell lacks.
+
+    So points stand below each other in a column that is set to the right.
+    """
+    values = [
+        rf"\textbf{{{text}}}" if cell.best else text
+        for text, cell in zip(_fill([x.value for x in cells]), cells, strict=True)
+    ]
+    errors = [
+        rf"{{\scriptsize {x}}}" if x else "" for x in _fill([x.error for x in cells])
+    ]
+    if below:
+        return list(zip(values, errors, strict=True))
+    both = zip(values, errors, strict=True)
+    return [(" ".join(x for x in pair if x), "") for pair in both]
+
+
+def _fill(texts: Sequence[str]) -> list[str]:
     after = [len(x.partition(".")[2].rstrip(")")) + ("." in x) for x in texts]
+    most = max(after, default=0)
     cells = []
     for text, number in zip(texts, after, strict=True):
-        lack = max(after) - number
-        digits = "0" * (lack - (number == 0)) if lack else ""
-        phantom = f"\\phantom{{{'.' if lack and not number else ''}{digits}}}"
-        cells.append(text.replace("-", "$-$", 1) + (phantom if lack else ""))
+        lack = most - number if text else 0
+        point = "." if lack and not number else ""
+        digits = "0" * (lack - len(point))
+        phantom = f"\\phantom{{{point}{digits}}}" if lack else ""
+        cells.append(text.replace("-", "$-$", 1) + phantom)
     return cells
 
 
-def _width(cells: list[str], head: str) -> float:
-    def points(text: str) -> float:
-        for mark in ("\\phantom{", "\\textbf{", "\\scriptsize", "$", "{", "}"):
-            text = text.replace(mark, "")
-        # An error stands in smaller brackets, after the value.
-        value, bracket, error = " ".join(text.split()).partition(" (")
-        small = _digits(bracket + error) * _SMALL_DIGIT
-        return _digits(value) * _DIGIT + small
+def _fit_width(table: Printed) -> list[Printed]:
+    """Cut the columns into the fewest tables, of equal width, that fit the page.
 
-    return max(_digits(head) * _DIGIT, *(points(x) for x in cells)) + _GAP
+    Between outer groups where that is enough, else between any two columns.
+    """
+    room = TEXT_WIDTH - sum(
+        _digits(name, *(row.names[i] for row in table.rows))
+        for i, name in enumerate(table.names)
+    )
+    widths = [
+        max(
+            _digits(words[-1]),
+            *(_cell_width(row.cells[i], table.below) for row in table.rows),
+        )
+        for i, words in enumerate(table.heads)
+    ]
+    ends = np.cumsum([count for _, count in table.groups(0)])
+    runs = np.split(np.arange(len(widths)), ends[:-1])
+    for units in (runs, [np.array([i]) for i in range(len(widths))]):
+        for count in range(1, len(units) + 1):
+            parts = np.array_split(np.arange(len(units)), count)
+            cut = [np.concatenate([units[i] for i in part]) for part in parts]
+            if all(_run_width(table, widths, part) <= room for part in cut):
+                return [_choose(table, part) for part in cut]
+    return [_choose(table, np.array([i])) for i in range(len(widths))]
 
 
-def _digits(text: str) -> float:
+def _run_width(table: Printed, widths: list[float], columns: np.ndarray) -> float:
+    """Measure columns, as wide as their words or as those over the group."""
+    part = _choose(table, columns)
+    wide = [widths[i] for i in columns]
+    for level in range(_levels(table) - 1):
+        at = 0
+        for word, count in part.groups(level):
+            lack = _digits(word) - sum(wide[at : at + count])
+            wide[at + count - 1] += max(lack, 0.0)
+            at += count
+    return sum(wide)
+
+
+def _choose(table: Printed, columns: np.ndarray) -> Printed:
+    rows = [
+        row._replace(cells=tuple(row.cells[i] for i in columns)) for row in table.rows
+    ]
+    heads = tuple(table.heads[i] for i in columns)
+    return table._replace(heads=heads, rows=tuple(rows))
+
+
+def _cell_width(cell: Cell, below: bool) -> float:
+    small = _count(cell.error) * _SMALL_DIGIT
+    value = _count(cell.value) * _DIGIT
+    blank = _count(" ") * _DIGIT if cell.error else 0.0
+    return (max(value, small) if below else value + blank + small) + _GAP
+
+
+def _digits(*texts: str) -> float:
+    """Measure the widest of some words, with the gap beside them."""
+    return max(_count(in_unicode(x)) for x in texts) * _DIGIT + _GAP
+
+
+def _count(text: str) -> float:
     """Measure a text in widths of a digit."""
     return sum(_WIDTHS.get(x, _LETTER if x.isalpha() else 1.0) for x in text)
-
-
-def _fitting(cells: dict[str, list[str]], room: float) -> list[list[str]]:
-    """Cut the columns into the fewest runs, of equal length, that fit the width."""
-    widths = {
-        name: _width(texts, labels.label_column(name)) for name, texts in cells.items()
-    }
-    names = list(cells)
-    for count in range(1, len(names) + 1):
-        runs = [list(x) for x in np.array_split(names, count)]
-        if all(sum(widths[x] for x in run) <= room for run in runs):
-            return runs
-    return [[x] for x in names]
-
-
-def _pages(headings: list[str]) -> Iterator[list[int]]:
-    """Cut the rows into pages between headings, with at least one heading a page."""
-    page: list[int] = []
-    lines = 0.0
-    for heading in dict.fromkeys(headings):
-        rows = [i for i, x in enumerate(headings) if x == heading]
-        height = len(rows) + _HEADING
-        if page and lines + height > MAX_ROWS:
-            yield page
-            page, lines = [], 0.0
-        page += rows
-        lines += height
-    yield page
-
-
-def _column_head(name: str) -> str:
-    if name in labels.MEASURES:
-        return escape(labels.label_measure(name))
-    return in_latex(name)
-
-
-def _environment(
-    rows: list[int],
-    headings: list[str],
-    fixed: dict[str, list[str]],
-    cells: dict[str, list[str]],
-    used: list[str],
-) -> str:
-    heads = [*map(_head, fixed), *map(_column_head, cells)]
-    entries = [*fixed.values(), *cells.values()]
-    if used:
-        heads.append("Used")
-        entries.append(used)
-    columns = "".join("l" if x in _TEXT else "r" for x in fixed)
-    columns += "r" * (len(heads) - len(fixed))
-    lines = [
-        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
-        r"\toprule",
-        " & ".join(heads) + r" \\",
-    ]
-    for i, row in enumerate(rows):
-        if i == 0 or headings[row] != headings[rows[i - 1]]:
-            lines.append(r"\midrule" if i == 0 else r"\addlinespace")
-            if headings[row]:
-                lines.append(
-                    rf"\multicolumn{{{len(heads)}}}{{@{{}}l}}{{{headings[row]}}} \\"
-                )
-        lines.append(" & ".join(texts[row] for texts in entries) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])

@@ -17,13 +17,28 @@ RULES = {
 }
 
 
-def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[str]:
-    """Say in sentences what a reader must know about the numbers of a table."""
+def table_notes(
+    summary: xr.DataTree,
+    name: str,
+    table: pd.DataFrame,
+    *,
+    errors: str = "brackets",
+    kind: str = "",
+) -> list[str]:
+    """Say in sentences what a reader must know about the numbers of a table.
+
+    Args:
+        summary: What `summarise` returns, or its groups after `labels.name_entries`.
+        name: The process, or the first of several.
+        table: The numbers; nothing is said of what is not among them.
+        errors: Where the Monte Carlo errors are, see `layout.Layout`.
+        kind: Kind of the intervals, where it is not the default of every estimator.
+    """
     process = summary[name].to_dataset()
     sentences = [
-        *_tell_counts(process, table, summary.attrs["exclusion_rule"]),
-        _tell_errors(table),
-        *_tell_intervals(process, table),
+        *_tell_counts(table, summary.attrs["exclusion_rule"]),
+        _tell_errors(table, errors),
+        *_tell_intervals(process, table, kind),
         *_tell_marks(table),
     ]
     if not summary.attrs.get("complete", 1):
@@ -31,19 +46,22 @@ def table_notes(summary: xr.DataTree, name: str, table: pd.DataFrame) -> list[st
     return sentences
 
 
-def _tell_counts(process: xr.Dataset, table: pd.DataFrame, rule: str) -> Iterator[str]:
+def _tell_counts(table: pd.DataFrame, rule: str) -> Iterator[str]:
     """Say how many replications there are, which are used, and which are suspected."""
-    cells = table.drop_duplicates([x for x in DESIGN_POINT if x in table.columns])
-    cells = _keep_computed(process, cells)
+    keys = ("process", *DESIGN_POINT)
+    cells = table.drop_duplicates([x for x in keys if x in table.columns])
     counts = {x: np.asarray(cells[x]) for x in COUNT_COLUMNS if x in cells.columns}
     failed, attempted = counts["failed"].sum(), counts["attempted"].sum()
     share = f"{failed / attempted:.2%}" if attempted else "none"
-    yield (
-        f"Replications attempted {_span(counts['attempted'])} and used "
-        f"{_span(counts['used'])} per design point; {failed} of {attempted} fits "
-        f"failed ({share})."
-    )
-    yield f"Rule: {RULES[rule]}."
+    used = _span(counts["used"])
+    if failed == 0 and np.array_equal(counts["used"], counts["attempted"]):
+        yield f"{used} replications per design point, of which no fit failed."
+    else:
+        yield (
+            f"Replications attempted {_span(counts['attempted'])} and used {used} per "
+            f"design point; {failed} of {attempted} fits failed ({share})."
+        )
+        yield f"Rule: {RULES[rule]}."
     flagged = counts.get("flagged", np.zeros(1)).sum()
     if flagged:
         yield (
@@ -56,20 +74,21 @@ def _tell_counts(process: xr.Dataset, table: pd.DataFrame, rule: str) -> Iterato
         )
 
 
-def _tell_errors(table: pd.DataFrame) -> str:
+def _tell_errors(table: pd.DataFrame, place: str) -> str:
     errors = {x: rounding.shown_errors(table, x) for x in rounding.measures_in(table)}
     largest = [
         f"{labels.label_measure(x)} {np.nanmax(error):.2g}"
         for x, error in errors.items()
         if np.isfinite(error).any()
     ]
-    return (
-        "Monte Carlo standard errors in brackets; the largest: "
-        f"{', '.join(largest) or 'none'}."
-    )
+    where = {"brackets": " in brackets; the largest", "below": " below the values"}
+    listed = "" if place == "below" else f": {', '.join(largest) or 'none'}"
+    return f"Monte Carlo standard errors{where.get(place, ', at most')}{listed}."
 
 
-def _tell_intervals(process: xr.Dataset, table: pd.DataFrame) -> Iterator[str]:
+def _tell_intervals(
+    process: xr.Dataset, table: pd.DataFrame, kind: str
+) -> Iterator[str]:
     if "coverage" in table.columns:
         level = process["coverage"].attrs.get("level", 0.95)
         yield f"Nominal coverage {level:g}."
@@ -80,7 +99,7 @@ def _tell_intervals(process: xr.Dataset, table: pd.DataFrame) -> Iterator[str]:
             "truth. Widths are means of finite widths."
         )
     elif "default_kind" in process.coords and _depends_on_kind(process, table):
-        yield f"Intervals shown: {_describe_kinds(process)}."
+        yield f"Intervals shown: {kind or _describe_kinds(process, table)}."
 
 
 def _tell_marks(table: pd.DataFrame) -> Iterator[str]:
@@ -102,19 +121,6 @@ def _tell_marks(table: pd.DataFrame) -> Iterator[str]:
             )
 
 
-def _keep_computed(process: xr.Dataset, cells: pd.DataFrame) -> pd.DataFrame:
-    """Keep one design point where an estimator without a grid was computed once."""
-    if "grid_use" not in process.coords or "estimator" not in cells.columns:
-        return cells
-    names = [str(name) for name in process["estimator"].values]
-    use = np.asarray(pd.Series(process["grid_use"].values, names)[cells["estimator"]])
-    keys = cells[[x for x in DESIGN_POINT if x in cells.columns]].astype(object)
-    for dim, shared in (("grid", use == "nothing"), ("n_supp", use != "points")):
-        if dim in keys.columns:
-            keys.loc[shared, dim] = None
-    return cells.loc[~keys.duplicated()]
-
-
 def _depends_on_kind(process: xr.Dataset, table: pd.DataFrame) -> bool:
     names = [x for x in rounding.measures_in(table) if x in process]
     return any("kind" in process[x].dims for x in names) or (
@@ -122,13 +128,14 @@ def _depends_on_kind(process: xr.Dataset, table: pd.DataFrame) -> bool:
     )
 
 
-def _describe_kinds(process: xr.Dataset) -> str:
-    """Say which kind of interval is shown: of all, or of every estimator."""
-    kinds = process["default_kind"]
-    found = [str(x) for x in np.atleast_1d(kinds.values)]
-    if len(set(found)) == 1:
-        return found[0]
-    pairs = zip(process["estimator"].values, found, strict=True)
+def _describe_kinds(process: xr.Dataset, table: pd.DataFrame) -> str:
+    """Say which kind of interval is shown: of all, or of every estimator shown."""
+    found = [str(x) for x in np.atleast_1d(process["default_kind"].values)]
+    names = [str(x) for x in np.atleast_1d(process["estimator"].values)]
+    shown = set(table["estimator"]) if "estimator" in table.columns else set(names)
+    pairs = [x for x in zip(names, found, strict=True) if x[0] in shown]
+    if len({kind for _, kind in pairs}) == 1:
+        return pairs[0][1]
     return "; ".join(f"{name}: {kind}" for name, kind in pairs)
 
 

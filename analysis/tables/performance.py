@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from analysis.copies import drop_copies
 from analysis.dimensions import ENDINGS, ROWS
 from analysis.kinds import at_default_kind
 from analysis.labels import REPORTED
@@ -60,6 +61,11 @@ def performance_table(
         if kind not in stored:
             raise ValueError(f"kind is {kind!r}; choose one of {', '.join(stored)}.")
         process = process.sel(kind=kind, drop=True)
+    if "relative_model_se_error" in process:
+        relative, error = (
+            process[f"relative_model_se_error{x}"] / 100 for x in ("", "_mcse")
+        )
+        process = process.assign(se_ratio=1 + relative, se_ratio_mcse=error)
     counts = COUNT_COLUMNS
     if best_over is not None:
         name = f"{BEST}{best_over}"
@@ -77,6 +83,8 @@ def select_rows(
 ) -> pd.DataFrame:
     """Select measures with their errors, and counts: a row per design point attempted.
 
+    What an estimator without a grid was computed once for is one row.
+
     Args:
         process: One group of `summary.nc`.
         measures: Names of measures; one that is absent is left out.
@@ -91,7 +99,8 @@ def select_rows(
     order = [name for name in dims if name in chosen.dims]
     table = chosen.to_dataframe(dim_order=order).reset_index()
     table = table[[*order, *present]]
-    return table.loc[np.asarray(table["attempted"]) > 0].reset_index(drop=True)
+    table = table.loc[np.asarray(table["attempted"]) > 0].reset_index(drop=True)
+    return drop_copies(table, process)
 
 
 def find_best(process: xr.Dataset, dim: str) -> xr.DataArray:

@@ -16,13 +16,18 @@ _NOTHING = 1e-10  # an error this small beside its value is a rounding error
 
 
 def round_column(
-    table: pd.DataFrame, name: str, *, significant: int = 2
+    table: pd.DataFrame,
+    name: str,
+    *,
+    significant: int = 2,
+    places: int | None = None,
 ) -> tuple[list[str], list[str]]:
     """Round a measure and its errors: texts of the values, and of the errors.
 
     Within a parameter all have the same decimals: those that show the median error with
     `significant` digits (a proportion's with one less where the first digit is 5 or
-    more, 0.950 (0.007)), and more where an error would be rounded to nothing.
+    more, 0.950 (0.007)), and more where an error would be rounded to nothing. With
+    `places` all have so many.
     """
     errors = shown_errors(table, name)
     errors = np.where(errors < _NOTHING * abs(table[name]), 0.0, errors)
@@ -36,11 +41,12 @@ def round_column(
     values, brackets = [], []
     for group, value, error in zip(groups, table[name], errors, strict=True):
         middle = typical.get(group, math.nan) * (1 + proportion)  # 0.005 counts as 0.01
-        places = decimals(middle, significant=significant)
+        shown = decimals(middle, significant=significant)
         if error > 0:
-            places = max(places, decimals(error, significant=1))
-        values.append(write_fixed(value, places))
-        brackets.append(f"({write_fixed(error, places)})")
+            shown = max(shown, decimals(error, significant=1))
+        shown = shown if places is None else places
+        values.append(write_fixed(value, shown))
+        brackets.append(f"({write_fixed(error, shown)})")
     return values, brackets
 
 

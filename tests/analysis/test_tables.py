@@ -13,9 +13,14 @@ from analysis.tables.console import render_console_table
 from analysis.tables.markdown import panels_to_markdown
 from analysis.tables.notes import table_notes
 from analysis.tables.performance import MIXING, find_best, performance_table
+from analysis.tables.printed import print_rows
 
 ONE = {"estimators": ("profile",), "n_supp": (50,)}  # nothing to compare
 NAME = "linear_factor_discrete"
+
+
+def write_latex(table, *, caption, label, notes=()):
+    return latex.to_latex(print_rows(table, caption=caption, notes=notes), label=label)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +94,7 @@ def test_counts_are_shown_only_where_a_replication_is_lost():
     assert list(rounding.format_table(lost)["Used/attempted"]) == ["40/40", "39/40"]
     none = lost.assign(used=40)
     assert "Used/attempted" not in rounding.format_table(none)
-    assert "Used" not in latex.to_latex(none, caption="C", label="tab:a")
+    assert "Used" not in write_latex(none, caption="C", label="tab:a")
 
 
 def test_a_proportion_of_one_is_not_printed_without_error():
@@ -183,7 +188,7 @@ def test_markdown_rows_have_the_same_number_of_columns(process):
 
 def test_latex_is_balanced_and_escaped(process):
     table = performance_table(process).assign(estimator=lambda x: x["estimator"] + "_a")
-    text = latex.to_latex(table, caption="A & B_1, 5%", label="tab:a", notes=["n_x."])
+    text = write_latex(table, caption="A & B_1, 5%", label="tab:a", notes=["n_x."])
     assert r"\caption{A \& B\_1, 5\%}" in text
     assert r"estimator profile\_a" in text
     assert text.count(r"\begin{table}") == text.count(r"\end{table}")
@@ -195,17 +200,20 @@ def test_latex_is_balanced_and_escaped(process):
         assert len(rows) - 1 <= latex.MAX_ROWS
 
 
-def test_wide_and_long_tables_are_split_and_narrow_ones_are_not(process):
+def test_no_float_is_longer_than_a_page_and_there_is_one_note(process):
     table = performance_table(process)
-    text = latex.to_latex(table, caption="C", label="tab:a")
-    assert text.count(r"\begin{table}") == 4  # two runs of measures, two pages each
-    assert text.count("(continued)") == 3
+    text = write_latex(table, caption="C", label="tab:a", notes=["Once."])
+    assert r"\begin{table}" not in text
+    assert text.count(r"\begin{longtable}") == 2  # two runs of measures
+    assert text.count(r"\caption{C (continued)}") == 1
+    assert text.count("Once.") == 1
+    assert text.rstrip().endswith("Once.}\n}")
     small = performance_table(process, measures=["bias"])
     small = small.loc[np.asarray(small["parameter"]) == "coef[0]"]
-    short = latex.to_latex(small, caption="C", label="tab:a")
+    short = write_latex(small, caption="C", label="tab:a")
     assert short.count(r"\begin{table}") == 1
     with pytest.raises(ValueError, match="no rows"):
-        latex.to_latex(table.head(0), caption="C", label="tab:a")
+        write_latex(table.head(0), caption="C", label="tab:a")
 
 
 def test_best_is_marked_only_beyond_the_error_of_the_paired_ratio(process):
@@ -240,7 +248,7 @@ def test_nothing_is_best_without_another():
 def test_best_is_bold_in_latex_and_explained(summary, process):
     table = performance_table(process, best_over="estimator")
     marked = table.assign(rmse_best_over_estimator=[True] + [False] * (len(table) - 1))
-    text = latex.to_latex(marked, caption="C", label="tab:a")
+    text = write_latex(marked, caption="C", label="tab:a")
     assert text.count(r"\textbf{") == 1
     first = table.to_dict("records")[0]
     value = digits.format_value(first["rmse"], first["rmse_mcse"])
@@ -260,10 +268,8 @@ def test_measures_of_f_make_a_table_without_parameters(summary, process):
     first = table.to_dict("records")[0]
     assert first["wasserstein"] == one["wasserstein"].item()
     assert first["edge_mass_mcse"] == one["edge_mass_mcse"].item()
-    text = latex.to_latex(table, caption="F", label="tab:f")
+    text = write_latex(table, caption="F", label="tab:f")
     assert "estimator em" in text
-    alone = latex.to_latex(
-        table.head(3).drop(columns="estimator"), caption="F", label="f"
-    )
+    alone = write_latex(table.head(3).drop(columns="estimator"), caption="F", label="f")
     assert "multicolumn" not in alone
     assert "W1 0.0" in table_notes(summary, NAME, table)[-1]

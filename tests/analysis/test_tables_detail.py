@@ -17,6 +17,7 @@ from analysis.tables.details import (
 )
 from analysis.tables.latex import to_latex
 from analysis.tables.markdown import panels_to_markdown
+from analysis.tables.printed import print_rows
 
 NAME = "linear_factor_discrete"
 
@@ -138,7 +139,7 @@ def test_every_table_is_written_in_markdown_and_latex():
         assert len(lines) == 2 * len(panels) + len(table.shown())
         assert text.endswith(f"{table.notes[-1]}\n")
         latex = to_latex(
-            table.shown(), caption=table.words, label="tab:a", notes=table.notes
+            print_rows(table.shown(), caption=table.words, notes=table.notes), label="a"
         )
         assert latex.count("{") == latex.count("}")
     notes = {x.name: " ".join(x.notes) for x in listed}
@@ -161,7 +162,7 @@ def test_margins_of_several_coordinates_have_a_table_that_says_so():
     margin = tables["margins"]
     assert list(margin.numbers["coordinate"]) == [0, 1]
     assert "each margin is measured, the joint" in " ".join(margin.notes)
-    assert "Margin &" in to_latex(margin.numbers, caption="F", label="tab:f")
+    assert "Margin &" in to_latex(print_rows(margin.numbers, caption="F"), label="f")
     assert "wasserstein" not in tables["mixing"].numbers
 
 

@@ -1,0 +1,45 @@
+"""Design points that are copies: an estimator that uses no grid is computed once.
+
+The study stores its one result beside every grid and number of points, so that all
+estimators have the same axes. Tables and figures show it once.
+"""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+NONE = ""
+"""Grid, or number of points, of an estimator that uses none."""
+
+
+def drop_copies(table: pd.DataFrame, process: xr.Dataset) -> pd.DataFrame:
+    """Keep one row of what was computed once; its grid or number of points is `NONE`.
+
+    Args:
+        table: Rows with the columns `estimator`, `grid` and `n_supp`, or some of them.
+        process: One group of `summary.nc`; its `grid_use` says what an estimator uses.
+    """
+    if "grid_use" not in process.coords or table.empty:
+        return table
+    use = pd.Series(np.atleast_1d(process["grid_use"].values))
+    names = [str(x) for x in np.atleast_1d(process["estimator"].values)]
+    use.index = pd.Index(names)
+    if "estimator" in table:
+        found = use[table["estimator"].astype(str)].to_numpy()
+    else:  # chosen by the caller
+        found = np.repeat(use.to_numpy()[:1], len(table))
+    shared = {"grid": found == "nothing", "n_supp": found != "points"}
+    shared = {x: y for x, y in shared.items() if x in table and y.any()}
+    if not shared:
+        return table
+    before = [str(x) for x in table if x not in shared]
+    marked = table.astype(dict.fromkeys(shared, object))
+    for dim, rows in shared.items():
+        marked.loc[rows, dim] = NONE
+    keys = [
+        x
+        for x in ("process", "estimator", "grid", "parameter", "coordinate")
+        if x in before or x in shared
+    ]
+    keys += [x for x in ("sample_size", "n_supp", "kind") if x in table]
+    return marked.loc[~marked.duplicated(keys)].reset_index(drop=True)
