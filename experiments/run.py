@@ -107,7 +107,7 @@ def _write_help() -> str:
     experiments = {"(default)": cfg.first_comment(cfg.CONF / "config.yaml")}
     groups = "".join(
         f"  {group}\n{_columns(cfg.list_options(group), indent=4)}\n"
-        for group in (*cfg.GROUPS, "compute")
+        for group in (*cfg.LISTED, "compute")
     )
     return _HELP.format(
         actions=_columns(ACTIONS),

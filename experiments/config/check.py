@@ -15,10 +15,10 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.config.schema import GROUPS, Study
+from experiments.config.schema import LISTED, Study
 from experiments.errors import InputError
 
-ALL_GROUPS = (*GROUPS, "compute", "experiment")
+ALL_GROUPS = (*LISTED, "compute", "experiment")
 
 _IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
 

@@ -24,7 +24,7 @@ from experiments.config.check import (
     is_setting,
     suggest,
 )
-from experiments.config.schema import GROUPS, Study, check_values
+from experiments.config.schema import GROUPS, LISTED, Study, check_values
 from experiments.errors import InputError
 
 CLONE = Path(__file__).resolve().parents[2]
@@ -44,7 +44,7 @@ def find_conf() -> Path:
 
 
 CONF = find_conf()
-_LISTS = ("sample_size", "n_supp", *GROUPS)
+_LISTS = ("sample_size", "n_supp", *LISTED)
 
 
 def compose(overrides: list[str]) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _check_choices(override: Override, text: str) -> None:
     group, value = override.key_or_group, override.value()
     options = list_options(group)
     choices = value if isinstance(value, list) else [value]
-    if isinstance(value, list) and group not in GROUPS:
+    if isinstance(value, list) and group not in LISTED:
         raise InputError(f"{text}: choose one {group}, not a list.")
     if len(set(map(str, choices))) < len(choices):
         raise InputError(f"{text}: an option is there twice; drop one.")

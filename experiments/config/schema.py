@@ -11,6 +11,9 @@ MOST_REPLICATIONS = 10_000_000
 GROUPS = ("dgp", "grid", "estimator")
 """Config groups chosen as lists: each is an axis of the study."""
 
+LISTED = (*GROUPS, "table")
+"""Config groups of which several may be chosen."""
+
 
 @dataclasses.dataclass
 class TargetConfig:
@@ -45,6 +48,7 @@ class Study:
     grid: dict[str, Any] = dataclasses.field(default_factory=dict)
     estimator: dict[str, Any] = dataclasses.field(default_factory=dict)
     compute: dict[str, Any] = dataclasses.field(default_factory=dict)
+    table: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -211,3 +211,15 @@ def test_symbols_are_of_parameters_and_move_no_number():
     config["dgp"]["linear_factor_discrete"]["symbol"] = {"gamma": "g"}
     with pytest.raises(InputError, match=r"gamma is no parameter; they are coef\[0\]"):
         build_design(config)
+
+
+def test_an_experiment_chooses_its_tables():
+    assert cfg.compose([])["table"] == {}
+    config = cfg.compose(["experiment=paper"])
+    assert list(config["table"]) == ["by_estimator", "by_size", "by_grid"]
+    for option in cfg.list_options("table"):
+        assert list(cfg.compose([f"table={option}"])["table"]) == [option]
+    assert cfg.compose(["table=[by_size,by_grid]"])["table"]["by_size"]["errors"]
+    code, text = call("sweep", "table=by_siz")
+    assert code == 2
+    assert "no such table. Did you mean by_size?" in text
