@@ -23,10 +23,10 @@ from analysis.figures.design_points import (
     is_known,
     list_parts,
 )
-from analysis.figures.picture import ALONE, Picture, Plot, in_brackets, in_panels
+from analysis.figures.picture import ALONE, Picture, Plot, in_brackets, list_pages
 from analysis.measures.formulas import Z
 
-_TEXT_LINE = 0.09  # of the height of a panel
+_TEXT_LINE = 0.1  # of the height of a panel
 
 
 def plot_rmse(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
@@ -79,10 +79,9 @@ def plot_coverage(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
     ends = ax.get_xlim()
     x = np.array([ends[0], *sizes, ends[1]])
     half = np.array([half[0], *half, half[-1]])
-    ax.fill_between(
-        x, level - half, np.minimum(level + half, 1), color="0.9", lw=0, zorder=0
-    )
-    ax.axhline(level, color=drawing.GREY, lw=0.8, zorder=1)
+    band = {"color": "0.9", "lw": 0, "zorder": 0, "label": drawing.EXACT}
+    ax.fill_between(x, level - half, np.minimum(level + half, 1), **band)
+    ax.axhline(level, color=drawing.GREY, lw=0.8, zorder=1, label=drawing.NOMINAL)
     for i, label, line in drawing.series(chosen, by):
         value, low, high = (_values(line, name) for name in names)
         error = (np.maximum(value - low, 0), np.maximum(high - value, 0))
@@ -95,7 +94,7 @@ def plot_bias(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
     """Draw the bias against the sample size, with zero marked."""
     chosen = drawing.select(process, ("bias", "bias_mcse"), ("sample_size", by))
     sizes = _sizes(chosen)
-    ax.axhline(0, color=drawing.GREY, lw=0.8, zorder=1)
+    ax.axhline(0, color=drawing.GREY, lw=0.8, zorder=1, label=drawing.ZERO)
     for i, label, line in drawing.series(chosen, by):
         error = Z * _values(line, "bias_mcse")
         value = _values(line, "bias")
@@ -151,11 +150,11 @@ def _write_rates(process: xr.Dataset, ax: Axes, name: str, by: str) -> None:
         ax.annotate(
             f"slope {text}" if len(lines) == 1 else text,
             (1, 1),
-            (0, -7.5 * place),
+            (0, -8.5 * place),
             xycoords="axes fraction",
             textcoords="offset points",
-            color=f"C{i % 7}",
-            fontsize=6,
+            color=drawing.text_colour(f"C{i % 7}"),
+            fontsize=7,
             ha="right",
             va="top",
             zorder=4,
@@ -254,8 +253,7 @@ def list_pictures(process: xr.Dataset) -> Iterator[Picture]:
                     continue
                 shown = where if not several["n_supp"] else {**where, **at}
                 words = f"against the sample size{in_brackets(in_words(shown))}"
-                yield Picture(
-                    f"{name}{suffix}",
-                    caption.format(at=words),
-                    in_panels(partial(plot, by=by), chosen, legend=by, **options),
+                picture = Picture(
+                    f"{name}{suffix}", caption.format(at=words), partial(plot, by=by)
                 )
+                yield from list_pages(picture, chosen, legend=by, **options)

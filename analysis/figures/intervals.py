@@ -8,25 +8,27 @@ from matplotlib.axes import Axes
 
 from analysis.figures import drawing
 from analysis.figures.design_points import choose_largest, list_parts
-from analysis.figures.picture import Picture, in_panels
+from analysis.figures.picture import Picture, list_pages
 from analysis.labels import label_measure
+from analysis.measures.formulas import Z
 
-BAND = (0.935, 0.965)  # coverage that is near enough to 0.95
 _SPREAD = 0.7  # of the distance of two rows, over which sample sizes are spread
 
 
 def plot_coverage_by_kind(
-    process: xr.Dataset, ax: Axes, *, band: tuple[float, float] = BAND
+    process: xr.Dataset, ax: Axes, *, band: tuple[float, float] | None = None
 ) -> Axes:
     """Draw the coverage of every kind of interval that an estimator has.
 
     A row is a kind, under the name of its estimator; colours are sample sizes. Points
-    carry Wilson's interval; the line is the nominal level.
+    carry Wilson's interval; the line is the nominal level. The grey band is where 95
+    percent of the points would fall if the intervals were exact, given the fewest
+    replications used of those shown.
 
     Args:
         process: One group of `summary.nc` at one parameter, grid and number of points.
         ax: Axes to draw on.
-        band: Coverages to be shaded, as near enough to the nominal level.
+        band: Coverages to be shaded instead.
     """
     names = ("coverage", "coverage_lower", "coverage_upper")
     chosen = drawing.select(process, names, ("estimator", "kind", "sample_size"))
@@ -34,9 +36,14 @@ def plot_coverage_by_kind(
         if dim not in chosen.dims:
             chosen = chosen.expand_dims(dim)
     rows, ticks = _list_rows(chosen["coverage"])
-    ax.axvspan(*band, color="0.9", lw=0, zorder=0)
     level = process["coverage"].attrs.get("level", 0.95)
-    ax.axvline(level, color=drawing.GREY, lw=0.8, zorder=1)
+    used = process["used_interval"].where(process["used_interval"] > 0)
+    label = None if band else drawing.EXACT
+    if band is None:
+        half = Z * np.sqrt(level * (1 - level) / np.nan_to_num(used.min(), nan=1.0))
+        band = (level - half, min(level + half, 1.0))
+    ax.axvspan(*band, color="0.9", lw=0, zorder=0, label=label)
+    ax.axvline(level, color=drawing.GREY, lw=0.8, zorder=1, label=drawing.NOMINAL)
     count = chosen.sizes.get("sample_size", 1)
     for i, label, line in drawing.series(chosen, "sample_size"):
         value, low, high = (
@@ -108,15 +115,16 @@ def _kinds(process: xr.Dataset, suffix: str) -> Iterator[Picture]:
         .sum()
     )
     estimators, sizes = (at.sizes.get(x, 1) for x in ("estimator", "sample_size"))
-    yield Picture(
+    picture = Picture(
         f"coverage_by_kind{suffix}",
-        "Coverage of every kind of interval, by sample size; grey, "
-        f"{BAND[0]:g} to {BAND[1]:g}.",
-        in_panels(
-            plot_coverage_by_kind,
-            at,
-            legend="sample_size",
-            share_y=True,
-            height=0.6 + (0.08 + 0.04 * sizes) * (rows + estimators),
-        ),
+        "Coverage of every kind of interval, by sample size; grey, where 95 percent "
+        "would fall if intervals were exact.",
+        plot_coverage_by_kind,
+    )
+    yield from list_pages(
+        picture,
+        at,
+        legend="sample_size",
+        share_y=True,
+        height=0.6 + (0.08 + 0.04 * sizes) * (rows + estimators),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from textwrap import shorten
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,14 @@ from matplotlib.axes import Axes
 from analysis.dimensions import LOOPS
 from analysis.figures import drawing
 from analysis.figures.overview import list_cells
-from analysis.figures.picture import Picture, in_panels
+from analysis.figures.picture import Picture, list_pages
 from analysis.kinds import at_default_kind
 from analysis.labels import label_dim, label_measure
 from analysis.measures.formulas import Z
 
-_STRIP = 0.09  # of the height of the axes, one factor of the plot
+_STRIP = 0.08  # of the height of the axes, the steps of one factor
+_LINE = 0.055  # likewise, a line of its words
+_LETTERS = 105  # in a line of words
 
 
 def join_processes(
@@ -66,7 +68,8 @@ def plot_nested_loop(design: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> 
     points = pd.DataFrame(table[factors]).drop_duplicates()
     reference = design[measure].attrs.get("level", 0.0)
     if measure != "rmse":
-        ax.axhline(reference, color=drawing.GREY, lw=0.8, zorder=0)
+        word = drawing.NOMINAL if reference else drawing.ZERO
+        ax.axhline(reference, color=drawing.GREY, lw=0.8, zorder=0, label=word)
     position = {tuple(row): i for i, row in enumerate(points.to_numpy().tolist())}
     edges = np.arange(len(points) + 1)
     count = chosen.sizes.get("estimator", 1)
@@ -92,22 +95,32 @@ def _draw_factors(
 ) -> None:
     """Draw step lines of the factors that vary in the lower part of the axes."""
     factors = [x for x in factors if len(set(points[x])) > 1]
+    words = {x: _name_levels(x, list(dict.fromkeys(points[x]))) for x in factors}
+    heights = [1.4 * _STRIP + _LINE * len(words[x]) for x in factors]
     low, high = ax.get_ylim()
     ax.set_yticks([x for x in ax.get_yticks() if low <= x <= high])
-    below = min(0.8, 1.6 * _STRIP * len(factors))
+    below = min(0.8, sum(heights))
     ax.set_ylim(low - (high - low) * below / (1 - below), high)
     across = ax.get_xaxis_transform()  # x in data, y in the axes' height
-    for i, factor in enumerate(factors):
-        top = below - 1.6 * _STRIP * (i + 0.45)
+    top = below
+    for factor, whole in zip(factors, heights, strict=True):
+        lines = words[factor]
+        foot = top - whole
         levels = list(dict.fromkeys(points[factor]))
         step = _STRIP * 0.7 / max(len(levels) - 1, 1)
-        height = top - _STRIP * 0.7 + step * points[factor].map(levels.index).to_numpy()
-        ax.stairs(height, edges, baseline=None, color="0.35", lw=0.8, transform=across)
-        between = "; " if any("," in str(x) for x in levels) else ", "
-        words = f"{label_dim(factor)}: {between.join(map(str, levels))}"
-        words = shorten(words, 110)
-        style = {"fontsize": 6, "va": "bottom", "transform": across, "color": "0.25"}
-        ax.text(0.0, top + 0.008, words, **style)
+        height = foot + 0.3 * _STRIP + step * points[factor].map(levels.index)
+        line = {"color": "0.35", "lw": 0.8, "transform": across}
+        ax.stairs(height.to_numpy(), edges, baseline=None, **line)
+        style = {"fontsize": 7, "va": "bottom", "transform": across, "color": "0.25"}
+        ax.text(0.0, foot + 1.05 * _STRIP, "\n".join(lines), **style, linespacing=1.1)
+        top = foot
+
+
+def _name_levels(factor: str, levels: list[object]) -> list[str]:
+    """Name a factor and all its levels, in as many lines as that takes."""
+    between = "; " if any("," in str(x) for x in levels) else ", "
+    text = f"{label_dim(factor)}: {between.join(map(str, levels))}"
+    return wrap(text, _LETTERS, break_long_words=False)
 
 
 def list_study(summary: xr.DataTree) -> Iterator[Picture]:
@@ -131,15 +144,17 @@ def list_study(summary: xr.DataTree) -> Iterator[Picture]:
         shared = known.sum("process") > 1
         if not bool(shared.any()):
             continue
-        yield Picture(
+        picture = Picture(
             f"nested_loop-{measure}",
             f"{label_measure(measure)} over all processes, grids and sample sizes.",
-            in_panels(
-                partial(plot_nested_loop, measure=measure),
-                design.sel(parameter=shared),
-                legend="estimator",
-                columns=1,
-                height=2.4,
-                wide=True,
-            ),
+            partial(plot_nested_loop, measure=measure),
+        )
+        yield from list_pages(
+            picture,
+            design.sel(parameter=shared),
+            legend="estimator",
+            columns=1,
+            share_x=False,
+            height=2.4,
+            width="page",
         )

@@ -13,6 +13,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from analysis.copies import NONE, drop_copies
 from analysis.digits import format_error, format_value
 from analysis.dimensions import OVERVIEW
 from analysis.figures import drawing
@@ -23,11 +24,11 @@ from analysis.figures.design_points import (
     is_known,
     list_parts,
 )
-from analysis.figures.picture import Picture, in_brackets, in_panels
+from analysis.figures.picture import Picture, in_brackets, list_pages
 from analysis.labels import label_dim, label_measure
 from analysis.measures.formulas import Z
 
-_DARK = 0.5  # luminance below which text is white
+MOST_ROWS = 45  # lollies above each other on a page
 
 
 def plot_lolly(process: xr.Dataset, ax: Axes, *, measure: str = "bias") -> Axes:
@@ -39,12 +40,15 @@ def plot_lolly(process: xr.Dataset, ax: Axes, *, measure: str = "bias") -> Axes:
     are estimators.
     """
     names = (measure, f"{measure}_mcse")
-    chosen = drawing.select(process, names, OVERVIEW)
-    reference = process[measure].attrs.get("level", 0.0)
+    chosen = drawing.select(process, ("attempted", *names), OVERVIEW)
+    chosen["attempted"] = chosen["attempted"].where(chosen["attempted"] > 0)
+    level = process[measure].attrs.get("level")
+    reference = level or 0.0
     varying = [x for x in OVERVIEW if chosen.sizes.get(x, 1) > 1]
-    table = list_cells(chosen, list(OVERVIEW))
+    table = drop_copies(list_cells(chosen, list(OVERVIEW)), process)
     y = np.arange(len(table))[::-1]
-    ax.axvline(reference, color=drawing.GREY, lw=0.8, zorder=1)
+    word = drawing.NOMINAL if level else drawing.ZERO
+    ax.axvline(reference, color=drawing.GREY, lw=0.8, zorder=1, label=word)
     colours = _colours(process, table)
     value, error = table[names[0]].to_numpy(), Z * table[names[1]].to_numpy()
     for i, colour in enumerate(colours):
@@ -52,11 +56,15 @@ def plot_lolly(process: xr.Dataset, ax: Axes, *, measure: str = "bias") -> Axes:
         ax.plot([reference, x], [y[i]] * 2, "-", color=colour, lw=0.8, zorder=2)
         ax.plot(x, y[i], "o", color=colour, zorder=3)
         for end, mark in ((x - half, "("), (x + half, ")")):
+            if not np.isfinite(end):
+                continue
             style = {"fontsize": 8, "ha": "center", "va": "center_baseline"}
-            ax.text(end, y[i], mark, color=colour, **style, clip_on=True)
+            dark = drawing.text_colour(colour)
+            ax.text(end, y[i], mark, color=dark, **style, clip_on=True)
     ends = [*(value - 1.1 * error), *(value + 1.1 * error), reference]
     low, high = np.nanmin(ends), np.nanmax(ends)
-    ax.set_xlim(low - 0.04 * (high - low), high + 0.04 * (high - low) + 1e-12)
+    room = 0.04 * (high - low) + 1e-12
+    drawing.widen_x(ax, low - room, high + room)
     # Panels are narrow, labels such as -0.075 wide.
     ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
     ax.set_yticks(y, [_row_label(row, varying) for _, row in table.iterrows()])
@@ -82,15 +90,15 @@ def plot_heatmap(process: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> Axe
         if not np.isfinite(x):
             continue
         spread = float(error[row, column])
-        red, green, blue, _ = image.cmap(image.norm(x))
-        dark = 0.299 * red + 0.587 * green + 0.114 * blue < _DARK
+        fill = image.cmap(image.norm(x))
+        white = drawing.contrast(fill, (1, 1, 1)) > drawing.contrast(fill, (0, 0, 0))
         text = f"{format_value(x, spread)}\n"
         ax.text(
             column + 0.5,
             row + 0.5,
             text + format_error(spread),
-            color="white" if dark else "black",
-            fontsize=5.5,
+            color="white" if white else "black",
+            fontsize=6.5,
             ha="center",
             va="center",
         )
@@ -118,7 +126,8 @@ def list_cells(chosen: xr.Dataset, dims: list[str]) -> pd.DataFrame:
 
 def _row_label(row: pd.Series, varying: list[str]) -> str:
     words = {"n_supp": "{} points", "sample_size": "n = {}"}
-    return ", ".join(words.get(x, "{}").format(row[x]) for x in varying)
+    shown = [x for x in varying if row[x] != NONE]
+    return ", ".join(words.get(x, "{}").format(row[x]) for x in shown)
 
 
 def _colours(process: xr.Dataset, table: pd.DataFrame) -> list[str]:
@@ -145,32 +154,44 @@ def list_pictures(process: xr.Dataset) -> Iterator[Picture]:
 def _heat_map(process: xr.Dataset, suffix: str, words: str) -> Iterator[Picture]:
     """List the RMSE of one estimator and grid by sample size and number of points."""
     if process.sizes.get("sample_size", 1) > 1 and grid_matters(process):
-        yield Picture(
+        picture = Picture(
             f"heatmap-rmse{suffix}",
             f"RMSE by sample size and number of grid points{in_brackets(words)}.",
-            in_panels(plot_heatmap, process, legend=None),
+            plot_heatmap,
         )
+        yield from list_pages(picture, process, legend=None, columns=2)
+
+
+def _count_rows(process: xr.Dataset) -> int:
+    """Count the design points that were run, copies once."""
+    run = process[["attempted"]].where(process["attempted"] > 0)
+    return len(drop_copies(list_cells(run, list(OVERVIEW)), process))
 
 
 def _lollies(process: xr.Dataset, point: dict[str, object]) -> Iterator[Picture]:
     """List the figures of all estimators and grids at the largest sample."""
     size = {x: y for x, y in point.items() if x == "sample_size"}
     at = process.sel(size)
-    cells = int((at["attempted"] > 0).sum())
+    cells = _count_rows(at)
+    if cells > MOST_ROWS and "n_supp" in point:
+        size["n_supp"] = point["n_supp"]
+        at = process.sel(size)
+        cells = _count_rows(at)
     if cells < 2:
         return
     for measure in ("bias", "coverage"):
         if is_known(at, measure):
-            yield Picture(
+            picture = Picture(
                 f"lolly-{measure}",
-                f"{label_measure(measure)} of every estimator and grid "
-                f"({in_words(size)}).",
-                in_panels(
-                    partial(plot_lolly, measure=measure),
-                    at,
-                    legend=None,
-                    share_x=measure == "coverage",
-                    share_y=True,
-                    height=0.6 + 0.17 * cells,
-                ),
+                f"{label_measure(measure)} of every estimator and grid"
+                f"{in_brackets(in_words(size))}.",
+                partial(plot_lolly, measure=measure),
+            )
+            yield from list_pages(
+                picture,
+                at,
+                legend=None,
+                share_x=measure == "coverage",
+                share_y=True,
+                height=0.6 + 0.17 * cells,
             )

@@ -8,6 +8,7 @@ All lengths are in inches.
 import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import xarray as xr
 from matplotlib.artist import Artist
@@ -18,11 +19,12 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from analysis import labels
-from analysis.figures.drawing import SLOPE
+from analysis.figures import drawing
 from analysis.symbols import in_unicode
 
-COLUMN_WIDTH = 3.4  # one column of a two-column page
-TEXT_WIDTH = 6.5  # the whole page
+Width = Literal["column", "page"]
+WIDTHS = {"column": 3.4, "page": 6.5}  # of a page with two columns
+PAGE_HEIGHT = 9.0  # of the text on a page
 PANEL_HEIGHT = 1.9  # a row of panels
 
 _TICK = 0.1  # a tick and the gap to its word
@@ -32,6 +34,7 @@ _TITLE = 0.22
 _EDGE = 0.06  # white on every side
 _LEGEND_EDGE, _LEGEND_LINE = 0.14, 0.147
 _LEGEND_HANDLE = 0.5
+_MOST_LEGEND = 0.8
 
 
 def draw_panels(
@@ -43,12 +46,14 @@ def draw_panels(
     columns: int = 3,
     share_x: bool = True,
     share_y: bool = False,
+    panels: Sequence[object] | None = None,
     height: float = PANEL_HEIGHT,
-    wide: bool = False,
-) -> Figure:
+    width: Width | None = None,
+) -> list[Axes]:
     """Draw one panel for every entry of a dimension, with one legend for all.
 
-    Call it inside `drawing.style()`.
+    Call it inside `drawing.style()`. Parameters are headed by their symbols where the
+    process has them, see `labels.name_entries`. No figure is taller than a page.
 
     Args:
         process: One group of `summary.nc` at one estimator and grid.
@@ -58,19 +63,29 @@ def draw_panels(
         columns: Panels side by side at most.
         share_x: Give all panels the same horizontal axis.
         share_y: Give all panels the same vertical axis.
+        panels: The entries to be drawn, in order; else all.
         height: Of a row of panels, in inches.
-        wide: Let a single column of panels take the width of the page.
+        width: `column` of a page with two, or `page`; else what the panels take.
+
+    Returns:
+        The axes of the panels, in order; their figure is `axes[0].figure`.
     """
     entries = process[over].values if over in process.dims else [None]
+    if panels is not None and over in process.dims:
+        entries = list(panels)
+    if width == "column":
+        columns = min(columns, 2)
     across = 2 if len(entries) == 4 and columns == 3 else min(columns, len(entries))
     down = math.ceil(len(entries) / across)
-    width = COLUMN_WIDTH if across == 1 and not wide else TEXT_WIDTH
-    figure = Figure(figsize=(width, height * down))
+    height = min(height, (PAGE_HEIGHT - _MOST_LEGEND) / down)
+    chosen = width or ("column" if across == 1 else "page")
+    figure = Figure(figsize=(WIDTHS[chosen], height * down))
     grid = figure.subplots(down, across, squeeze=False, sharex=share_x, sharey=share_y)
     axes = list(grid.flat)
     for ax, entry in zip(axes, entries, strict=False):
         part = process if entry is None else process.sel({over: entry})
         plot(part, ax)
+        drawing.few_ticks(ax)
         if entry is not None:
             ax.set_title(_title(over, entry))
     for ax in axes[len(entries) :]:
@@ -80,7 +95,13 @@ def draw_panels(
     below = _add_legend(figure, legend, free=across * down - len(axes), down=down)
     figure.set_figheight(height * down + below)
     _place(figure, axes, across, below)
-    return figure
+    return axes
+
+
+def panels_a_page(columns: int, height: float | None = None) -> int:
+    """Count the panels that a page has room for, a row of them at least."""
+    rows = int((PAGE_HEIGHT - _MOST_LEGEND) / (height or PANEL_HEIGHT))
+    return columns * max(1, rows)
 
 
 def _title(over: str, entry: object) -> str:
@@ -112,9 +133,9 @@ def _add_legend(figure: Figure, dim: str | None, *, free: int, down: int) -> flo
             found.setdefault(label, handle)
     if not found:
         return 0.0
-    if SLOPE in found:
-        found[SLOPE] = found.pop(SLOPE)  # last
-    title = labels.label_dim(dim) if dim and set(found) - {SLOPE} else None
+    lines = [x for x in found if x not in drawing.REFERENCES]
+    found |= {x: found.pop(x) for x in drawing.REFERENCES if x in found}  # last
+    title = labels.label_dim(dim) if dim and lines else None
     full_width, full_height = figure.get_size_inches()
     entry = _LEGEND_HANDLE + max(_width(x, FontProperties(size=7)) for x in found)
     list_height = _LEGEND_EDGE + _LEGEND_LINE * (len(found) + (title is not None))

@@ -1,14 +1,14 @@
 """What a figure is before it is drawn: a name, a caption, and how to draw it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.panels import draw_panels
+from analysis.figures.panels import draw_panels, panels_a_page
 
 ALONE = ""  # no dimension to have panels over
 Plot = Callable[..., Axes]
@@ -23,13 +23,41 @@ class Picture(NamedTuple):
 
     name: str
     caption: str
-    draw: Callable[[], Figure]
+    draw: Callable[..., Any]
     detail: bool = False
 
 
-def in_panels(plot: Plot, process: xr.Dataset, **options) -> Callable[[], Figure]:
-    """Return how to draw a panel for every parameter, see `panels.draw_panels`."""
-    return partial(draw_panels, process, plot, **options)
+def list_pages(
+    picture: Picture, process: xr.Dataset, **options: Any
+) -> Iterator[Picture]:
+    """Cut a figure of many panels into figures that fit a page.
+
+    Args:
+        picture: The figure; `draw` draws a panel, as `panels.draw_panels` takes it.
+        process: What is drawn.
+        **options: Those of `panels.draw_panels`.
+    """
+    over = options.get("over", "parameter")
+    entries = list(process[over].values) if over in process.dims else [None]
+    most = panels_a_page(options.get("columns", 3), options.get("height"))
+    parts = [entries[i : i + most] for i in range(0, len(entries), most)]
+    for i, part in enumerate(parts):
+        chosen = process if len(parts) == 1 else process.sel({over: part})
+        draw = partial(_draw, chosen, picture.draw, **options)
+        if i == 0 and len(parts) == 1:
+            yield picture._replace(draw=draw)
+            continue
+        yield picture._replace(
+            name=picture.name if i == 0 else f"{picture.name}-{i + 1}",
+            caption=f"{picture.caption} Part {i + 1} of {len(parts)}.",
+            draw=draw,
+        )
+
+
+def _draw(process: xr.Dataset, plot: Plot, **options: Any) -> Figure:
+    figure = draw_panels(process, plot, **options)[0].get_figure(root=True)
+    assert figure is not None
+    return figure
 
 
 def in_brackets(words: str) -> str:

@@ -21,7 +21,7 @@ from analysis.figures.design_points import (
     list_parts,
     stem_of,
 )
-from analysis.figures.picture import Picture, Plot, in_brackets, in_panels
+from analysis.figures.picture import Picture, Plot, in_brackets, list_pages
 from analysis.measures import estimates as me
 from analysis.measures.formulas import Z, covers
 from analysis.measures.intervals import coverage
@@ -52,8 +52,9 @@ def plot_density(process: xr.Dataset, ax: Axes) -> Axes:
     share = np.diff(special.ndtr((edges - mean) / spread))
     half = Z * np.sqrt(share * (1 - share) / values.size) / width
     low, high = np.maximum(share / width - half, 0), share / width + half
-    ax.stairs(high, edges, baseline=low, fill=True, color="0.8", alpha=0.6, zorder=0)
-    ax.axvline(float(chosen["truth"]), color="C1", ls="--", label="truth")
+    band = {"fill": True, "color": "0.8", "alpha": 0.6, "zorder": 0}
+    ax.stairs(high, edges, baseline=low, label=drawing.NORMAL_BAND, **band)
+    ax.axvline(float(chosen["truth"]), color="C1", ls="--", label=drawing.TRUTH)
     ax.grid(visible=False)
     return ax
 
@@ -89,8 +90,10 @@ def plot_qq(process: xr.Dataset, ax: Axes, *, by: str = "sample_size") -> Axes:
             special.ndtri(special.betaincinv(rank, fewest + 1 - rank, p))
             for p in (0.025, 0.975)
         )
-        ax.fill_between(x, low, high, color="0.9", lw=0, zorder=0)
-        ax.plot(x[[0, -1]], x[[0, -1]], color=drawing.GREY, lw=0.8, zorder=1)
+        band = {"color": "0.9", "lw": 0, "zorder": 0, "label": drawing.NORMAL_BAND}
+        ax.fill_between(x, low, high, **band)
+        line = {"color": drawing.GREY, "lw": 0.8, "zorder": 1, "label": drawing.EQUAL}
+        ax.plot(x[[0, -1]], x[[0, -1]], **line)
     ax.set_xlabel("Normal quantile")
     ax.set_ylabel("Standardised estimate")
     return ax
@@ -136,9 +139,11 @@ def plot_zip(process: xr.Dataset, ax: Axes) -> Axes:
         low, high = (xr.DataArray(x, dims="replication") for x in (lower, upper))
         share = coverage(low, high, truth)
         low, high = share["coverage_lower"].item(), share["coverage_upper"].item()
-        ax.axhspan(100 * low, 100 * high, color="0.75", alpha=0.5, zorder=3)
-    ax.axhline(100 * level, color="0.2", ls="--", lw=0.8, zorder=4)
-    ax.axvline(truth, color="0.2", lw=0.8, zorder=4)
+        band = {"color": "0.75", "alpha": 0.5, "zorder": 3, "label": "95% of coverage"}
+        ax.axhspan(100 * low, 100 * high, **band)
+    line = {"color": "0.2", "lw": 0.8, "zorder": 4}
+    ax.axhline(100 * level, ls="--", label=drawing.NOMINAL, **line)
+    ax.axvline(truth, label=drawing.TRUTH, **line)
     ax.set_ylim(0, 100)
     ax.set_xlabel("Interval")
     ax.set_ylabel("Centile of the distance")
@@ -171,8 +176,10 @@ def plot_estimate_se(process: xr.Dataset, ax: Axes) -> Axes:
         ax.axhline(value, color="C1", label="empirical SE")
         if np.isfinite(error):
             half = Z * error
-            ax.axhspan(value - half, value + half, color="C1", alpha=0.2, lw=0)
-    ax.axvline(float(chosen["truth"]), color="0.2", ls="--", lw=0.8, label="truth")
+            band = {"color": "C1", "alpha": 0.2, "lw": 0, "label": "95% of it"}
+            ax.axhspan(value - half, value + half, **band)
+    line = {"color": "0.2", "ls": "--", "lw": 0.8, "label": drawing.TRUTH}
+    ax.axvline(float(chosen["truth"]), **line)
     ax.set_xlabel("Estimate")
     ax.set_ylabel("Standard error")
     return ax
@@ -181,7 +188,7 @@ def plot_estimate_se(process: xr.Dataset, ax: Axes) -> Axes:
 def plot_pairwise(process: xr.Dataset, ax: Axes, *, pair: tuple[str, str]) -> Axes:
     """Draw the estimates of one estimator against those of another, draw by draw.
 
-    On the diagonal both are equal; the cross is the truth.
+    On the diagonal both are equal; the cross is the truth. Both axes are the same.
 
     Args:
         process: Replications with the dimension `estimator`.
@@ -204,8 +211,15 @@ def plot_pairwise(process: xr.Dataset, ax: Axes, *, pair: tuple[str, str]) -> Ax
         rasterized=x.size > _MANY,
     )
     truth = float(chosen["truth"])
-    ax.axline((truth, truth), slope=1, color=drawing.GREY, lw=0.8, zorder=1)
-    ax.plot(truth, truth, "+", color="C1", markersize=9, mew=1.5, zorder=3)
+    line = {"color": drawing.GREY, "lw": 0.8, "zorder": 1, "label": drawing.EQUAL}
+    ax.axline((truth, truth), slope=1, **line)
+    cross = {"color": "C1", "markersize": 9, "mew": 1.5, "zorder": 3}
+    ax.plot(truth, truth, "+", label=drawing.TRUTH, **cross)
+    shown = np.concatenate([x[np.isfinite(x)], y[np.isfinite(y)], [truth]])
+    room = 0.05 * (shown.max() - shown.min()) + 1e-12
+    for limits in (ax.set_xlim, ax.set_ylim):
+        limits(shown.min() - room, shown.max() + room)
+    ax.set_aspect("equal", adjustable="box")
     ax.set_xlabel(str(pair[0]))
     ax.set_ylabel(str(pair[1]))
     return ax
@@ -259,12 +273,11 @@ def _replications(process: xr.Dataset, suffix: str, words: str) -> Iterator[Pict
         if varying and name != "qq":
             continue
         if all(is_known(process, x) for x in needed):
-            yield Picture(
-                f"{name}{suffix}",
-                f"{caption}{in_brackets(words)}.",
-                in_panels(plot, process, legend=None, share_x=name == "qq"),
-                detail=True,
+            picture = Picture(
+                f"{name}{suffix}", f"{caption}{in_brackets(words)}.", plot, detail=True
             )
+            share = name == "qq"
+            yield from list_pages(picture, process, legend=None, share_x=share)
 
 
 def _pairs(process: xr.Dataset, at_point: xr.Dataset, fixed: str) -> Iterator[Picture]:
@@ -278,9 +291,10 @@ def _pairs(process: xr.Dataset, at_point: xr.Dataset, fixed: str) -> Iterator[Pi
         if not bool(paired.sel(estimator=other)):
             continue
         plot = partial(plot_pairwise, pair=(names[0], other))
-        yield Picture(
+        picture = Picture(
             f"pairwise-{stems[0]}-{stem}",
             f"Estimates of {other} against {names[0]}, draw by draw ({fixed}).",
-            in_panels(plot, at_point, legend=None, share_x=False),
+            plot,
             detail=True,
         )
+        yield from list_pages(picture, at_point, legend=None, share_x=False, height=2.3)

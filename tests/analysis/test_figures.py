@@ -103,7 +103,9 @@ def test_rates_are_written_in_the_colours_of_the_lines(process, ax):
         f"{format_value(x, e)} {format_error(e)}".replace("-", "\N{MINUS SIGN}")
         for x, e in rows
     ]
-    assert [x.get_color() for x in ax.texts] == ["C0", "C1", "C2"]
+    assert [x.get_color() for x in ax.texts] == [
+        drawing.text_colour(f"C{i}") for i in range(3)
+    ]
 
 
 def test_error_bars_stay_below_the_slopes(process, ax):
@@ -162,7 +164,7 @@ def test_cells_not_run_are_left_out(plot, ax):
 def test_panels_share_a_legend_and_leave_settings_alone(process):
     before = dict(mpl.rcParams)
     with drawing.style():
-        figure = draw_panels(process, against_size.plot_rmse)
+        figure = draw_panels(process, against_size.plot_rmse)[0].figure
     assert len(figure.axes) == 3
     assert figure.axes[0].get_title() == "coef[0]"
     (legend,) = figure.legends
@@ -177,7 +179,7 @@ def test_files_are_of_their_kind_and_the_same_every_time(tmp_path):
     written = []
     for name in ("a", "b"):
         with drawing.style():
-            figure = draw_panels(process, against_size.plot_coverage)
+            figure = draw_panels(process, against_size.plot_coverage)[0].figure
             for ending in ("pdf", "png"):
                 drawing.save_figure(figure, tmp_path / f"{name}.{ending}")
                 written.append((tmp_path / f"{name}.{ending}").read_bytes())
@@ -195,7 +197,7 @@ def test_legends_of_long_names_stay_inside_the_figure(plot, over):
     summary = summarise_synthetic(n_supp=(25,), estimators=names)
     plot = functools.partial(plot, by="estimator")
     with drawing.style():
-        figure = draw_panels(summary, plot, over=over, legend="estimator")
+        figure = draw_panels(summary, plot, over=over, legend="estimator")[0].figure
     box = figure.legends[0].get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.width

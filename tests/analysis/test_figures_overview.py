@@ -226,6 +226,6 @@ def test_figures_of_what_is_absent_are_left_out():
 def test_panels_in_excess_are_removed():
     process = summary().sel(estimator="profile")
     with drawing.style():
-        figure = draw_panels(process, against_size.plot_bias, columns=2)
+        figure = draw_panels(process, against_size.plot_bias, columns=2)[0].figure
     assert len(figure.axes) == 3
     assert list(list_study(xr.DataTree.from_dict({"/a": process}))) == []

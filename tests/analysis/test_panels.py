@@ -40,7 +40,7 @@ def draw(kind):
     }
     chosen, plot, options = plots[kind]
     with drawing.style():
-        figure = draw_panels(chosen, plot, **options)
+        figure = draw_panels(chosen, plot, **options)[0].figure
         figure.draw_without_rendering()
         boxes = [ax.get_tightbbox() for ax in figure.axes]
     assert None not in boxes

@@ -78,7 +78,7 @@ def test_tables_figures_console_and_text_show_symbols():
     assert "λ₂ (1.5)" in describe_study(named)["Estimands"]
     one = named[NAME].to_dataset().sel(estimator="profile", grid="uniform")
     with drawing.style():
-        figure = draw_panels(one, against_size.plot_bias)
+        figure = draw_panels(one, against_size.plot_bias)[0].figure
     assert [ax.get_title() for ax in figure.axes] == ["λ₂", "λ₃", "log σ₁"]
 
 
