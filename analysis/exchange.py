@@ -1,7 +1,18 @@
-"""Replications of other programs in, replications for other programs out, as CSV.
+"""Replications of other programs in, replications for other programs out.
 
-The table is tidy, one row for every replication, method and parameter, as simsum
-(Stata) and rsimsum (R) take it.
+What is written is tidy, one row for every replication, method and parameter, as simsum
+(Stata) and rsimsum (R) take it:
+
+```python
+from analysis.exchange import read_replications
+from analysis.measures.summarise import summarise
+
+replications = read_replications(
+    "simulation.csv", estimate="theta", truth=-0.5, replication="idrep",
+    standard_error="se", estimator="method", process="dgm",
+)
+print(summarise(replications)["1"]["bias"].to_pandas())
+```
 """
 
 from pathlib import Path
@@ -10,61 +21,75 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from analysis.columns import Column, Source, Truth, name_columns, read_table
 from analysis.dimensions import NOT_RUN, TIDY
 from analysis.kinds import at_default_kind, with_default_kind
 from analysis.measures.intervals import wald_limits
 
 GIVEN = "given"  # the kind of a standard error or interval of another program
 FAILED = 1
+TIDY_VALUES = ("estimate", "standard_error", "lower", "upper", "truth", "code")
 
 
-def read_csv(
-    path: Path | str,
+def read_replications(
+    source: Source,
     *,
     estimate: str,
-    truth: str | float,
+    truth: Truth,
     replication: str,
     standard_error: str | None = None,
     lower: str | None = None,
     upper: str | None = None,
-    df: str | None = None,
-    estimator: str | None = None,
-    grid: str | None = None,
+    df: str | float | None = None,
+    code: str | None = None,
+    estimator: Column = None,
+    grid: Column = None,
     sample_size: str | None = None,
     n_supp: str | None = None,
-    parameter: str | None = None,
-    process: str | None = None,
+    parameter: Column = None,
+    process: Column = None,
     level: float = 0.95,
+    wide: str = "estimator",
 ) -> xr.DataTree:
-    """Read replications from a CSV whose columns are named by the arguments.
+    """Read replications from a table whose columns are named by the arguments.
 
     An empty estimate is a replication that failed; a combination without a row was not
-    run.
+    run. Where methods stand side by side, a `*` stands for what tells their columns
+    apart: `estimate="b*", standard_error="se*"` reads b1, b2, se1, se2.
 
     Args:
-        path: The file.
+        source: A data frame, a dataset, or the path of a CSV or Stata file.
         estimate: Column of the estimates.
-        truth: Column of the true values, or the one value of all.
+        truth: Column of the true values, the one value of all, or values by parameter
+            or process.
         replication: Column of whole numbers; rows with the same one are paired.
         standard_error: Column of standard errors.
         lower: Column of lower limits, with `upper`; else the limits are those of the
             standard error.
         upper: Column of upper limits.
-        df: Column of degrees of freedom, for limits from standard errors.
-        estimator: Column of methods; without one there is a single `estimator`.
+        df: Degrees of freedom for limits from standard errors: a column or a number.
+        code: Column of result codes: 0 is a success, all else a failure.
+        estimator: Column of methods, or several; without one there is a single
+            `estimator`.
         grid: Column of support grids, as the next two only where there is one.
         sample_size: Column of sample sizes.
         n_supp: Column of numbers of grid points.
-        parameter: Column of parameters; without one there is a single `parameter`.
-        process: Column of data-generating processes; without one there is a single
-            `process`.
+        parameter: Column of parameters, or several; without one there is a single
+            `parameter`.
+        process: Column of data-generating processes, or several; without one there is
+            a single `process`.
         level: Level of the limits.
+        wide: What the columns with a `*` tell apart: estimator or parameter.
 
     Returns:
         Groups as in `replications.nc`, for `summarise` or to be stored with `to_netcdf`
         as the `replications.nc` of a study.
     """
-    keys = {
+    if (lower is None) != (upper is None):
+        raise ValueError("give both `lower` and `upper`, or neither.")
+    if wide not in ("estimator", "parameter"):
+        raise ValueError(f"wide is {wide!r}; choose estimator or parameter.")
+    columns: dict[str, Column | float] = {
         "estimator": estimator,
         "grid": grid,
         "sample_size": sample_size,
@@ -72,35 +97,44 @@ def read_csv(
         "replication": replication,
         "parameter": parameter,
         "process": process,
-    }
-    values = {
         "estimate": estimate,
         "standard_error": standard_error,
         "lower": lower,
         "upper": upper,
         "df": df,
-        "truth": truth if isinstance(truth, str) else None,
+        "code": code,
     }
-    if (lower is None) != (upper is None):
-        raise ValueError("give both `lower` and `upper`, or neither.")
-    table = pd.read_csv(path)
-    named = {x: y for x, y in {**keys, **values}.items() if y is not None}
-    absent = [f"{x}={y!r}" for x, y in named.items() if y not in table]
-    if absent:
-        raise ValueError(
-            f"{path} has no column {', '.join(absent)}; it has "
-            f"{', '.join(map(str, table.columns))}."
-        )
-    tidy = pd.DataFrame({x: table[y] for x, y in named.items()})
-    if not isinstance(truth, str):
-        tidy["truth"] = float(truth)
-    for name in ("estimator", "parameter", "process"):
-        tidy[name] = tidy[name].astype(str) if name in tidy else name
+    name = str(source) if isinstance(source, Path | str) else "the table"
+    table = read_table(source)
+    tidy = name_columns(table, columns, truth, wide=wide, source=name)
     groups = {
-        f"/{name}": _to_dataset(part.drop(columns="process"), level)
-        for name, part in tidy.groupby("process", sort=False)
+        f"/{process.replace('/', '-')}": _to_dataset(
+            part.drop(columns="process"), level
+        ).assign_attrs(label=process)
+        for process, part in tidy.groupby("process", sort=False)
     }
     return xr.DataTree.from_dict(groups)
+
+
+def to_csv(replications: xr.DataTree, path: Path | str) -> None:
+    """Write all replications as one tidy CSV, to the last digit.
+
+    `read_replications(path, **tidy_columns(replications))` reads back what was written:
+    every estimator's default kind of interval.
+    """
+    parts = [
+        tidy_replications(node.to_dataset()).assign(process=name)
+        for name, node in replications.children.items()
+    ]
+    pd.concat(parts, ignore_index=True).to_csv(path, index=False)
+
+
+def tidy_columns(replications: xr.DataTree) -> dict[str, str]:
+    """Name the columns that `to_csv` writes, for `read_replications`."""
+    nodes = [node.to_dataset() for node in replications.children.values()]
+    dims = [x for x in TIDY if any(x in node.dims for node in nodes)]
+    values = [x for x in TIDY_VALUES if any(x in node for node in nodes)]
+    return {x: x for x in (*dims, *values, "process")}
 
 
 def tidy_replications(process: xr.Dataset, *, kind: str | None = None) -> pd.DataFrame:
@@ -119,8 +153,7 @@ def tidy_replications(process: xr.Dataset, *, kind: str | None = None) -> pd.Dat
         process = at_default_kind(with_default_kind(process))
     else:
         process = process.sel(kind=kind, drop=True)
-    names = ("estimate", "standard_error", "lower", "upper", "truth", "code")
-    chosen = process[[x for x in names if x in process]]
+    chosen = process[[x for x in TIDY_VALUES if x in process]]
     dims = [x for x in TIDY if x in chosen.dims]
     chosen = chosen.drop_vars([x for x in chosen.coords if x not in dims])
     table = chosen.to_dataframe(dim_order=dims).reset_index()
@@ -144,11 +177,18 @@ def _to_dataset(tidy: pd.DataFrame, level: float) -> xr.Dataset:
     data = tidy.assign(row=1.0).set_index(dims).to_xarray().reindex(order)
     run = data["row"].notnull().any("parameter")
     finite = np.isfinite(data["estimate"]).any("parameter")
-    code = xr.where(run, xr.where(finite, 0, FAILED), NOT_RUN).astype(np.int8)
+    ended = xr.where(finite, 0, FAILED)
+    if "code" in data:
+        given = data["code"].max("parameter").fillna(FAILED)
+        ended = xr.where((given == 0) & ~finite, FAILED, given)
+    code = xr.where(run, ended, NOT_RUN).astype(np.int8)
+    values = [NOT_RUN, 0, *(x for x in np.unique(code) if x > 0)]
+    failures = ["failed" if x == FAILED else f"failed_{x}" for x in values[2:]]
+    sentence = "\nThe file holds no estimate, or says that it failed."
     code.attrs = {
-        "flag_values": np.array([NOT_RUN, 0, FAILED], np.int8),
-        "flag_meanings": "not_run successful failed",
-        "flag_sentences": "Not run.\nSuccessful.\nThe file holds no estimate.",
+        "flag_values": np.array(values, np.int8),
+        "flag_meanings": " ".join(["not_run", "successful", *failures]),
+        "flag_sentences": f"Not run.\nSuccessful.{sentence * len(failures)}",
     }
     found = xr.Dataset(
         {"truth": _reduce_truth(data["truth"]), "estimate": data["estimate"]}

@@ -15,8 +15,9 @@ from typing import get_args
 
 import xarray as xr
 
+from analysis.columns import parse_columns
 from analysis.configuration import read_symbols
-from analysis.exchange import tidy_replications
+from analysis.exchange import read_replications, tidy_replications
 from analysis.figures import drawing
 from analysis.figures.catalogue import Picture, list_process, list_study
 from analysis.files import remove_outdated, slug, write_file, write_text
@@ -141,6 +142,26 @@ def load_replications(study_dir: Path) -> xr.DataTree:
     return replications
 
 
+def store_replications(path: Path, columns: Sequence[str], study_dir: Path) -> Path:
+    """Store somebody else's replications as those of a study.
+
+    Args:
+        path: A CSV or Stata file.
+        columns: What its columns are, see `columns.parse_columns`.
+        study_dir: The folder of the study.
+
+    Raises:
+        StudyError: No such file, or no such columns.
+    """
+    try:
+        replications = read_replications(path, **parse_columns(columns))
+    except (OSError, ValueError, TypeError) as error:
+        raise StudyError(f"{path}: {str(error).splitlines()[0]}") from error
+    replications.attrs = {"study": path.stem, "title": f"Replications of {path.name}"}
+    target = study_dir / REPLICATIONS
+    return write_file(target, lambda file: replications.to_netcdf(file))
+
+
 def load_summary(study_dir: Path | str) -> xr.DataTree:
     """Read `summary.nc` of a study into memory."""
     with xr.open_datatree(Path(study_dir) / SUMMARY, engine="netcdf4") as tree:
@@ -160,7 +181,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Rebuild summary, tables, figures and report of a study, without "
         "estimating anything.",
     )
-    parser.add_argument("study", type=Path, help="its folder, results/<study>")
+    parser.add_argument(
+        "study",
+        type=Path,
+        help="its folder, results/<study>; or, with --columns, a CSV or Stata file of "
+        "somebody else's replications",
+    )
+    parser.add_argument(
+        "--columns",
+        nargs="+",
+        default=[],
+        metavar="NAME=COLUMN",
+        help="what the columns of the file are, as estimate=theta truth=-0.5 "
+        "replication=idrep standard_error=se estimator=method; see "
+        "analysis.exchange.read_replications",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="folder of the report of such a file (default: beside it, of its name)",
+    )
     parser.add_argument(
         "--exclusion-rule",
         choices=get_args(ExclusionRule),
@@ -182,19 +222,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "be given several times",
     )
     options = parser.parse_args(arguments)
+    study = options.study
     try:
+        if options.columns:
+            study = options.output or study.with_suffix("")
+            store_replications(options.study, options.columns, study)
         paths = make(
-            options.study,
+            study,
             exclusion_rule=options.exclusion_rule,
             tidy_csv=options.tidy_csv,
             tables=options.table,
         )
-        summary = load_summary(options.study)
+        summary = load_summary(study)
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: cannot write to {options.study}: {error}", file=sys.stderr)
+        print(f"error: cannot write to {study}: {error}", file=sys.stderr)
         return 2
     if not summary.attrs.get("complete", 1):
         print("The study is incomplete: these are the replications done so far.")

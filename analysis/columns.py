@@ -1,0 +1,180 @@
+"""Which columns of somebody else's table hold what: named, melted, checked."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from analysis.dimensions import TIDY
+
+KEYS = (*TIDY, "process")
+VALUES = ("estimate", "standard_error", "lower", "upper", "df", "code")
+WIDE = "*"
+"""Stands in the name of a column for what tells wide columns apart."""
+
+Source = pd.DataFrame | xr.Dataset | Path | str
+Truth = str | float | Mapping[str, float]
+Column = str | Sequence[str] | None
+
+
+def read_table(source: Source) -> pd.DataFrame:
+    """Read a table: CSV, or Stata's by the ending `.dta`."""
+    if isinstance(source, pd.DataFrame):
+        return source.reset_index(drop=True)
+    if isinstance(source, xr.Dataset):
+        return source.to_dataframe().reset_index()
+    if Path(source).suffix == ".dta":
+        return pd.read_stata(source)
+    return pd.read_csv(source)
+
+
+def parse_columns(settings: Sequence[str]) -> dict[str, object]:
+    """Read what a command line says of columns: `estimate=theta truth=-0.5 ...`.
+
+    Several keys are parted by commas, `process=dgm,n`; a truth for each parameter or
+    process is `truth=a:1,b:2`.
+
+    Raises:
+        ValueError: A setting without a name, or with one that is not known.
+    """
+    found: dict[str, object] = {}
+    known = (*KEYS, *VALUES, "truth", "level", "wide")
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals or name not in known:
+            raise ValueError(
+                f"--columns {text}: write NAME=COLUMN, where NAME is one of "
+                f"{', '.join(known)}."
+            )
+        if name == "truth" and ":" in value:
+            pairs = (x.rpartition(":") for x in value.split(","))
+            found[name] = {key: float(number) for key, _, number in pairs}
+        elif name in ("truth", "df", "level") and _is_number(value):
+            found[name] = float(value)
+        elif name in KEYS and "," in value:
+            found[name] = tuple(value.split(","))
+        else:
+            found[name] = value
+    return found
+
+
+def name_columns(
+    table: pd.DataFrame,
+    columns: Mapping[str, Column | float],
+    truth: Truth,
+    *,
+    wide: str,
+    source: str,
+) -> pd.DataFrame:
+    """Name the columns of a table by what they hold, one row a number estimated.
+
+    Args:
+        table: Somebody's.
+        columns: By what they hold, of `KEYS` and `VALUES`; None if there is none. A
+            value with a `*` in it stands for several columns, one for each entry of
+            `wide`. Several keys are joined. `df` may be a number.
+        truth: A column, one number, or numbers by parameter or process.
+        wide: The key that tells wide columns apart.
+        source: How errors call the table.
+    """
+    chosen = {x: y for x, y in columns.items() if y is not None}
+    chosen |= {"truth": truth} if isinstance(truth, str) else {}
+    stubs = {x: y for x, y in chosen.items() if isinstance(y, str) and WIDE in y}
+    if stubs:
+        table, names = _melt(table, stubs, wide, source)
+        chosen |= names
+    needed = {
+        f"{x}={part!r}": part
+        for x, y in chosen.items()
+        for part in ([y] if isinstance(y, str) else y if x in KEYS else [])
+    }
+    absent = [words for words, part in needed.items() if part not in table]
+    if absent:
+        raise ValueError(
+            f"{source} has no column {', '.join(absent)}; it has "
+            f"{', '.join(map(str, table.columns))}."
+        )
+    tidy = pd.DataFrame(index=table.index)
+    for name, column in chosen.items():
+        if isinstance(column, str):
+            tidy[name] = table[column]
+        elif isinstance(column, float | int):
+            tidy[name] = float(column)
+        else:
+            tidy[name] = _join(table[list(column)])
+    for name in ("estimator", "parameter", "process"):
+        tidy[name] = tidy[name].astype(str) if name in tidy else name
+    if not isinstance(truth, str):
+        tidy["truth"] = _find_truth(tidy, truth)
+    return tidy
+
+
+def _melt(
+    table: pd.DataFrame, stubs: Mapping[str, str], wide: str, source: str
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Put wide columns below each other; return where each value is then."""
+    found: dict[str, dict[str, str]] = {}
+    for name, stub in stubs.items():
+        before, _, after = stub.partition(WIDE)
+        found[name] = {
+            str(x)[len(before) : len(str(x)) - len(after)]: str(x)
+            for x in table
+            if str(x).startswith(before)
+            and str(x).endswith(after)
+            and len(str(x)) > len(before) + len(after)
+        }
+    if not found.get("estimate"):
+        raise ValueError(
+            f"{source} has no column like {stubs.get('estimate')!r}; it has "
+            f"{', '.join(map(str, table.columns))}."
+        )
+    taken = {x for columns in found.values() for x in columns.values()}
+    rest = table[[x for x in table if x not in taken]]
+    parts = []
+    for entry in found["estimate"]:
+        values = {
+            f"wide {name}": table[columns[entry]] if entry in columns else np.nan
+            for name, columns in found.items()
+        }
+        parts.append(rest.assign(**{f"wide {wide}": entry}, **values))
+    names = {name: f"wide {name}" for name in (*stubs, wide)}
+    return pd.concat(parts, ignore_index=True), names
+
+
+def _join(keys: pd.DataFrame) -> pd.Series:
+    """Join several keys to one: `dgm 1, weak`; a number has the name of its column."""
+    words = []
+    for name in keys:
+        texts = keys[name].astype(str)
+        number = pd.api.types.is_numeric_dtype(keys[name])
+        words.append(f"{name} " + texts if number else texts)
+    joined = words[0]
+    for more in words[1:]:
+        joined = joined + ", " + more
+    return joined
+
+
+def _find_truth(
+    tidy: pd.DataFrame, truth: float | Mapping[str, float]
+) -> pd.Series | float:
+    if not isinstance(truth, Mapping):
+        return float(truth)
+    by_name = {str(x): float(y) for x, y in truth.items()}
+    for key in ("parameter", "process"):
+        if set(tidy[key]) <= by_name.keys():
+            return tidy[key].map(by_name)
+    lacking = sorted(set(tidy["parameter"]) - by_name.keys())
+    raise ValueError(
+        f"truth has no value of {', '.join(lacking)}; give one for every parameter, or "
+        f"for every process ({', '.join(dict.fromkeys(tidy['process']))})."
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
