@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,11 +27,11 @@ def read_table(source: Source) -> pd.DataFrame:
     if isinstance(source, xr.Dataset):
         return source.to_dataframe().reset_index()
     if Path(source).suffix == ".dta":
-        return pd.read_stata(source)
+        return pd.DataFrame(pd.read_stata(source))
     return pd.read_csv(source)
 
 
-def parse_columns(settings: Sequence[str]) -> dict[str, object]:
+def parse_columns(settings: Sequence[str]) -> dict[str, Any]:
     """Read what a command line says of columns: `estimate=theta truth=-0.5 ...`.
 
     Several keys are parted by commas, `process=dgm,n`; a truth for each parameter or
@@ -39,7 +40,7 @@ def parse_columns(settings: Sequence[str]) -> dict[str, object]:
     Raises:
         ValueError: A setting without a name, or with one that is not known.
     """
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     known = (*KEYS, *VALUES, "truth", "level", "wide")
     for text in settings:
         name, equals, value = text.partition("=")
@@ -86,9 +87,7 @@ def name_columns(
         table, names = _melt(table, stubs, wide, source)
         chosen |= names
     needed = {
-        f"{x}={part!r}": part
-        for x, y in chosen.items()
-        for part in ([y] if isinstance(y, str) else y if x in KEYS else [])
+        f"{x}={part!r}": part for x, y in chosen.items() for part in _list_parts(y)
     }
     absent = [words for words, part in needed.items() if part not in table]
     if absent:
@@ -103,12 +102,19 @@ def name_columns(
         elif isinstance(column, float | int):
             tidy[name] = float(column)
         else:
-            tidy[name] = _join(table[list(column)])
+            tidy[name] = _join(pd.DataFrame(table[list(column)]))
     for name in ("estimator", "parameter", "process"):
         tidy[name] = tidy[name].astype(str) if name in tidy else name
     if not isinstance(truth, str):
         tidy["truth"] = _find_truth(tidy, truth)
     return tidy
+
+
+def _list_parts(column: Column | float) -> list[str]:
+    """List the columns that one thing is in; a number is in none."""
+    if column is None or isinstance(column, float | int):
+        return []
+    return [column] if isinstance(column, str) else list(column)
 
 
 def _melt(
@@ -164,7 +170,7 @@ def _find_truth(
     by_name = {str(x): float(y) for x, y in truth.items()}
     for key in ("parameter", "process"):
         if set(tidy[key]) <= by_name.keys():
-            return tidy[key].map(by_name)
+            return pd.Series([by_name[x] for x in tidy[key]], tidy.index)
     lacking = sorted(set(tidy["parameter"]) - by_name.keys())
     raise ValueError(
         f"truth has no value of {', '.join(lacking)}; give one for every parameter, or "

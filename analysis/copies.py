@@ -21,13 +21,13 @@ def drop_copies(table: pd.DataFrame, process: xr.Dataset) -> pd.DataFrame:
     """
     if "grid_use" not in process.coords or table.empty:
         return table
-    use = pd.Series(np.atleast_1d(process["grid_use"].values))
     names = [str(x) for x in np.atleast_1d(process["estimator"].values)]
-    use.index = pd.Index(names)
+    uses = [str(x) for x in np.atleast_1d(process["grid_use"].values)]
+    use = dict(zip(names, uses, strict=True))
     if "estimator" in table:
-        found = use[table["estimator"].astype(str)].to_numpy()
+        found = np.array([use[str(x)] for x in table["estimator"]])
     else:  # chosen by the caller
-        found = np.repeat(use.to_numpy()[:1], len(table))
+        found = np.repeat(uses[:1], len(table))
     shared = {"grid": found == "nothing", "n_supp": found != "points"}
     shared = {x: y for x, y in shared.items() if x in table and y.any()}
     if not shared:

@@ -16,6 +16,7 @@ print(summarise(replications)["1"]["bias"].to_pandas())
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,9 +109,9 @@ def read_replications(
     table = read_table(source)
     tidy = name_columns(table, columns, truth, wide=wide, source=name)
     groups = {
-        f"/{process.replace('/', '-')}": _to_dataset(
+        f"/{str(process).replace('/', '-')}": _to_dataset(
             part.drop(columns="process"), level
-        ).assign_attrs(label=process)
+        ).assign_attrs(label=str(process))
         for process, part in tidy.groupby("process", sort=False)
     }
     return xr.DataTree.from_dict(groups)
@@ -119,8 +120,8 @@ def read_replications(
 def to_csv(replications: xr.DataTree, path: Path | str) -> None:
     """Write all replications as one tidy CSV, to the last digit.
 
-    `read_replications(path, **tidy_columns(replications))` reads back what was written:
-    every estimator's default kind of interval.
+    `read_replications(path, **tidy_columns(path))` reads back what was written: every
+    estimator's default kind of interval.
     """
     parts = [
         tidy_replications(node.to_dataset()).assign(process=name)
@@ -129,12 +130,11 @@ def to_csv(replications: xr.DataTree, path: Path | str) -> None:
     pd.concat(parts, ignore_index=True).to_csv(path, index=False)
 
 
-def tidy_columns(replications: xr.DataTree) -> dict[str, str]:
-    """Name the columns that `to_csv` writes, for `read_replications`."""
-    nodes = [node.to_dataset() for node in replications.children.values()]
-    dims = [x for x in TIDY if any(x in node.dims for node in nodes)]
-    values = [x for x in TIDY_VALUES if any(x in node for node in nodes)]
-    return {x: x for x in (*dims, *values, "process")}
+def tidy_columns(source: Source) -> dict[str, Any]:
+    """Name the columns of a table that has them by our names, as `to_csv` writes it."""
+    names = (*TIDY, *TIDY_VALUES, "df", "process")
+    table = read_table(source)
+    return {x: x for x in names if x in table}
 
 
 def tidy_replications(process: xr.Dataset, *, kind: str | None = None) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import xarray as xr
 
 from analysis.columns import parse_columns
 from analysis.configuration import read_symbols
-from analysis.exchange import read_replications, tidy_replications
+from analysis.exchange import read_replications, tidy_columns, tidy_replications
 from analysis.figures import drawing
 from analysis.figures.catalogue import Picture, list_process, list_study
 from analysis.files import remove_outdated, slug, write_file, write_text
@@ -147,14 +147,16 @@ def store_replications(path: Path, columns: Sequence[str], study_dir: Path) -> P
 
     Args:
         path: A CSV or Stata file.
-        columns: What its columns are, see `columns.parse_columns`.
+        columns: What its columns are, see `columns.parse_columns`; nothing: they have
+            the names that `exchange.to_csv` gives them.
         study_dir: The folder of the study.
 
     Raises:
         StudyError: No such file, or no such columns.
     """
     try:
-        replications = read_replications(path, **parse_columns(columns))
+        named = parse_columns(columns) if columns else tidy_columns(path)
+        replications = read_replications(path, **named)
     except (OSError, ValueError, TypeError) as error:
         raise StudyError(f"{path}: {str(error).splitlines()[0]}") from error
     replications.attrs = {"study": path.stem, "title": f"Replications of {path.name}"}
@@ -184,8 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "study",
         type=Path,
-        help="its folder, results/<study>; or, with --columns, a CSV or Stata file of "
-        "somebody else's replications",
+        help="its folder, results/<study>; or a CSV or Stata file of "
+        "anybody's replications",
     )
     parser.add_argument(
         "--columns",
@@ -224,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     study = options.study
     try:
-        if options.columns:
+        if options.columns or options.study.is_file():
             study = options.output or study.with_suffix("")
             store_replications(options.study, options.columns, study)
         paths = make(

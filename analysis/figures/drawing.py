@@ -131,6 +131,7 @@ class PlainLogLocator(Locator):
 
     def __call__(self) -> np.ndarray:
         """Return the ticks of the axis as it is."""
+        assert self.axis is not None
         return self.tick_values(*sorted(self.axis.get_view_interval()))
 
     def tick_values(self, vmin: float, vmax: float) -> np.ndarray:

@@ -90,7 +90,7 @@ def plot_heatmap(process: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> Axe
         if not np.isfinite(x):
             continue
         spread = float(error[row, column])
-        fill = image.cmap(image.norm(x))
+        fill = np.asarray(image.cmap(image.norm(x))).tolist()
         white = drawing.contrast(fill, (1, 1, 1)) > drawing.contrast(fill, (0, 0, 0))
         text = f"{format_value(x, spread)}\n"
         ax.text(
@@ -126,8 +126,10 @@ def list_cells(chosen: xr.Dataset, dims: list[str]) -> pd.DataFrame:
 
 def _row_label(row: pd.Series, varying: list[str]) -> str:
     words = {"n_supp": "{} points", "sample_size": "n = {}"}
-    shown = [x for x in varying if row[x] != NONE]
-    return ", ".join(words.get(x, "{}").format(row[x]) for x in shown)
+    texts = {x: str(row[x]) for x in varying}
+    return ", ".join(
+        words.get(x, "{}").format(y) for x, y in texts.items() if y != NONE
+    )
 
 
 def _colours(process: xr.Dataset, table: pd.DataFrame) -> list[str]:

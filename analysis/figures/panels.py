@@ -63,7 +63,7 @@ def draw_panels(
         columns: Panels side by side at most.
         share_x: Give all panels the same horizontal axis.
         share_y: Give all panels the same vertical axis.
-        panels: The entries to be drawn, in order; else all.
+        panels: The entries to be drawn, in order, by label or name; else all.
         height: Of a row of panels, in inches.
         width: `column` of a page with two, or `page`; else what the panels take.
 
@@ -72,7 +72,7 @@ def draw_panels(
     """
     entries = process[over].values if over in process.dims else [None]
     if panels is not None and over in process.dims:
-        entries = list(panels)
+        entries = [_find_entry(process, over, x) for x in panels]
     if width == "column":
         columns = min(columns, 2)
     across = 2 if len(entries) == 4 and columns == 3 else min(columns, len(entries))
@@ -96,6 +96,12 @@ def draw_panels(
     figure.set_figheight(height * down + below)
     _place(figure, axes, across, below)
     return axes
+
+
+def _find_entry(process: xr.Dataset, over: str, entry: object) -> object:
+    """Find an entry that is called by its label, or by its name in the study."""
+    names = list(process.coords.get(f"{over}_name", process[over]).values)
+    return process[over].values[names.index(entry)] if entry in names else entry
 
 
 def panels_a_page(columns: int, height: float | None = None) -> int:

@@ -1,6 +1,7 @@
 """Faults that figures had once, of every kind of figure."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ from analysis.figures.catalogue import list_process, list_study
 from analysis.figures.panels import PAGE_HEIGHT, WIDTHS, draw_panels
 from analysis.measures.summarise import summarise_process, used_replications
 
-DESIGN = {"sample_sizes": (500, 1000, 1200), "n_supp": (25, 50)}
-SMALL = {"sample_sizes": (500, 1000), "n_supp": (25, 50)}
+DESIGN: dict[str, Any] = {"sample_sizes": (500, 1000, 1200), "n_supp": (25, 50)}
+SMALL: dict[str, Any] = {"sample_sizes": (500, 1000), "n_supp": (25, 50)}
 BIG_LABEL = "A process with a name that says at length what it does, number {}"
 
 

@@ -79,7 +79,9 @@ def test_tables_figures_console_and_text_show_symbols():
     one = named[NAME].to_dataset().sel(estimator="profile", grid="uniform")
     with drawing.style():
         figure = draw_panels(one, against_size.plot_bias)[0].figure
+        (ax,) = draw_panels(one, against_size.plot_bias, panels=["coef[1]"])
     assert [ax.get_title() for ax in figure.axes] == ["λ₂", "λ₃", "log σ₁"]
+    assert ax.get_title() == "λ₃"
 
 
 def test_symbols_that_two_parameters_share_are_not_used():

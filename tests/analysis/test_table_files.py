@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -25,8 +26,8 @@ from analysis.tables.printed import print_rows, to_frame
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "table").glob("*.yaml"))
 NAME = "linear_factor_discrete"
-SMALL = {"sample_sizes": (500, 1000), "n_supp": (25, 50)}
-PAPER = {
+SMALL: dict[str, Any] = {"sample_sizes": (500, 1000), "n_supp": (25, 50)}
+PAPER: dict[str, Any] = {
     "rows": ["parameter", "sample_size"],
     "columns": ["estimator", "measure"],
     "measures": ["bias", "coverage"],
