@@ -104,6 +104,13 @@ def _find_entry(process: xr.Dataset, over: str, entry: object) -> object:
     return process[over].values[names.index(entry)] if entry in names else entry
 
 
+def figure_of(axes: Sequence[Axes]) -> Figure:
+    """Return the figure that axes are in."""
+    figure = axes[0].get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
 def panels_a_page(columns: int, height: float | None = None) -> int:
     """Count the panels that a page has room for, a row of them at least."""
     rows = int((PAGE_HEIGHT - _MOST_LEGEND) / (height or PANEL_HEIGHT))

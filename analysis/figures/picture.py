@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.panels import draw_panels, panels_a_page
+from analysis.figures.panels import draw_panels, figure_of, panels_a_page
 
 ALONE = ""  # no dimension to have panels over
 Plot = Callable[..., Axes]
@@ -55,9 +55,7 @@ def list_pages(
 
 
 def _draw(process: xr.Dataset, plot: Plot, **options: Any) -> Figure:
-    figure = draw_panels(process, plot, **options)[0].get_figure(root=True)
-    assert figure is not None
-    return figure
+    return figure_of(draw_panels(process, plot, **options))
 
 
 def in_brackets(words: str) -> str:

@@ -161,7 +161,7 @@ def _melt(
     table: pd.DataFrame, measures: Sequence[str], words: Sequence[str], layout: Layout
 ) -> Iterable[tuple[dict[str, object], Cell]]:
     """List where every cell belongs, and the cell."""
-    keys = table[[x for x in PLACES if x in table]].to_dict("records")
+    keys = pd.DataFrame(table[[x for x in PLACES if x in table]]).to_dict("records")
     with_errors = layout.errors != "note"
     for measure, word in zip(measures, words, strict=True):
         places = layout.places(measure)

@@ -177,7 +177,7 @@ def test_truth_is_a_mapping_by_parameter_or_process():
     by_parameter = read_replications(
         frame, **given, parameter="p", truth={"a": 1, "b": 2}
     )
-    assert by_parameter["process"]["truth"].values.tolist() == [1, 2]
+    assert by_parameter["process"].to_dataset()["truth"].values.tolist() == [1, 2]
     with pytest.raises(ValueError, match="truth has no value of b; give one for every"):
         read_replications(frame, **given, parameter="p", truth={"a": 1})
 

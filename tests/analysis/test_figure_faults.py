@@ -15,7 +15,7 @@ from synthetic_study import make_process, summarise_synthetic
 from analysis.figures import against_size, drawing, intervals, mixing, overview
 from analysis.figures import replications as fr
 from analysis.figures.catalogue import list_process, list_study
-from analysis.figures.panels import PAGE_HEIGHT, WIDTHS, draw_panels
+from analysis.figures.panels import PAGE_HEIGHT, WIDTHS, draw_panels, figure_of
 from analysis.measures.summarise import summarise_process, used_replications
 
 DESIGN: dict[str, Any] = {"sample_sizes": (500, 1000, 1200), "n_supp": (25, 50)}
@@ -46,7 +46,7 @@ def figures():
 def draw(plot, process, **options):
     with drawing.style():
         axes = draw_panels(process, plot, **options)
-        axes[0].figure.draw_without_rendering()
+        figure_of(axes).draw_without_rendering()
     return axes
 
 
@@ -57,7 +57,7 @@ def test_every_head_of_a_lolly_is_on_its_axis():
     for share in (True, False):
         for ax in draw(plot, process, legend=None, share_x=share, share_y=True):
             low, high = ax.get_xlim()
-            heads = [line.get_xdata()[0] for line in ax.lines[2::2]]
+            heads = [float(np.asarray(line.get_xdata())[0]) for line in ax.lines[2::2]]
             assert len(heads) == 4
             assert all(low <= x <= high for x in heads)
             if share:
@@ -68,7 +68,9 @@ def test_rows_of_lollies_are_the_same_in_every_panel():
     process = summarise_synthetic(**SMALL).sel(sample_size=500).copy(deep=True)
     process["bias"][{"parameter": 2, "estimator": 0, "n_supp": 0}] = np.nan
     axes = draw(overview.plot_lolly, process, legend=None, share_y=True)
-    places = [[x.get_ydata()[0] for x in ax.lines[2::2]] for ax in axes]
+    places = [
+        [float(np.asarray(x.get_ydata())[0]) for x in ax.lines[2::2]] for ax in axes
+    ]
     assert places[0] == places[2] == [3, 2, 1, 0]
 
 
@@ -206,7 +208,7 @@ def list_texts(artist):
 def test_text_is_of_six_and_a_half_points_and_stands_out():
     for name, figure in figures().items():
         for text in list_texts(figure):
-            assert text.get_fontsize() >= 6.5, (name, text.get_text())
+            assert float(text.get_fontsize()) >= 6.5, (name, text.get_text())
             colour = drawing.to_rgb(text.get_color())
             if name.startswith("heatmap") and "\n" in text.get_text():
                 continue  # on a coloured ground
@@ -218,7 +220,8 @@ def test_figures_on_a_coloured_ground_stand_out():
     ax: Axes = figure.axes[0]
     fills = ax.collections[0].get_facecolor()
     for text, fill in zip(ax.texts, fills, strict=True):
-        assert drawing.contrast(drawing.to_rgb(text.get_color()), fill) >= 4.5
+        ground = drawing.to_rgb(tuple(np.asarray(fill)[:3]))
+        assert drawing.contrast(drawing.to_rgb(text.get_color()), ground) >= 4.5
 
 
 def test_both_axes_of_a_pair_are_the_same():

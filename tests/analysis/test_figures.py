@@ -8,7 +8,7 @@ from synthetic_study import make_process, summarise_synthetic
 
 from analysis.digits import format_error, format_value
 from analysis.figures import against_size, drawing
-from analysis.figures.panels import draw_panels
+from analysis.figures.panels import draw_panels, figure_of
 from analysis.measures.summarise import summarise_process
 
 PLOTS = [
@@ -164,7 +164,7 @@ def test_cells_not_run_are_left_out(plot, ax):
 def test_panels_share_a_legend_and_leave_settings_alone(process):
     before = dict(mpl.rcParams)
     with drawing.style():
-        figure = draw_panels(process, against_size.plot_rmse)[0].figure
+        figure = figure_of(draw_panels(process, against_size.plot_rmse))
     assert len(figure.axes) == 3
     assert figure.axes[0].get_title() == "coef[0]"
     (legend,) = figure.legends
@@ -179,7 +179,7 @@ def test_files_are_of_their_kind_and_the_same_every_time(tmp_path):
     written = []
     for name in ("a", "b"):
         with drawing.style():
-            figure = draw_panels(process, against_size.plot_coverage)[0].figure
+            figure = figure_of(draw_panels(process, against_size.plot_coverage))
             for ending in ("pdf", "png"):
                 drawing.save_figure(figure, tmp_path / f"{name}.{ending}")
                 written.append((tmp_path / f"{name}.{ending}").read_bytes())
@@ -197,7 +197,7 @@ def test_legends_of_long_names_stay_inside_the_figure(plot, over):
     summary = summarise_synthetic(n_supp=(25,), estimators=names)
     plot = functools.partial(plot, by="estimator")
     with drawing.style():
-        figure = draw_panels(summary, plot, over=over, legend="estimator")[0].figure
+        figure = figure_of(draw_panels(summary, plot, over=over, legend="estimator"))
     box = figure.legends[0].get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.width

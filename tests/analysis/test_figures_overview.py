@@ -10,7 +10,7 @@ from analysis.digits import format_error, format_value
 from analysis.figures import against_size, drawing, nested_loops, overview
 from analysis.figures import mixing as fm
 from analysis.figures.catalogue import list_process, list_study
-from analysis.figures.panels import draw_panels
+from analysis.figures.panels import draw_panels, figure_of
 from analysis.kinds import at_default_kind
 from analysis.labels import name_entries
 from analysis.measures.summarise import summarise_process, used_replications
@@ -226,6 +226,6 @@ def test_figures_of_what_is_absent_are_left_out():
 def test_panels_in_excess_are_removed():
     process = summary().sel(estimator="profile")
     with drawing.style():
-        figure = draw_panels(process, against_size.plot_bias, columns=2)[0].figure
+        figure = figure_of(draw_panels(process, against_size.plot_bias, columns=2))
     assert len(figure.axes) == 3
     assert list(list_study(xr.DataTree.from_dict({"/a": process}))) == []

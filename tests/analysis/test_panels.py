@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 from synthetic_study import summarise_synthetic
 
 from analysis.figures import against_size, drawing, fonts, overview
-from analysis.figures.panels import draw_panels
+from analysis.figures.panels import draw_panels, figure_of
 
 NAMES = ("Profile likelihood", "Efficient score, inverted")
 DESIGN = {"sample_sizes": (500, 1000), "n_supp": (25, 50), "estimators": NAMES}
@@ -40,7 +40,7 @@ def draw(kind):
     }
     chosen, plot, options = plots[kind]
     with drawing.style():
-        figure = draw_panels(chosen, plot, **options)[0].figure
+        figure = figure_of(draw_panels(chosen, plot, **options))
         figure.draw_without_rendering()
         boxes = [ax.get_tightbbox() for ax in figure.axes]
     assert None not in boxes

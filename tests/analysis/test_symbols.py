@@ -7,7 +7,7 @@ from synthetic_study import CONFIG, summarise_study
 
 from analysis.configuration import read_symbols
 from analysis.figures import against_size, drawing
-from analysis.figures.panels import draw_panels
+from analysis.figures.panels import draw_panels, figure_of
 from analysis.labels import name_groups
 from analysis.report.ademp import describe_study
 from analysis.symbols import in_latex, in_unicode
@@ -78,7 +78,7 @@ def test_tables_figures_console_and_text_show_symbols():
     assert "λ₂ (1.5)" in describe_study(named)["Estimands"]
     one = named[NAME].to_dataset().sel(estimator="profile", grid="uniform")
     with drawing.style():
-        figure = draw_panels(one, against_size.plot_bias)[0].figure
+        figure = figure_of(draw_panels(one, against_size.plot_bias))
         (ax,) = draw_panels(one, against_size.plot_bias, panels=["coef[1]"])
     assert [ax.get_title() for ax in figure.axes] == ["λ₂", "λ₃", "log σ₁"]
     assert ax.get_title() == "λ₃"
@@ -86,4 +86,7 @@ def test_tables_figures_console_and_text_show_symbols():
 
 def test_symbols_that_two_parameters_share_are_not_used():
     named = name_groups(with_symbols({"coef": ["a", "a"]}))
-    assert named[NAME]["parameter"].values.tolist()[:2] == ["coef[0]", "coef[1]"]
+    assert named[NAME].to_dataset()["parameter"].values.tolist()[:2] == [
+        "coef[0]",
+        "coef[1]",
+    ]

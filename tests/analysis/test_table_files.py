@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
@@ -66,9 +67,9 @@ def test_every_cell_is_where_the_file_puts_it(summary):
         value, error = (cell[f"{measure}{x}"].item() for x in ("", "_mcse"))
         assert float(row.cells[i].value) == pytest.approx(value, abs=error / 5)
         assert float(row.cells[i].error[1:-1]) == pytest.approx(error, rel=0.1)
-    assert set(numbers["parameter"]) == {"coef[0]", "coef[1]", "log_std_e[0]"}
+    assert set(map(str, numbers["parameter"])) == {"coef[0]", "coef[1]", "log_std_e[0]"}
     assert len(numbers) == 2 * 3 * 2
-    assert numbers["bias"].notna().all()
+    assert np.isfinite(numbers["bias"].to_numpy()).all()
 
 
 def test_groups_of_columns_have_a_rule_each(summary):
@@ -132,7 +133,7 @@ def test_markdown_and_html_come_from_the_same_table(summary):
         *("Parameter", "n", "profile, Bias", "profile, Coverage"),
         *("em, Bias", "em, Coverage"),
     ]
-    assert frame["Parameter"][0] == "λ₂"
+    assert list(frame["Parameter"])[0] == "λ₂"
     html = to_html(printed)
     assert html.count('<th scope="colgroup" colspan="2">') == 2
     assert '<th class="text" scope="row">λ₂</th>' in html
@@ -198,9 +199,9 @@ def two_uses():
 def test_an_estimator_without_a_grid_is_there_once():
     tree = two_uses()
     table = performance_table(tree[NAME].to_dataset())
-    counts = table.groupby("estimator").size()
-    assert counts["profile"] == 3 * 2
-    assert counts["em"] == 3 * 2 * 2
+    names = list(table["estimator"])
+    assert names.count("profile") == 3 * 2
+    assert names.count("em") == 3 * 2 * 2
     assert set(table.loc[table["estimator"] == "profile", "n_supp"]) == {""}
     printed, _ = compose(
         tree, {**PAPER, "columns": ["estimator", "n_supp", "measure"], "where": {}}
