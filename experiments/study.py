@@ -99,7 +99,6 @@ class Design:
     target: Target | None
     max_failure_share: float
     block_size: int
-    batch_size: int | None
     sample_size: list[int]
     n_supp: list[int]
     processes: dict[str, Process]

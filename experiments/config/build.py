@@ -36,7 +36,7 @@ def build_design(config: dict[str, Any]) -> Design:
                 grid.make(n_supp)
             except ValueError as error:
                 raise InputError(f"grid.{name}: {error}") from error
-    names = ("seed", "streams", "n_replications", "block_size", "batch_size")
+    names = ("seed", "streams", "n_replications", "block_size")
     return Design(
         **{name: config[name] for name in names},
         target=Target(**config["target"]) if has_target(config) else None,

@@ -37,7 +37,6 @@ class Study:
     exclusion_rule: str = MISSING
     level: float = MISSING
     block_size: int = MISSING
-    batch_size: int | None = MISSING
     shard: str | None = MISSING
     overwrite: bool = MISSING
     results_dir: str = MISSING
@@ -82,9 +81,9 @@ def check_values(config: dict[str, Any]) -> None:
         raise ValueError(
             f"study={config['study']!r} names a folder: use letters, digits, - and _."
         )
-    for name in ("n_replications", "block_size", "batch_size"):
+    for name in ("n_replications", "block_size"):
         value = config[name]
-        if value is not None and not 1 <= value <= MOST_REPLICATIONS:
+        if not 1 <= value <= MOST_REPLICATIONS:
             raise ValueError(f"{name}={value}: give 1 or more, up to ten million.")
     if not 0 <= config["seed"] < 2**32:
         raise ValueError(f"seed={config['seed']}: give a number from 0 to 2^32 - 1.")

@@ -94,7 +94,7 @@ BAD_INPUT = [
     ("n_replications=many", "n_replications=many: give a whole number"),
     ("n_replications=2.5", "give a whole number"),
     ("block_size=0", "block_size=0: give 1 or more"),
-    ("batch_size=-1", "batch_size=-1: give 1 or more"),
+    ("block_size=-1", "block_size=-1: give 1 or more"),
     ("seed=-1", "seed=-1: give a number from 0"),
     ("level=95", "level=95.0: give a share"),
     ("level=high", "level=high: give a number"),
