@@ -23,6 +23,7 @@ from analysis.files import remove_outdated, write_file, write_text
 from analysis.labels import name_entries, name_groups
 from analysis.measures.summarise import ExclusionRule, summarise, used_replications
 from analysis.report.page import Drawn, render_report
+from analysis.seal import add_seal, encode, has_seal
 from analysis.tables.catalogue import Table, list_tables
 from analysis.tables.latex import to_latex
 from analysis.tables.markdown import panels_to_markdown
@@ -33,6 +34,10 @@ SUMMARY = "summary.nc"
 REPORT = "report.html"
 TIDY = "replications_tidy.csv"
 PICTURES_A_PROCESS = 8  # fewer are drawn sooner than a process starts
+
+
+UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+"""What the netCDF library and xarray raise on a damaged file."""
 
 
 class StudyError(ValueError):
@@ -66,7 +71,7 @@ def make(
     replications = load_replications(study_dir)
     rule = exclusion_rule or replications.attrs.get("exclusion_rule", "per_estimator")
     summary = summarise(replications, exclusion_rule=rule)
-    paths = [write_file(study_dir / SUMMARY, lambda path: summary.to_netcdf(path))]
+    paths = [write_file(study_dir / SUMMARY, lambda path: _write_tree(summary, path))]
     named = name_groups(summary)
     listed, shown = {}, {}
     for name in started(summary):
@@ -112,12 +117,7 @@ def load_replications(study_dir: Path) -> xr.DataTree:
             f"{study_dir} holds no {REPLICATIONS}; of a study that runs, `python -m "
             f"experiments.run report {study_dir.name}` merges what is done."
         )
-    try:
-        with xr.open_datatree(path, engine="netcdf4") as tree:
-            replications = tree.load()
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise StudyError(f"cannot read {path} ({reason}); merge it again.") from error
+    replications = _read_tree(path)
     if not replications.children:
         raise StudyError(f"{path} holds no process (no group below its root).")
     for name, node in replications.children.items():
@@ -128,9 +128,41 @@ def load_replications(study_dir: Path) -> xr.DataTree:
 
 
 def load_summary(study_dir: Path | str) -> xr.DataTree:
-    """Read `summary.nc` of a study into memory."""
-    with xr.open_datatree(Path(study_dir) / SUMMARY, engine="netcdf4") as tree:
-        return tree.load()
+    """Read `summary.nc` of a study into memory.
+
+    Raises:
+        StudyError: The file is damaged.
+    """
+    return _read_tree(Path(study_dir) / SUMMARY)
+
+
+def _read_tree(path: Path) -> xr.DataTree:
+    """Read a file that a study or this program wrote, after a look at its seal."""
+    try:
+        if not has_seal(path):
+            print(
+                f"warning: {path} has no checksum, being older than these or of "
+                "another program: whether it was changed is not known.",
+                file=sys.stderr,
+            )
+        with xr.open_datatree(path, engine="netcdf4") as tree:
+            return tree.load()
+    except FileNotFoundError:
+        raise
+    except UNREADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StudyError(
+            f"cannot read {path} ({reason}); make it again: `python -m "
+            f"experiments.run report {path.parent.name}`."
+        ) from error
+
+
+def _write_tree(tree: xr.DataTree, path: Path) -> None:
+    encoding = {
+        f"/{name}": encode(node.to_dataset()) for name, node in tree.children.items()
+    }
+    tree.to_netcdf(path, encoding=encoding)
+    add_seal(path)
 
 
 def started(summary: xr.DataTree) -> list[str]:

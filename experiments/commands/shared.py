@@ -6,12 +6,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from experiments import provenance
 from experiments.config import compose as cfg
 from experiments.config.build import build_design
 from experiments.config.schema import Study
 from experiments.errors import InputError
-from experiments.store.blocks import Store, read_manifest
+from experiments.store.blocks import Store
 from experiments.store.fingerprint import Fingerprint
+from experiments.store.manifest import read_manifest
 from experiments.study import Cell, Design
 
 
@@ -27,6 +29,29 @@ def describe_cell(cell: Cell) -> tuple[str, ...]:
     """Return a cell's place in the study, for a table."""
     grid, points = cell.grid or "-", str(cell.n_supp or "-")
     return (cell.dgp, grid, cell.estimator, str(cell.sample_size), points)
+
+
+def describe_commits(commits: set[str]) -> str:
+    """Say that blocks were computed by code of several states, or by this one; or "".
+
+    Args:
+        commits: What computed the blocks, as `provenance.name_code` names it.
+    """
+    here = provenance.name_code(provenance.describe_code())
+    if not commits or commits == {here}:
+        return ""
+    names = ", ".join(sorted(_shorten(name) for name in commits))
+    return (
+        f"Its blocks were computed by code of commit {names}; this is {_shorten(here)}."
+        if len(commits) == 1
+        else f"Its blocks were computed by code of {len(commits)} commits: {names}. "
+        f"This is {_shorten(here)}. If a number moved in between, run it anew."
+    )
+
+
+def _shorten(name: str) -> str:
+    commit, plus, changes = name.partition("+")
+    return f"{commit[:10]}{plus}{changes}"
 
 
 def make_console() -> Console:

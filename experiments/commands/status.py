@@ -8,6 +8,7 @@ from rich.table import Table
 from experiments.commands.shared import (
     add_cell_columns,
     describe_cell,
+    describe_commits,
     list_studies,
     make_console,
     open_study,
@@ -57,6 +58,8 @@ def main(arguments: list[str]) -> int:
     console.print(f"{config['study']}: {config['question']}")
     console.print(f"Every cell gets {describe_target(design)}.")
     console.print(table)
+    if line := describe_commits(tracker.commits):
+        console.print(line)
     if config["shard"] is not None:
         console.print(_describe_shards(tracker, Shard.parse(config["shard"]).count))
     if left or unknown:
@@ -71,7 +74,10 @@ def main(arguments: list[str]) -> int:
     if held:
         console.print(f"{held} blocks are in work, unless their process was killed.")
     if unusable:
-        console.print(f"{unusable} block files are damaged; sweep sets them aside.")
+        console.print(
+            f"{unusable} block files are damaged, or of another design or other code; "
+            "sweep sets them aside."
+        )
     return 0
 
 

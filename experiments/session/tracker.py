@@ -19,7 +19,8 @@ from analysis.measures.formulas import (
     wilson_interval,
 )
 from experiments.estimators import RAISED
-from experiments.store.blocks import Store, UnusableBlockError, read_result
+from experiments.provenance import name_code
+from experiments.store.blocks import Store, UnusableBlockError, naming, read_result
 from experiments.study import Block, Cell, Design, Result, order_blocks
 
 MIN_REPLICATIONS = 200
@@ -213,9 +214,13 @@ class Tracker:
     def __init__(self, design: Design):
         self.design = design
         self.records = {cell: Record(design, cell) for cell in design.cells()}
+        self.commits: set[str] = set()
 
     def load(self, files: Store) -> int:
-        """Count what a folder holds; return how many block files are damaged."""
+        """Count what a folder holds; return how many block files are of no use.
+
+        `commits` has the code that computed the others.
+        """
         unusable = 0
         for cell in self.records:
             for path in files.find(cell):
@@ -224,8 +229,10 @@ class Tracker:
                 except UnusableBlockError:
                     unusable += 1
                     continue
+                self.commits.add(name_code(attrs))
                 if not attrs["error"]:
-                    self.add(cell, attrs["first"], read_result(arrays, attrs))
+                    with naming(path):
+                        self.add(cell, attrs["first"], read_result(arrays, attrs))
         return unusable
 
     def add(self, cell: Cell, first: int, result: Result) -> None:
