@@ -4,6 +4,7 @@ The table is tidy, one row for every replication, method and parameter, as simsu
 (Stata) and rsimsum (R) take it.
 """
 
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,10 @@ def read_csv(
     }
     if (lower is None) != (upper is None):
         raise ValueError("give both `lower` and `upper`, or neither.")
-    table = pd.read_csv(path)
+    if not 0 < level < 1:
+        raise ValueError(f"level={level}: give a share, such as 0.95.")
+    # As text: a method may be called None or NA, which pandas takes for nothing.
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
     named = {x: y for x, y in {**keys, **values}.items() if y is not None}
     absent = [f"{x}={y!r}" for x, y in named.items() if y not in table]
     if absent:
@@ -91,16 +95,76 @@ def read_csv(
             f"{path} has no column {', '.join(absent)}; it has "
             f"{', '.join(map(str, table.columns))}."
         )
-    tidy = pd.DataFrame({x: table[y] for x, y in named.items()})
+    tidy = pd.DataFrame(
+        {
+            **{x: _read_key(table, x, y) for x, y in keys.items() if y is not None},
+            **{x: _read_values(table, y) for x, y in values.items() if y is not None},
+        }
+    )
     if not isinstance(truth, str):
         tidy["truth"] = float(truth)
     for name in ("estimator", "parameter", "process"):
-        tidy[name] = tidy[name].astype(str) if name in tidy else name
-    groups = {
-        f"/{name}": _to_dataset(part.drop(columns="process"), level)
-        for name, part in tidy.groupby("process", sort=False)
-    }
+        if name not in tidy:
+            tidy[name] = name
+    groups: dict[str, xr.Dataset] = {}
+    for name, part in tidy.groupby("process", sort=False):
+        found = _to_dataset(part.drop(columns="process"), level)
+        groups[_name_group(str(name), groups)] = found.assign_attrs(label=str(name))
     return xr.DataTree.from_dict(groups)
+
+
+def _name_group(name: str, taken: Container[str]) -> str:
+    """Name a process's group: a slash, or nothing but dots, would be another path."""
+    safe = f"/{name.replace('/', '_')}"
+    while not safe.strip("/.") or safe in taken:
+        safe += "_"
+    return safe
+
+
+def _read_key(table: pd.DataFrame, key: str, column: str) -> pd.Series:
+    """Read what tells rows apart: never empty, and a whole number where it counts."""
+    found = table[column].str.strip()
+    if key not in ("replication", "sample_size", "n_supp"):
+        wrong = found == ""
+    else:
+        wrong = ~found.str.fullmatch(r"[+-]?\d{1,15}(\.0*)?")
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        what = "empty" if found[row] == "" else f"{found[row]!r}, no whole number"
+        raise ValueError(f"row {row + 2}: the {key}, column {column}, is {what}.")
+    if key in ("replication", "sample_size", "n_supp"):
+        return found.astype(float).astype(int)
+    return found
+
+
+def _read_values(table: pd.DataFrame, column: str) -> pd.Series:
+    """Read numbers; what stands for a missing one elsewhere is missing."""
+    found = table[column].str.strip()
+    found = found.where(~found.str.lower().isin(_MISSING), "nan")
+    numbers = pd.to_numeric(found, errors="coerce")
+    wrong = np.flatnonzero(numbers.isna() & (found != "nan"))
+    if wrong.size:
+        row = int(wrong[0])
+        raise ValueError(f"row {row + 2}: {column} is {found[row]!r}, no number.")
+    return numbers.astype(float)
+
+
+_MISSING = ("", ".", "na", "nan", "n/a", "null", "none", "<na>")
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Write a table as CSV that no spreadsheet takes for formulas.
+
+    A text that begins as one does gets an apostrophe before it.
+    """
+    texts = [x for x in table if not pd.api.types.is_numeric_dtype(table[x])]
+    written = {
+        x: [f"'{y}" if str(y)[:1] in _FORMULA else y for y in table[x]] for x in texts
+    }
+    return table.assign(**written).to_csv(index=False)
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def tidy_replications(process: xr.Dataset, *, kind: str | None = None) -> pd.DataFrame:
@@ -143,7 +207,8 @@ def _to_dataset(tidy: pd.DataFrame, level: float) -> xr.Dataset:
     }
     data = tidy.assign(row=1.0).set_index(dims).to_xarray().reindex(order)
     run = data["row"].notnull().any("parameter")
-    finite = np.isfinite(data["estimate"]).any("parameter")
+    # One estimate missing of those that a method gives, and the replication failed.
+    finite = (np.isfinite(data["estimate"]) | data["row"].isnull()).all("parameter")
     code = xr.where(run, xr.where(finite, 0, FAILED), NOT_RUN).astype(np.int8)
     code.attrs = {
         "flag_values": np.array([NOT_RUN, 0, FAILED], np.int8),

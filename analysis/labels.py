@@ -146,10 +146,17 @@ COUNT_NAMES = {
     "used": "replications used",
     "failed": "replications that failed",
     "flagged": "replications used with a degenerate maximum suspected",
+    "used_estimate": "replications used with an estimate",
     "used_standard_error": "replications used with a standard error",
     "used_interval": "replications used with both limits",
     "used_interval_unflagged": "replications used with both limits and no flag",
 }
+
+for _dim in ("estimator", "grid", "n_supp"):
+    COUNT_NAMES[f"pairs_over_{_dim}"] = "replications in which both have an estimate"
+    COUNT_NAMES[f"pairs_interval_over_{_dim}"] = (
+        "replications in which both have limits"
+    )
 
 DIMENSION_NAMES = {
     "process": "Process",
@@ -238,7 +245,9 @@ def label_parameter_math(name: str) -> str:
     lambda would need an index that the code does not have.
     """
     base, index = _split(name)
-    upright = r"\mathrm{" + base.replace("_", r"\_") + "}"
+    if not re.fullmatch(r"\w+", base, re.ASCII):  # mathematics has no such letters
+        return escape_latex(name)
+    upright = r"\mathrm{" + escape_latex(base) + "}"
     return f"${upright}_{{{index}}}$" if index else f"${upright}$"
 
 
@@ -266,6 +275,21 @@ def describe(name: str) -> dict[str, str]:
     if entry is None:
         return {"long_name": name.replace("_", " "), "units": "1"}
     return {"long_name": entry.long_name, "units": entry.units}
+
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\n": " ",
+    "\r": " ",
+    **{x: f"\\{x}" for x in "&%$#_{}"},
+}
+
+
+def escape_latex(text: str) -> str:
+    """Write plain text so that LaTeX prints it as it is."""
+    return "".join(_ESCAPES.get(x, x) for x in text)
 
 
 def _split(name: str) -> tuple[str, str]:

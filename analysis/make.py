@@ -5,6 +5,7 @@ that exists is whole, and one that an earlier call made and this one does not is
 """
 
 import argparse
+import hashlib
 import multiprocessing
 import os
 import re
@@ -16,17 +17,17 @@ from typing import get_args
 
 import xarray as xr
 
-from analysis.exchange import tidy_replications
+from analysis.exchange import tidy_replications, to_csv
 from analysis.figures import drawing
 from analysis.figures.catalogue import Picture, list_process, list_study
-from analysis.files import remove_outdated, write_file, write_text
+from analysis.files import find_link_outside, remove_outdated, write_file, write_text
 from analysis.labels import name_entries, name_groups
 from analysis.measures.summarise import ExclusionRule, summarise, used_replications
 from analysis.report.page import Drawn, render_report
 from analysis.seal import add_seal, encode, has_seal
 from analysis.tables.catalogue import Table, list_tables
 from analysis.tables.latex import to_latex
-from analysis.tables.markdown import panels_to_markdown
+from analysis.tables.markdown import escape_markdown, panels_to_markdown
 from analysis.tables.rounding import format_panels
 
 REPLICATIONS = "replications.nc"
@@ -69,6 +70,8 @@ def make(
     """
     study_dir = Path(study_dir)
     replications = load_replications(study_dir)
+    if (link := find_link_outside(study_dir)) is not None:
+        raise StudyError(f"{link} leads out of the study's folder; remove that link.")
     rule = exclusion_rule or replications.attrs.get("exclusion_rule", "per_estimator")
     summary = summarise(replications, exclusion_rule=rule)
     paths = [write_file(study_dir / SUMMARY, lambda path: _write_tree(summary, path))]
@@ -80,14 +83,13 @@ def make(
         shown[name] = list(list_tables(named, name))
         tables = zip(list_tables(summary, name), shown[name], strict=True)
         for stored, table in tables:
-            csv = stored.numbers.assign(process=name).to_csv(index=False)
+            csv = to_csv(stored.numbers.assign(process=name))
             paths.append(write_text(folder / f"{stored.name}.csv", csv))
             paths += _write_table(table, folder, name, label)
         process = replications[name].to_dataset()
         if tidy_csv:
             path = study_dir / "tables" / _slug(name) / TIDY
-            text = tidy_replications(process).to_csv(index=False)
-            paths.append(write_text(path, text))
+            paths.append(write_text(path, to_csv(tidy_replications(process))))
         used = used_replications(process, exclusion_rule=rule)
         listed[name] = list_process(named[name].to_dataset(), name_entries(used))
     listed[""] = list_study(named)
@@ -225,7 +227,9 @@ def _write_table(table: Table, folder: Path, process: str, label: str) -> list[P
         notes=table.notes,
     )
     return [
-        write_text(folder / f"{table.name}.md", f"**{label}**\n\n{markdown}"),
+        write_text(
+            folder / f"{table.name}.md", f"**{escape_markdown(label)}**\n\n{markdown}"
+        ),
         write_text(folder / f"{table.name}.tex", latex),
     ]
 
@@ -259,7 +263,11 @@ def _write_figure(job: tuple[Picture, Path]) -> tuple[Path, Path]:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", name)
+    """Name a file; a name that has to be changed for it gets a mark of its own."""
+    safe = re.sub(r"[^\w.-]+", "_", name).lstrip(".")
+    if safe == name:
+        return name
+    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 if __name__ == "__main__":

@@ -26,17 +26,6 @@ _HEADS = {
     "n_supp": "Points",
 }
 _TEXT = ("kind", "parameter")  # columns of words, set to the left
-_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{x: f"\\{x}" for x in "&%$#_{}"},
-}
-
-
-def escape(text: str) -> str:
-    """Write plain text so that LaTeX prints it as it is."""
-    return "".join(_ESCAPES.get(x, x) for x in text)
 
 
 def to_latex(
@@ -67,19 +56,23 @@ def to_latex(
         title = f"{caption}, {panel[:1].lower()}{panel[1:]}" if panel else caption
         for i, body in enumerate(_bodies(part)):
             key = f"{label}-{len(texts) + 1}" if texts else label
-            head = escape(title) + (" (continued)" if i else "")
-            texts.append(_FRAME % (head, key, body, escape(" ".join(notes))))
+            head = labels.escape_latex(title) + (" (continued)" if i else "")
+            texts.append(
+                _FRAME % (head, key, body, labels.escape_latex(" ".join(notes)))
+            )
     return "\n".join(texts)
 
 
 def _bodies(table: pd.DataFrame) -> list[str]:
     """Write the environments, without floats, that hold a table."""
     cells = {name: _cells(table, name) for name in rounding.measures_in(table)}
-    fixed = {x: [escape(str(y)) for y in table[x]] for x in _rows_by(table)}
-    used = [] if rounding.all_used(table) else rounding.used_over_attempted(table)
+    fixed = {
+        x: [labels.escape_latex(str(y)) for y in table[x]] for x in _rows_by(table)
+    }
+    used = rounding.counts_beside(table)
     headings = _headings(table)
     width = sum(_width(texts, _head(x)) for x, texts in fixed.items())
-    width += _width(used, "Used") if used else 0.0
+    width += sum(_width(counts, head) for head, counts in used.items())
     return [
         _environment(rows, headings, fixed, {x: cells[x] for x in names}, used)
         for names in _fitting(cells, TEXT_WIDTH - width)
@@ -119,7 +112,7 @@ def _head(name: str) -> str:
 def _heading(name: str, value: str) -> str:
     if name == "parameter":
         return labels.label_parameter_math(value)
-    return f"{labels.label_dim(name).lower()} {escape(value)}"
+    return f"{labels.label_dim(name).lower()} {labels.escape_latex(value)}"
 
 
 def _headings(table: pd.DataFrame) -> list[str]:
@@ -200,7 +193,7 @@ def _pages(headings: list[str]) -> Iterator[list[int]]:
 
 def _column_head(name: str) -> str:
     if name in labels.MEASURES:
-        return escape(labels.label_measure(name))
+        return labels.escape_latex(labels.label_measure(name))
     return labels.label_parameter_math(name)
 
 
@@ -209,13 +202,12 @@ def _environment(
     headings: list[str],
     fixed: dict[str, list[str]],
     cells: dict[str, list[str]],
-    used: list[str],
+    used: dict[str, list[str]],
 ) -> str:
     heads = [*map(_head, fixed), *map(_column_head, cells)]
     entries = [*fixed.values(), *cells.values()]
-    if used:
-        heads.append("Used")
-        entries.append(used)
+    heads += used
+    entries += used.values()
     columns = "".join("l" if x in _TEXT else "r" for x in fixed)
     columns += "r" * (len(heads) - len(fixed))
     lines = [

@@ -73,7 +73,13 @@ def _tell_intervals(process: xr.Dataset, table: pd.DataFrame) -> Iterator[str]:
     if "coverage" in table.columns:
         level = process["coverage"].attrs.get("level", 0.95)
         yield f"Nominal coverage {level:g}."
-    if "used_interval" in table.columns:
+    counts = rounding.counts_beside(table)
+    if {"CIs", "SEs"} & counts.keys():
+        yield (
+            "CIs and SEs are the replications in which both limits, or a standard "
+            "error, are known: coverage and standard errors rest on these."
+        )
+    if "used_interval" in table.columns and "used_estimate" not in table.columns:
         yield (
             "Used are the replications with both limits, the fewest over the "
             "parameters; a missing limit counts neither as covering nor as missing the "

@@ -28,6 +28,8 @@ BEST = "rmse_best_over_"
 """Column that marks the best entries along a dimension: this and its name."""
 
 COUNT_COLUMNS = ("attempted", "used", "failed", "flagged")
+OWN_COUNTS = ("used_estimate", "used_interval", "used_standard_error")
+"""Of a parameter: replications used with an estimate, limits, a standard error."""
 
 
 def performance_table(
@@ -60,11 +62,16 @@ def performance_table(
         if kind not in stored:
             raise ValueError(f"kind is {kind!r}; choose one of {', '.join(stored)}.")
         process = process.sel(kind=kind, drop=True)
-    counts = COUNT_COLUMNS
+    counts = (*COUNT_COLUMNS, *OWN_COUNTS)
     if best_over is not None:
         name = f"{BEST}{best_over}"
         process = process.assign({name: find_best(process, best_over)})
-        counts = (*COUNT_COLUMNS, name)
+        counts = (*counts, name)
+    per_parameter = any(
+        "parameter" in process[x].dims for x in measures if x in process
+    )
+    if not per_parameter:
+        counts = tuple(x for x in counts if x not in OWN_COUNTS)
     return select_rows(process, measures, counts)
 
 

@@ -81,6 +81,7 @@ def open_study(results: Path, study: str) -> tuple[dict[str, Any], Design, Store
             f"study.yaml lacks {', '.join(lacking)}. Run sweep on it once more, with "
             "its own settings: that adds them, and keeps all results that still count."
         )
+    config = cfg.read_stored(config)
     files = Store(results / study, Fingerprint.from_config(config))
     return config, build_design(config), files
 

@@ -25,6 +25,7 @@ from experiments.config.check import (
     suggest,
 )
 from experiments.config.schema import GROUPS, Study, check_values
+from experiments.config.targets import check_targets
 from experiments.errors import InputError
 
 CLONE = Path(__file__).resolve().parents[2]
@@ -94,6 +95,29 @@ def compose(overrides: list[str]) -> dict[str, Any]:
     return config
 
 
+def read_stored(config: dict[str, Any]) -> dict[str, Any]:
+    """Check a configuration that was stored, and drop what no study has any more.
+
+    Raises:
+        InputError: A value is none that a study can have.
+    """
+    found = OmegaConf.structured(Study)
+    for name in Study.__dataclass_fields__:
+        try:
+            found = OmegaConf.merge(found, {name: config[name]})
+        except (OmegaConfBaseException, ValueError) as error:
+            raise InputError(f"study.yaml: {name}: {_first_line(error)}") from error
+    try:
+        plain = OmegaConf.to_container(found, throw_on_missing=True)
+        assert isinstance(plain, dict)
+        checked = {str(name): value for name, value in plain.items()}
+        check_values(checked)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise InputError(f"study.yaml: {_first_line(error)}") from error
+    _check_parts(checked)
+    return checked
+
+
 def instantiate(config: dict[str, Any], path: str) -> Any:
     """Build the object that a part of the configuration describes.
 
@@ -107,6 +131,7 @@ def instantiate(config: dict[str, Any], path: str) -> Any:
     node: Any = config
     for name in path.split("."):
         node = node[name]
+    check_targets(node, path)
     try:
         return hydra.utils.instantiate(node, _convert_="all")
     except (HydraException, OmegaConfBaseException) as error:

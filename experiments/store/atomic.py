@@ -9,7 +9,7 @@ from pathlib import Path
 
 from experiments.errors import StoreError
 
-LEFTOVER = re.compile(r"\..+\.([0-9a-f]{8}\.tmp(\.try)?|\d+\.tmp(\.\w+)?)")
+LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp(\.\w+)?")
 """Names of temporary files: those of `replacing`, and those of `analysis.files`."""
 
 HOUR = 3600.0

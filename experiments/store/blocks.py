@@ -20,6 +20,7 @@ from typing import Any
 import netCDF4
 import numpy as np
 
+from analysis.files import find_link_outside
 from analysis.seal import CHECKSUM, add_seal, has_seal
 from experiments import provenance
 from experiments.errors import StoreError
@@ -72,6 +73,11 @@ class Store:
             config: The resolved configuration.
             overwrite: Accept a changed design; the old one's blocks will be deleted.
         """
+        if (link := find_link_outside(self.folder)) is not None:
+            raise StoreError(
+                f"{link} leads out of the study's folder. Nothing is written outside: "
+                "remove that link, or make the folder itself one (results_dir)."
+            )
         manifest = read_manifest(self.folder)
         created = provenance.read_clock()
         if manifest is not None:

@@ -38,8 +38,8 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """Writes everything out."""
 
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
+
+_Dumper.ignore_aliases = lambda *_: True  # pyright: ignore
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

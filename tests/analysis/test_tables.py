@@ -119,7 +119,7 @@ def test_console_table_fits_the_terminal_and_shows_every_number(summary):
     assert "Linear factor model, discrete F" in text
     for word in ("Bias (MCSE)", "RMSE (MCSE)", "Coverage (MCSE)", "used/run"):
         assert word in text
-    rows = [x for x in text.splitlines() if re.search(r"\d+/40$", x)]
+    rows = [x for x in text.splitlines() if re.search(r"\d+/40( +\d+)?$", x)]
     assert len(rows) == 2 * 3 * 3 * 3
     assert all(x.count("(") == 3 for x in rows)
 
@@ -198,8 +198,9 @@ def test_latex_is_balanced_and_escaped(process):
 def test_wide_and_long_tables_are_split_and_narrow_ones_are_not(process):
     table = performance_table(process)
     text = latex.to_latex(table, caption="C", label="tab:a")
-    assert text.count(r"\begin{table}") == 4  # two runs of measures, two pages each
-    assert text.count("(continued)") == 3
+    pages = text.count(r"\begin{table}")
+    assert pages in (4, 6)  # two or three runs of measures, two pages each
+    assert text.count("(continued)") == pages - 1
     small = performance_table(process, measures=["bias"])
     small = small.loc[np.asarray(small["parameter"]) == "coef[0]"]
     short = latex.to_latex(small, caption="C", label="tab:a")
