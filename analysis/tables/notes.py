@@ -73,12 +73,6 @@ def _tell_intervals(process: xr.Dataset, table: pd.DataFrame) -> Iterator[str]:
     if "coverage" in table.columns:
         level = process["coverage"].attrs.get("level", 0.95)
         yield f"Nominal coverage {level:g}."
-    counts = rounding.counts_beside(table)
-    if {"CIs", "SEs"} & counts.keys():
-        yield (
-            "CIs and SEs are the replications in which both limits, or a standard "
-            "error, are known: coverage and standard errors rest on these."
-        )
     if "used_interval" in table.columns and "used_estimate" not in table.columns:
         yield (
             "Used are the replications with both limits, the fewest over the "
@@ -87,6 +81,12 @@ def _tell_intervals(process: xr.Dataset, table: pd.DataFrame) -> Iterator[str]:
         )
     elif "default_kind" in process.coords and _depends_on_kind(process, table):
         yield f"Intervals shown: {_describe_kinds(process)}."
+    counts = rounding.counts_beside(table)
+    if {"CIs", "SEs"} & counts.keys():
+        yield (
+            "CIs and SEs are the replications in which both limits, or a standard "
+            "error, are known: coverage and standard errors rest on these."
+        )
 
 
 def _tell_marks(table: pd.DataFrame) -> Iterator[str]:

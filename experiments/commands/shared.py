@@ -17,18 +17,42 @@ from experiments.store.manifest import read_manifest
 from experiments.study import Cell, Design
 
 
-def add_cell_columns(table: Table) -> None:
-    """Add the columns that `describe_cell` fills."""
-    for name in ("process", "grid", "estimator"):
-        table.add_column(name)
-    for name in ("n", "points"):
-        table.add_column(name, justify="right")
+class CellColumns:
+    """The columns of a table that tell cells apart; what all share is said once.
+
+    Attributes:
+        shared: What all cells share, in a line; "" if nothing.
+    """
+
+    def __init__(self, table: Table, cells: list[Cell]):
+        rows = [_describe_cell(cell) for cell in cells]
+        self._varying = [x for x in rows[0] if len({row[x] for row in rows}) > 1]
+        same = [f"{x} {rows[0][x]}" for x in rows[0] if x not in self._varying]
+        self.shared = ", ".join(same)
+        for name in self._varying:
+            numbers = name in ("n", "points")
+            # A name too long for the terminal is cut: a row stays a row.
+            table.add_column(
+                name,
+                justify="right" if numbers else "left",
+                no_wrap=True,
+                min_width=None if numbers else 6,
+            )
+
+    def describe(self, cell: Cell) -> tuple[str, ...]:
+        """Return a cell's entries."""
+        row = _describe_cell(cell)
+        return tuple(row[x] for x in self._varying)
 
 
-def describe_cell(cell: Cell) -> tuple[str, ...]:
-    """Return a cell's place in the study, for a table."""
-    grid, points = cell.grid or "-", str(cell.n_supp or "-")
-    return (cell.dgp, grid, cell.estimator, str(cell.sample_size), points)
+def _describe_cell(cell: Cell) -> dict[str, str]:
+    return {
+        "process": cell.dgp,
+        "grid": cell.grid or "-",
+        "estimator": cell.estimator,
+        "n": str(cell.sample_size),
+        "points": str(cell.n_supp or "-"),
+    }
 
 
 def describe_commits(commits: set[str]) -> str:

@@ -3,10 +3,9 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from experiments.commands.shared import describe_commits
 from experiments.config.schema import Shard
+from experiments.session.console import StudyConsole
 from experiments.session.display import describe_target, format_seconds
 from experiments.session.loop import INTERRUPTED, Session, open_session, run_rounds
 from experiments.study import Block, Design
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str]) -> int:
     """Run the study that the overrides describe; return the exit code."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = StudyConsole()
     session = open_session(arguments, console)
     start = time.monotonic()
     console.print(_describe(session.design, session.config))

@@ -85,6 +85,8 @@ def check_values(config: dict[str, Any]) -> None:
         raise ValueError(
             f"study={config['study']!r} names a folder: use letters, digits, - and _."
         )
+    if not config["results_dir"].strip():
+        raise ValueError("results_dir is empty: name a folder, such as results.")
     for name in ("n_replications", "block_size"):
         value = config[name]
         if not 1 <= value <= MOST_REPLICATIONS:
