@@ -62,10 +62,6 @@ def compose(overrides: list[str]) -> dict[str, Any]:
         InputError: An override can't be used.
     """
     overrides = [_read_override(text) for text in overrides]
-    names = [text.partition("=")[0].lstrip("+~") for text in overrides]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{name}: given twice; drop one.")
     ConfigStore.instance().store("schema", Study)
     parsed = OverridesParser.create().parse_overrides(overrides)
     settings = list(filter(is_setting, parsed))
@@ -100,6 +96,14 @@ def compose(overrides: list[str]) -> dict[str, Any]:
     _check_parts(config)
     config["question"] = config["question"] or _find_question(overrides)
     return config
+
+
+def check_once(overrides: list[str]) -> None:
+    """Refuse a setting that is given twice: which one counts is not obvious."""
+    names = [text.partition("=")[0].lstrip("+~") for text in overrides]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{name}: given twice; drop one.")
 
 
 def write_config(config: dict[str, Any]) -> str:

@@ -52,6 +52,7 @@ def open_session(arguments: list[str], console: StudyConsole) -> Session:
         InputError: The overrides describe no study that can run.
         StoreError: The folder holds another study.
     """
+    cfg.check_once(arguments)
     config = cfg.compose(arguments)
     design = build_design(config)
     compute = cfg.instantiate(config, "compute")
