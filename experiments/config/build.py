@@ -34,7 +34,7 @@ def build_design(config: dict[str, Any]) -> Design:
         for n_supp in config["n_supp"]:
             try:
                 grid.make(n_supp)
-            except ValueError as error:
+            except (ValueError, TypeError, ArithmeticError) as error:
                 raise InputError(f"grid.{name}: {error}") from error
     names = ("seed", "streams", "n_replications", "block_size")
     return Design(

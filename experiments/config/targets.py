@@ -6,12 +6,12 @@ lead to a class that is defined in this package, or into a package that the envi
 variable `SPMLEX_PACKAGES` names.
 """
 
+import functools
+import importlib
 import inspect
 import os
 import re
 from typing import Any
-
-import hydra
 
 from experiments.errors import InputError
 
@@ -43,6 +43,18 @@ def check_targets(node: Any, place: str) -> None:
             check_targets(value, f"{place}.{name}")
 
 
+def _locate(target: str) -> Any:
+    """Import what a path leads to, modules of this package alone."""
+    parts = target.split(".")
+    for count in range(len(parts) - 1, 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:count]))
+        except ModuleNotFoundError:
+            continue
+        return functools.reduce(getattr, parts[count:], found)
+    raise ModuleNotFoundError(target)
+
+
 def _check_target(target: Any, place: str) -> None:
     if not isinstance(target, str) or not re.fullmatch(r"[^\W\d]\w*(\.\w+)+", target):
         raise InputError(f"{place}: _target_ has to be the path of a class.")
@@ -55,7 +67,7 @@ def _check_target(target: Any, place: str) -> None:
             f"that does, name the package: {VARIABLE}={package} in the environment."
         )
     try:
-        found = hydra.utils.get_object(target)
+        found = _locate(target)
     except Exception:  # noqa: BLE001 - to be named by whoever builds it
         return
     if not inspect.isclass(found) or found.__module__.partition(".")[0] != OWN:
