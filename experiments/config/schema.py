@@ -149,6 +149,8 @@ def has_target(config: dict[str, Any]) -> bool:
 def _check_sizes(name: str, sizes: list[int], most: int) -> None:
     if not sizes:
         raise ValueError(f"{name}=[] leaves nothing to run: give at least one number.")
+    if any(type(size) is not int for size in sizes):
+        raise ValueError(f"{name}={sizes}: give whole numbers, such as 500.")
     if min(sizes) < 1:
         raise ValueError(f"{name}={sizes}: every number has to be 1 or more.")
     if max(sizes) > most:

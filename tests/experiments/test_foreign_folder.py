@@ -129,6 +129,7 @@ def test_a_manifest_that_is_none_ends_at_once(tmp_path, text):
         ("n_replications", 10**12),
         ("n_supp", [10**12]),
         ("sample_size", ["many"]),
+        ("n_supp", [[]]),
         ("level", 2),
         ("target", 3),
         ("compute", []),
