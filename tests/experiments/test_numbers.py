@@ -1,7 +1,8 @@
 """Numbers that moved, and a version of the numbers that did not.
 
 Where this fails and the change is meant, raise `NUMBERS` in
-`experiments/store/fingerprint.py` and write the file anew: run this module as a program.
+`experiments/store/fingerprint.py` and write the file anew: run this
+module as a program.
 """
 
 import json
