@@ -146,7 +146,7 @@ def has_target(config: dict[str, Any]) -> bool:
     return (target["coverage_mcse"], target["rmse_rel_mcse"]) != (None, None)
 
 
-def _check_sizes(name: str, sizes: list[int], most: int) -> None:
+def _check_sizes(name: str, sizes: list[Any], most: int) -> None:
     if not sizes:
         raise ValueError(f"{name}=[] leaves nothing to run: give at least one number.")
     if any(type(size) is not int for size in sizes):

@@ -22,6 +22,8 @@ class StudyConsole(Console):
     def __init__(self):
         super().__init__(highlight=False, markup=False, soft_wrap=True)
         self._log: Path | None = None
+        # Go on in silence; what would be printed is in the log.
+        self.on_broken_pipe = lambda: silence(sys.stdout.fileno())
 
     def keep(self, folder: Path, command: str) -> None:
         """Append every line from here on to the log of a study."""
@@ -34,10 +36,6 @@ class StudyConsole(Console):
         for text in objects:
             if self._log is not None and isinstance(text, str):
                 self._append(text)
-
-    def on_broken_pipe(self) -> None:
-        """Go on in silence; what would be printed is in the log."""
-        silence(sys.stdout.fileno())
 
     def _append(self, text: str) -> None:
         assert self._log is not None
