@@ -198,4 +198,6 @@ def _unbounded_parameters(problem: OuterProblem, weights: Weights) -> list[str]:
 def _warn_if_degenerate(estimate: Fit) -> None:
     flagged = estimate.flagged
     if not isinstance(flagged, Tracer) and bool(flagged):
-        warnings.warn(describe_degeneracy(estimate), RuntimeWarning, stacklevel=3)
+        warnings.warn(
+            describe_degeneracy(estimate.evidence), RuntimeWarning, stacklevel=3
+        )

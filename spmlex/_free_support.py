@@ -22,8 +22,9 @@ from spmlex._free_search import (
     search_from,
 )
 from spmlex._likelihood import count_observations
+from spmlex._optima import Optima
 from spmlex._outer import OuterProblem
-from spmlex._result import Fit, Optima
+from spmlex._result import Fit
 from spmlex._search import REACH
 from spmlex._solution import result_code
 from spmlex._types import Weights

@@ -14,9 +14,10 @@ from spmlex._inner import CERTIFICATE_TOL
 from spmlex._joint import make_joint
 from spmlex._likelihood import count_observations
 from spmlex._newton import State, climb, judge
+from spmlex._optima import Optima
 from spmlex._outer import OuterProblem
 from spmlex._polish import polish, take_polished
-from spmlex._result import Fit, Optima
+from spmlex._result import Fit
 from spmlex._solution import RESULTS, result_code
 from spmlex._starts import choose_start, number_optima
 from spmlex._types import Scalar, Weights
