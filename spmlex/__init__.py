@@ -9,10 +9,12 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 from spmlex._adequacy import Adequacy, adequacy, gradient_on  # noqa: E402
+from spmlex._codes import RESULT_CODES, RESULTS, result_code  # noqa: E402
+from spmlex._covariance import COVARIANCE_KINDS  # noqa: E402
+from spmlex._delta_method import Functional, delta_method  # noqa: E402
 from spmlex._efficient_estimate import EfficientEstimate  # noqa: E402
 from spmlex._efficient_search import efficient_estimate  # noqa: E402
 from spmlex._fit import SUPPORTS, fit  # noqa: E402
-from spmlex._functionals import Functional, delta_method  # noqa: E402
 from spmlex._grid import (  # noqa: E402
     data_range,
     halton_grid,
@@ -21,7 +23,6 @@ from spmlex._grid import (  # noqa: E402
     quantile_grid,
     uniform_grid,
 )
-from spmlex._inference import COVARIANCE_KINDS  # noqa: E402
 from spmlex._inner import SOLVERS, MixingSolution, solve_probs  # noqa: E402
 from spmlex._intervals import INTERVAL_KINDS, IntervalKind, Intervals  # noqa: E402
 from spmlex._likelihood_ratio import (  # noqa: E402
@@ -39,7 +40,6 @@ from spmlex._resample import (  # noqa: E402
     jackknife,
 )
 from spmlex._result import Fit  # noqa: E402
-from spmlex._solution import RESULT_CODES, RESULTS, result_code  # noqa: E402
 
 __version__ = "0.2.0"
 

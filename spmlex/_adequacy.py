@@ -34,7 +34,7 @@ from spmlex._inputs import (
     read_count,
     read_inputs,
 )
-from spmlex._likelihood import normalise_weights
+from spmlex._mixture import normalise_weights
 from spmlex._types import Data, Model, Probs, Scalar, Support, Weights
 
 _FIRST_CELLS = 256

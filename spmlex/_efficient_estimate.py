@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._inference import sum_within
+from spmlex._codes import RESULTS
+from spmlex._covariance import sum_within
 from spmlex._score_equation import Root, ScoreEquation
 from spmlex._score_inversion import invert_score
-from spmlex._solution import RESULTS
 from spmlex._student import student_quantile
 from spmlex._types import Model, Scalar, Support
 

@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from spmlex._arguments import check_truth
+from spmlex._codes import RESULTS, raise_if_failed
 from spmlex._draws import how_rows_are_made
 from spmlex._efficient import N_DRAWS
 from spmlex._efficient_estimate import EfficientEstimate
@@ -27,7 +28,6 @@ from spmlex._outer import OuterProblem
 from spmlex._parameters import free_leaves, split_model
 from spmlex._score_equation import ScoreEquation, solve_score
 from spmlex._smooth_mixing import BANDWIDTHS, smoothing_kernel
-from spmlex._solution import RESULTS, raise_if_failed
 from spmlex._types import Counts, Data, Model, Support, Weights
 from spmlex._weights import fill_rows_without_weight, read_sample
 

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from spmlex._arguments import show
+from spmlex._codes import RESULTS
 from spmlex._degenerate import is_crowded, is_degenerate
-from spmlex._likelihood import count_observations
+from spmlex._mixture import count_observations
 from spmlex._outer import OuterProblem
 from spmlex._parameters import parameter_names
-from spmlex._solution import RESULTS
 from spmlex._types import Model, Scalar, Support, Weights
 
 

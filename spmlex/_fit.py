@@ -12,9 +12,11 @@ from jax.core import Tracer
 from jaxtyping import Array, Int
 
 from spmlex._arguments import check_truth, read_number
+from spmlex._codes import raise_if_failed
 from spmlex._continuum import box_of
 from spmlex._explain import explain_failure
 from spmlex._free_support import search_free_support
+from spmlex._grid_search import maximise_on_grid
 from spmlex._inner import InnerSolver, get_solver
 from spmlex._inputs import (
     cast_to_float64,
@@ -26,12 +28,10 @@ from spmlex._inputs import (
 from spmlex._outer import OuterProblem
 from spmlex._parameters import free_leaves
 from spmlex._result import Fit
-from spmlex._scale import unbounded_parameters
-from spmlex._search import maximise_on_grid
-from spmlex._solution import raise_if_failed
 from spmlex._starts import gather_starts
 from spmlex._summary import describe_degeneracy
 from spmlex._types import Counts, Data, Model, Support, Weights
+from spmlex._unbounded import unbounded_parameters
 from spmlex._weights import fill_rows_without_weight, read_sample
 
 SUPPORTS = ("grid", "free")

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from spmlex._codes import RESULTS
 from spmlex._continuum import box_of
 from spmlex._evidence import Evidence
 from spmlex._free_search import certify, judge_outcome, search_from
 from spmlex._outer import OuterProblem
-from spmlex._solution import RESULTS
 from spmlex._types import Data, LogCondLik, Scalar, Support
 
 _MAX_STEPS = 100

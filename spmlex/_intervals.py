@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from spmlex._arguments import check_choice, check_level
+from spmlex._covariance import COVARIANCE_KINDS, covariance_matrix
 from spmlex._efficient_estimate import Clusters, EfficientEstimate
 from spmlex._efficient_search import can_be_efficient, solve_from
 from spmlex._evidence import Evidence
-from spmlex._inference import COVARIANCE_KINDS, covariance_matrix
 from spmlex._likelihood_ratio import likelihood_ratio_interval
 from spmlex._resample import Resamples, jackknife
 from spmlex._student import student_quantile

@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from spmlex._arguments import check_level
+from spmlex._codes import RESULTS
+from spmlex._covariance import covariance_matrix
 from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._free_ratio import free_ratio
-from spmlex._inference import covariance_matrix
 from spmlex._newton import climb, judge
-from spmlex._solution import RESULTS
 from spmlex._types import Scalar
 
 _TOL = 1e-6

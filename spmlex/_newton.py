@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._codes import RESULTS
 from spmlex._evaluation import Evaluation, nowhere
 from spmlex._inner import CERTIFICATE_TOL
-from spmlex._solution import RESULTS
 from spmlex._trust_region import solve_trust_region
 from spmlex._types import Scalar, Weights
 

@@ -13,7 +13,7 @@ from spmlex._degenerate import grid_resolution
 from spmlex._evaluation import Evaluation, evaluate, evaluate_groups
 from spmlex._inner import InnerSolver
 from spmlex._inputs import conditional_likelihoods
-from spmlex._likelihood import mix_columns
+from spmlex._mixture import mix_columns
 from spmlex._parameters import split_model
 from spmlex._types import (
     Data,

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PyTree
 
 from spmlex._evidence import Evidence
 from spmlex._inputs import conditional_likelihoods
-from spmlex._likelihood import posterior_weights
+from spmlex._mixture import posterior_weights
 from spmlex._types import LogCondLik
 
 

@@ -13,12 +13,12 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from spmlex._arguments import check_choice
-from spmlex._design import covariance_root
+from spmlex._codes import result_code
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._inputs import number_clusters, read_count
 from spmlex._newton import climb, judge
+from spmlex._normal_points import covariance_root
 from spmlex._outer import OuterProblem
-from spmlex._solution import result_code
 
 BOOTSTRAP_WEIGHTS = ("multinomial", "exponential")
 

@@ -9,6 +9,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from spmlex._adequacy import Adequacy
+from spmlex._codes import RESULTS
 from spmlex._degenerate import grid_ripple
 from spmlex._efficient_estimate import Clusters, EfficientEstimate
 from spmlex._efficient_search import solve_from
@@ -25,7 +26,6 @@ from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
 from spmlex._posterior import posterior_means_of, posterior_of
 from spmlex._resample import Resamples
-from spmlex._solution import RESULTS
 from spmlex._summary import Ending, format_summary
 from spmlex._types import Model, Scalar, Support, Weights
 

@@ -8,6 +8,7 @@ from jaxtyping import Array, Int
 
 from spmlex._adequacy import Adequacy
 from spmlex._arguments import check_level
+from spmlex._codes import RESULT_CODES, RESULTS
 from spmlex._degenerate import MAX_RIPPLE
 from spmlex._edges import describe_faces
 from spmlex._efficient_estimate import EfficientEstimate
@@ -21,7 +22,6 @@ from spmlex._intervals import (
     make_intervals,
 )
 from spmlex._optima import Optima
-from spmlex._solution import RESULT_CODES, RESULTS
 from spmlex._student import student_p_value
 from spmlex._types import Scalar
 

@@ -45,13 +45,13 @@ ANALYSIS = {
 WINGS = {"experiments": EXPERIMENTS, "analysis": ANALYSIS}
 
 # The likelihoods of rival estimators are climbed by the optimiser of spmlex.
-OPTIMISER = {"_evaluation", "_inference", "_newton", "_trust_region"}
+OPTIMISER = {"_covariance", "_evaluation", "_newton", "_trust_region"}
 
 
 # What makes a `Fit`, and what says why it failed.
 KNOW_FITS = {
     *("spmlex", "spmlex._explain", "spmlex._fit", "spmlex._free_support"),
-    *("spmlex._polish", "spmlex._search"),
+    *("spmlex._polish", "spmlex._grid_search"),
 }
 
 

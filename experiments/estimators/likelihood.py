@@ -18,7 +18,7 @@ from experiments.dgp import Model
 from experiments.estimators.base import LIKELIHOOD_KINDS, wald_interval
 from experiments.estimators.derivatives import NodeSum, differentiate
 from experiments.estimators.outcome import Outcome
-from spmlex._inference import covariance_matrix
+from spmlex._covariance import covariance_matrix
 from spmlex._newton import climb, judge
 
 _TOL = 1e-7

@@ -13,7 +13,7 @@ from problems import LinearFactor, approx, linear_factor
 
 from spmlex import RESULTS, data_range, fit
 from spmlex._continuum import box_of
-from spmlex._scale import unbounded_parameters
+from spmlex._unbounded import unbounded_parameters
 
 UNITS = (1e-8, 1e-3, 1e4, 1e8)
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from spmlex._inputs import number_clusters
-from spmlex._likelihood import count_observations
+from spmlex._mixture import count_observations
 from spmlex._types import Weights
 from spmlex._weights import share_of_square
 
