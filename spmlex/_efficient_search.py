@@ -16,20 +16,15 @@ from spmlex._draws import how_rows_are_made
 from spmlex._efficient import N_DRAWS
 from spmlex._efficient_estimate import EfficientEstimate
 from spmlex._evidence import Evidence
-from spmlex._inner import InnerSolver, get_solver, solve_probs
-from spmlex._inputs import (
-    conditional_likelihoods,
-    read_count,
-    read_groups,
-    read_inputs,
-)
+from spmlex._inner import InnerSolver, solve_probs
+from spmlex._inputs import read_count
 from spmlex._newton import climb
 from spmlex._outer import OuterProblem
-from spmlex._parameters import free_leaves, split_model
+from spmlex._parameters import split_model
+from spmlex._problem import pose_problem, weigh_rows
 from spmlex._score_equation import ScoreEquation, solve_score
 from spmlex._smooth_mixing import BANDWIDTHS, smoothing_kernel
 from spmlex._types import Counts, Data, Model, Support, Weights
-from spmlex._weights import fill_rows_without_weight, read_sample
 
 _MISFIT = 0.1
 """More than that is no error of the draws: `simulate` and `lclk` disagree."""
@@ -99,25 +94,13 @@ def efficient_estimate(
     check_truth("throw", throw)
     if not isinstance(seed, Tracer):
         read_count("seed", seed, 0)
-    if n_groups is not None:
-        n_groups = read_count("n_groups", n_groups, 2)
-    model0, data, supp = read_inputs(model0, data, supp)
-    free = free_leaves(model0, fixed)
-    if not any(free):
+    problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver)
+    if not any(problem.free):
         raise ValueError(
             f"model0={type(model0).__name__} has no free floating-point array: there "
             "is nothing to estimate."
         )
-    n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
-    if groups is not None:
-        groups, n_groups = read_groups(groups, n_groups, n_obs)
-    is_weighted = weights is not None or counts is not None
-    weights, counts = read_sample(weights, counts, n_obs)
-    if is_weighted:
-        data = fill_rows_without_weight(data, weights)
-    problem = OuterProblem(
-        model0, data, supp, groups, n_groups, free, get_solver(solver), counts=counts
-    )
+    problem, weights = weigh_rows(problem, weights, counts)
     if read_count("n_draws", n_draws, N_DRAWS) < 2:
         raise ValueError(f"n_draws={n_draws}: give 2 or more, such as {N_DRAWS}.")
     estimate = solve_efficiently(problem, weights, int(n_draws), seed)

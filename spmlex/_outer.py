@@ -91,6 +91,11 @@ class OuterProblem(eqx.Module):
         return lclk if self.kernel is None else mix_columns(lclk, self.kernel)
 
     @property
+    def n_obs(self) -> int:
+        """Number of rows of data, those without weight included."""
+        return jax.tree.leaves(self.data)[0].shape[0]
+
+    @property
     def n_supp(self) -> int:
         """Number of support points."""
         return jax.tree.leaves(self.supp)[0].shape[0]
