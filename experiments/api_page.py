@@ -25,7 +25,7 @@ GROUPS = {
         *("INTERVAL_KINDS", "IntervalKind", "Intervals", "COVARIANCE_KINDS"),
         *("jackknife", "bootstrap", "Resamples", "BOOTSTRAP_WEIGHTS"),
         *("likelihood_ratio_test", "likelihood_ratio_interval", "LikelihoodRatio"),
-        *("delta_method", "Functional"),
+        *("delta_method", "Functional", "Evidence"),
     ),
     "Grids": (
         *("uniform_grid", "quantile_grid", "product_grid", "halton_grid"),
@@ -40,8 +40,8 @@ HEAD = """\
 Made from the docstrings by `python -m experiments.api_page`. Equations are those of
 [README.md](README.md). `Scalar`, `Probs`, `Weights`, `LogCondLik` are arrays of floats
 of shapes (), (n_supp,), (n_obs,) and (n_obs, n_supp); `Model`, `Data` and `Support` are
-pytrees, as `fit` says; `Estimated` is what `fit` returns, `Clusters` whole numbers of
-shape (n_obs,) or `None`.
+pytrees, as `fit` says; `Estimated` is what `fit` returns, or anything else with an
+`evidence`; `Clusters` are whole numbers of shape (n_obs,), or `None`.
 """
 
 SECTION = re.compile(r"(Args|Attributes|Returns|Raises):")

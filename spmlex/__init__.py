@@ -14,6 +14,7 @@ from spmlex._covariance import COVARIANCE_KINDS  # noqa: E402
 from spmlex._delta_method import Functional, delta_method  # noqa: E402
 from spmlex._efficient_estimate import EfficientEstimate  # noqa: E402
 from spmlex._efficient_search import efficient_estimate  # noqa: E402
+from spmlex._evidence import Evidence  # noqa: E402
 from spmlex._fit import SUPPORTS, fit  # noqa: E402
 from spmlex._grid import (  # noqa: E402
     data_range,
@@ -58,6 +59,7 @@ __all__ = [
     "INTERVAL_KINDS",
     "EfficientEstimate",
     "efficient_estimate",
+    "Evidence",
     "Functional",
     "IntervalKind",
     "Intervals",
