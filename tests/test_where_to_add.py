@@ -166,7 +166,7 @@ def test_a_measure_an_estimator_and_a_number_are_added_where_the_page_says(copy)
     assert len(files) == 3
     done = subprocess.run(
         [sys.executable, "-m", "experiments.run", "sweep", "study=added"]
-        + ["estimator=[start,profile]", "estimator.profile.intervals=[tenth]"]
+        + ["estimator=[start,profile]", "+estimator.profile.intervals=[tenth]"]
         + ["sample_size=[50]", "n_supp=[10]", "n_replications=4"]
         + ["compute.n_workers=1", "results_dir=results"],
         cwd=root,
