@@ -16,12 +16,12 @@ from spmlex._efficient import (
     spread_out,
 )
 from spmlex._identification import Directions, split_directions
-from spmlex._likelihood import count_observations
+from spmlex._mixture import count_observations
 from spmlex._outer import OuterProblem
 from spmlex._smooth_mixing import SmoothMixing, estimate_mixing
 from spmlex._types import Probs, Scalar, Weights
 
-_MAX_STEPS = 20
+_MAX_STEPS = 30
 _TOL = 0.02
 """Of the last step, in standard errors: the step itself is still taken."""
 
@@ -260,6 +260,7 @@ class _State(NamedTuple):
     best: ScoreAt
     shortest: Scalar
     last: Scalar
+    taken: Scalar
     damping: Scalar
     num_steps: Int[Array, ""]
     running: Bool[Array, ""]
@@ -281,18 +282,20 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
         # The bandwidth may change in the second evaluation: the first is no rival.
         better = finite & ((length < state.shortest) | chooses)
         best = jax.tree.map(lambda a, b: jnp.where(better, a, b), here, state.best)
-        # Steps that do not shrink go back and forth: take half of them.
-        damping = jnp.where(
-            length > 0.7 * state.last, 0.5 * state.damping, state.damping
-        )
+        # Where a step left more than 0.7 of what it should have taken, the search goes
+        # back and forth: take half of the steps.
+        missed = length > state.last - 0.3 * state.taken
+        damping = jnp.where(missed, 0.5 * state.damping, state.damping)
         damping = jnp.maximum(jnp.where(chooses, 1.0, damping), 0.1)
-        step = here.step * damping * jnp.minimum(1.0, _LONGEST / length)
+        taken = damping * jnp.minimum(length, _LONGEST)
+        step = here.step * taken / jnp.maximum(length, 1e-300)
         settled = (length <= _TOL) & (state.num_steps > 0)
         return _State(
             jnp.where(finite, state.theta + step, state.theta),
             best,
             jnp.where(better, length, state.shortest),
             length,
+            taken,
             damping,
             state.num_steps + 1,
             finite & ~settled,
@@ -307,6 +310,7 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
         nothing._replace(theta=theta0, carried=carried),
         infinite,
         infinite,
+        jnp.array(0.0),
         jnp.array(1.0),
         jnp.array(0),
         jnp.array(True),

@@ -60,7 +60,7 @@ def _build(config: dict[str, Any], group: str, name: str) -> Any:
         lacking = [asked for asked in ASKED[kind] if not hasattr(one, asked)]
         if lacking:
             raise InputError(
-                f"{where}: {type(one).__name__} lacks {', '.join(lacking)}. README.md "
-                "shows a complete one, under 'Write your own'."
+                f"{where}: {type(one).__name__} lacks {', '.join(lacking)}. "
+                "experiments/README.md shows a complete one, under 'Write your own'."
             )
     return part
