@@ -61,8 +61,9 @@ def bound_cells(
     lclk = lclk_at(centres)
     finite = jnp.isfinite(lclk)
 
-    def known(values):
-        return jnp.where(finite, values, 0.0)
+    def known(values) -> Array:
+        kept: Array = jnp.where(finite, values, 0.0)
+        return kept
 
     size = centres.shape[1]
     # One diagonal of the cell for each pair of opposite corners.
