@@ -141,7 +141,7 @@ def _read_values(table: pd.DataFrame, column: str) -> pd.Series:
     """Read numbers; what stands for a missing one elsewhere is missing."""
     found = table[column].str.strip()
     found = found.where(~found.str.lower().isin(_MISSING), "nan")
-    numbers = pd.to_numeric(found, errors="coerce")
+    numbers = pd.Series(pd.to_numeric(found, errors="coerce"))
     wrong = np.flatnonzero(numbers.isna() & (found != "nan"))
     if wrong.size:
         row = int(wrong[0])

@@ -204,9 +204,12 @@ class Store:
                         if dim not in file.dimensions:
                             file.createDimension(dim, size)
                     # Points are the same in every replication, mostly.
-                    how = CHECKSUM | ({"zlib": True} if "point" in dims else {})
                     variable = file.createVariable(
-                        name, value.dtype, ("replication", *dims), **how
+                        name,
+                        value.dtype,
+                        ("replication", *dims),
+                        zlib="point" in dims,
+                        fletcher32=CHECKSUM["fletcher32"],
                     )
                     variable[:] = value
             add_seal(temporary)

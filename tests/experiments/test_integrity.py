@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from typing import Any
 
 import netCDF4
 import numpy as np
@@ -233,7 +234,7 @@ def test_rerun_says_what_differs_where_bits_do(tmp_path, monkeypatch):
     read = rerun._read_stored
 
     def read_other(*arguments):
-        found = read(*arguments)
+        found: Any = read(*arguments)
         return found | {"data_hash": found["data_hash"] + 1}
 
     monkeypatch.setattr(rerun, "_read_stored", read_other)

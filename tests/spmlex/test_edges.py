@@ -51,7 +51,7 @@ def plane():
     }
 
 
-def on(grid, data, support="grid"):
+def on(grid, data, support: str | None = "grid"):
     return fit(Moves(jnp.array(1.0)), data, grid, support=support)
 
 
