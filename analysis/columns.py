@@ -28,7 +28,8 @@ def read_table(source: Source) -> pd.DataFrame:
         return source.to_dataframe().reset_index()
     if Path(source).suffix == ".dta":
         return pd.DataFrame(pd.read_stata(source))
-    return pd.read_csv(source)
+    # As text: a method may be called None or NA, which pandas takes for nothing.
+    return pd.read_csv(source, dtype=str, keep_default_na=False)
 
 
 def parse_columns(settings: Sequence[str]) -> dict[str, Any]:
@@ -83,6 +84,7 @@ def name_columns(
     chosen = {x: y for x, y in columns.items() if y is not None}
     chosen |= {"truth": truth} if isinstance(truth, str) else {}
     stubs = {x: y for x, y in chosen.items() if isinstance(y, str) and WIDE in y}
+    rows = len(table)
     if stubs:
         table, names = _melt(table, stubs, wide, source)
         chosen |= names
@@ -97,14 +99,16 @@ def name_columns(
         )
     tidy = pd.DataFrame(index=table.index)
     for name, column in chosen.items():
-        if isinstance(column, str):
-            tidy[name] = table[column]
-        elif isinstance(column, float | int):
+        if isinstance(column, float | int):
             tidy[name] = float(column)
+        elif name not in KEYS:
+            tidy[name] = _read_values(table[column], str(column), rows)
         else:
-            tidy[name] = _join(pd.DataFrame(table[list(column)]))
+            parts = [_read_key(table[x], name, x, rows) for x in _list_parts(column)]
+            tidy[name] = parts[0] if isinstance(column, str) else _join(parts)
     for name in ("estimator", "parameter", "process"):
-        tidy[name] = tidy[name].astype(str) if name in tidy else name
+        if name not in tidy:
+            tidy[name] = name
     if not isinstance(truth, str):
         tidy["truth"] = _find_truth(tidy, truth)
     return tidy
@@ -149,13 +153,54 @@ def _melt(
     return pd.concat(parts, ignore_index=True), names
 
 
-def _join(keys: pd.DataFrame) -> pd.Series:
+_WHOLE = ("replication", "sample_size", "n_supp")
+_MISSING = ("", ".", "na", "nan", "n/a", "null", "none", "<na>")
+
+
+def _read_texts(column: pd.Series) -> pd.Series:
+    texts = column.astype(object).where(column.notna(), "")
+    return texts.astype(str).str.strip()
+
+
+def _read_key(column: pd.Series, key: str, name: str, rows: int) -> pd.Series:
+    """Read what tells rows apart: never empty, and a whole number where it counts."""
+    found = _read_texts(column)
+    if key in _WHOLE:
+        wrong = ~found.str.fullmatch(r"[+-]?\d{1,15}(\.0*)?")
+    else:
+        wrong = found == ""
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        text = found.iloc[row]
+        what = "empty" if text == "" else f"{text!r}, no whole number"
+        raise ValueError(f"row {row % rows + 2}: the {key}, column {name}, is {what}.")
+    if key in _WHOLE:
+        return found.astype(float).astype(int)
+    return found
+
+
+def _read_values(column: pd.Series, name: str, rows: int) -> pd.Series:
+    """Read numbers; what stands for a missing one elsewhere is missing."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.astype(float)
+    found = _read_texts(column)
+    found = found.where(~found.str.lower().isin(_MISSING), "nan")
+    numbers = pd.Series(pd.to_numeric(found, errors="coerce"))
+    wrong = np.flatnonzero(numbers.isna() & (found != "nan"))
+    if wrong.size:
+        row = int(wrong[0])
+        text = found.iloc[row]
+        raise ValueError(f"row {row % rows + 2}: {name} is {text!r}, no number.")
+    return numbers.astype(float)
+
+
+def _join(keys: Sequence[pd.Series]) -> pd.Series:
     """Join several keys to one: `dgm 1, weak`; a number has the name of its column."""
     words = []
-    for name in keys:
-        texts = keys[name].astype(str)
-        number = pd.api.types.is_numeric_dtype(keys[name])
-        words.append(f"{name} " + texts if number else texts)
+    for key in keys:
+        texts = key.astype(str)
+        number = pd.to_numeric(key, errors="coerce").notna().all()
+        words.append(f"{key.name} " + texts if number else texts)
     joined = words[0]
     for more in words[1:]:
         joined = joined + ", " + more

@@ -15,6 +15,7 @@ print(summarise(replications)["1"]["bias"].to_pandas())
 ```
 """
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +107,24 @@ def read_replications(
         "code": code,
     }
     name = str(source) if isinstance(source, Path | str) else "the table"
+    if not 0 < level < 1:
+        raise ValueError(f"level={level}: give a share, such as 0.95.")
     table = read_table(source)
     tidy = name_columns(table, columns, truth, wide=wide, source=name)
-    groups = {
-        f"/{str(process).replace('/', '-')}": _to_dataset(
-            part.drop(columns="process"), level
-        ).assign_attrs(label=str(process))
-        for process, part in tidy.groupby("process", sort=False)
-    }
+    groups: dict[str, xr.Dataset] = {}
+    for process_name, part in tidy.groupby("process", sort=False):
+        found = _to_dataset(part.drop(columns="process"), level)
+        label = str(process_name)
+        groups[_name_group(label, groups)] = found.assign_attrs(label=label)
     return xr.DataTree.from_dict(groups)
+
+
+def _name_group(name: str, taken: Container[str]) -> str:
+    """Name a process's group: a slash, or nothing but dots, would be another path."""
+    safe = f"/{name.replace('/', '_')}"
+    while not safe.strip("/.") or safe in taken:
+        safe += "_"
+    return safe
 
 
 def to_csv(replications: xr.DataTree, path: Path | str) -> None:
@@ -135,6 +145,21 @@ def tidy_columns(source: Source) -> dict[str, Any]:
     names = (*TIDY, *TIDY_VALUES, "df", "process")
     table = read_table(source)
     return {x: x for x in names if x in table}
+
+
+def table_to_csv(table: pd.DataFrame) -> str:
+    """Write a table as CSV that no spreadsheet takes for formulas.
+
+    A text that begins as one does gets an apostrophe before it.
+    """
+    texts = [x for x in table if not pd.api.types.is_numeric_dtype(table[x])]
+    written = {
+        x: [f"'{y}" if str(y)[:1] in _FORMULA else y for y in table[x]] for x in texts
+    }
+    return table.assign(**written).to_csv(index=False)
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def tidy_replications(process: xr.Dataset, *, kind: str | None = None) -> pd.DataFrame:
@@ -176,7 +201,8 @@ def _to_dataset(tidy: pd.DataFrame, level: float) -> xr.Dataset:
     }
     data = tidy.assign(row=1.0).set_index(dims).to_xarray().reindex(order)
     run = data["row"].notnull().any("parameter")
-    finite = np.isfinite(data["estimate"]).any("parameter")
+    # One estimate missing of those that a method gives, and the replication failed.
+    finite = (np.isfinite(data["estimate"]) | data["row"].isnull()).all("parameter")
     ended = xr.where(finite, 0, FAILED)
     if "code" in data:
         given = data["code"].max("parameter").fillna(FAILED)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,7 +19,8 @@ LIST = ".made.json"
 def write_file(path: Path, write: Callable[[Path], object]) -> Path:
     """Write a file under a temporary name beside its own, then rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    name = f".{path.stem}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}"
+    temporary = path.with_name(name)
     try:
         write(temporary)
         os.replace(temporary, path)
@@ -35,8 +37,11 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def slug(name: str) -> str:
-    """Turn a name into one that a file may have."""
-    return re.sub(r"[^\w.-]+", "_", name)
+    """Name a file; a name that has to be changed for it gets a mark of its own."""
+    safe = re.sub(r"[^\w.-]+", "_", name).lstrip(".")
+    if safe == name:
+        return name
+    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def remove_outdated(folder: Path, made: Sequence[Path]) -> list[Path]:
@@ -56,7 +61,7 @@ def remove_outdated(folder: Path, made: Sequence[Path]) -> list[Path]:
     removed = []
     for name, written in _read_list(folder).items():
         path = folder / name
-        if name in hashes or ".." in path.parts or not path.is_file():
+        if name in hashes or not _is_inside(path, folder) or not path.is_file():
             continue
         if _hash(path) == written:
             path.unlink()
@@ -65,6 +70,25 @@ def remove_outdated(folder: Path, made: Sequence[Path]) -> list[Path]:
     text = json.dumps(hashes, indent=1, sort_keys=True) + "\n"
     write_text(folder / LIST, text)
     return removed
+
+
+def find_link_outside(folder: Path) -> Path | None:
+    """Find a folder below this one that is a link to outside of it, if there is one.
+
+    What is written there would land outside, where nothing of a study belongs.
+    """
+    for parent, names, _ in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            if path.is_symlink() and not _is_inside(path / "x", folder):
+                return path
+    return None
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Tell whether a file is below a folder, wherever links on the way lead."""
+    return not path.is_symlink() and path.parent.resolve().is_relative_to(
+        folder.resolve()
+    )
 
 
 def _hash(path: Path) -> str:
@@ -77,7 +101,9 @@ def _read_list(folder: Path) -> dict[str, str]:
         found = json.loads((folder / LIST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {k: v for k, v in found.items() if "\0" not in k}
 
 
 def _remove_empty(folder: Path, root: Path) -> None:

@@ -150,10 +150,17 @@ COUNT_NAMES = {
     "used": "replications used",
     "failed": "replications that failed",
     "flagged": "replications used with a degenerate maximum suspected",
+    "used_estimate": "replications used with an estimate",
     "used_standard_error": "replications used with a standard error",
     "used_interval": "replications used with both limits",
     "used_interval_unflagged": "replications used with both limits and no flag",
 }
+
+for _dim in ("estimator", "grid", "n_supp"):
+    COUNT_NAMES[f"pairs_over_{_dim}"] = "replications in which both have an estimate"
+    COUNT_NAMES[f"pairs_interval_over_{_dim}"] = (
+        "replications in which both have limits"
+    )
 
 DIMENSION_NAMES = {
     "process": "Process",

@@ -17,13 +17,25 @@ import xarray as xr
 
 from analysis.columns import parse_columns
 from analysis.configuration import read_symbols
-from analysis.exchange import read_replications, tidy_columns, tidy_replications
+from analysis.exchange import (
+    read_replications,
+    table_to_csv,
+    tidy_columns,
+    tidy_replications,
+)
 from analysis.figures import drawing
 from analysis.figures.catalogue import Picture, list_process, list_study
-from analysis.files import remove_outdated, slug, write_file, write_text
+from analysis.files import (
+    find_link_outside,
+    remove_outdated,
+    slug,
+    write_file,
+    write_text,
+)
 from analysis.labels import name_entries, name_groups
 from analysis.measures.summarise import ExclusionRule, summarise, used_replications
 from analysis.report.page import Drawn, render_report
+from analysis.seal import add_seal, encode, has_seal
 from analysis.tables.catalogue import list_tables
 from analysis.tables.compose import list_composed
 from analysis.tables.printed import Printed
@@ -34,6 +46,10 @@ SUMMARY = "summary.nc"
 REPORT = "report.html"
 TIDY = "replications_tidy.csv"
 PICTURES_A_PROCESS = 8  # fewer are drawn sooner than a process starts
+
+
+UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+"""What the netCDF library and xarray raise on a damaged file."""
 
 
 class StudyError(ValueError):
@@ -67,9 +83,11 @@ def make(
     """
     study_dir = Path(study_dir)
     replications = load_replications(study_dir)
+    if (link := find_link_outside(study_dir)) is not None:
+        raise StudyError(f"{link} leads out of the study's folder; remove that link.")
     rule = exclusion_rule or replications.attrs.get("exclusion_rule", "per_estimator")
     summary = summarise(replications, exclusion_rule=rule)
-    paths = [write_file(study_dir / SUMMARY, lambda path: summary.to_netcdf(path))]
+    paths = [write_file(study_dir / SUMMARY, lambda path: _write_tree(summary, path))]
     named = name_groups(summary)
     listed, shown = {}, {}
     try:
@@ -88,14 +106,13 @@ def make(
         shown[name] = list(list_tables(named, name))
         pairs = zip(list_tables(summary, name), shown[name], strict=True)
         for stored, table in pairs:
-            csv = stored.numbers.assign(process=name).to_csv(index=False)
+            csv = table_to_csv(stored.numbers.assign(process=name))
             paths.append(write_text(folder / f"{stored.name}.csv", csv))
             paths += write_table(table, folder, name, label)
         process = replications[name].to_dataset()
         if tidy_csv:
             path = study_dir / "tables" / slug(name) / TIDY
-            text = tidy_replications(process).to_csv(index=False)
-            paths.append(write_text(path, text))
+            paths.append(write_text(path, table_to_csv(tidy_replications(process))))
         used = used_replications(process, exclusion_rule=rule)
         symbols = read_symbols(summary, name)
         used = name_entries(used, symbols)
@@ -127,12 +144,7 @@ def load_replications(study_dir: Path) -> xr.DataTree:
             f"{study_dir} holds no {REPLICATIONS}; of a study that runs, `python -m "
             f"experiments.run report {study_dir.name}` merges what is done."
         )
-    try:
-        with xr.open_datatree(path, engine="netcdf4") as tree:
-            replications = tree.load()
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise StudyError(f"cannot read {path} ({reason}); merge it again.") from error
+    replications = _read_tree(path)
     if not replications.children:
         raise StudyError(f"{path} holds no process (no group below its root).")
     for name, node in replications.children.items():
@@ -161,13 +173,45 @@ def store_replications(path: Path, columns: Sequence[str], study_dir: Path) -> P
         raise StudyError(f"{path}: {str(error).splitlines()[0]}") from error
     replications.attrs = {"study": path.stem, "title": f"Replications of {path.name}"}
     target = study_dir / REPLICATIONS
-    return write_file(target, lambda file: replications.to_netcdf(file))
+    return write_file(target, lambda file: _write_tree(replications, file))
 
 
 def load_summary(study_dir: Path | str) -> xr.DataTree:
-    """Read `summary.nc` of a study into memory."""
-    with xr.open_datatree(Path(study_dir) / SUMMARY, engine="netcdf4") as tree:
-        return tree.load()
+    """Read `summary.nc` of a study into memory.
+
+    Raises:
+        StudyError: The file is damaged.
+    """
+    return _read_tree(Path(study_dir) / SUMMARY)
+
+
+def _read_tree(path: Path) -> xr.DataTree:
+    """Read a file that a study or this program wrote, after a look at its seal."""
+    try:
+        if not has_seal(path):
+            print(
+                f"warning: {path} has no checksum, being older than these or of "
+                "another program: whether it was changed is not known.",
+                file=sys.stderr,
+            )
+        with xr.open_datatree(path, engine="netcdf4") as tree:
+            return tree.load()
+    except FileNotFoundError:
+        raise
+    except UNREADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StudyError(
+            f"cannot read {path} ({reason}); make it again: `python -m "
+            f"experiments.run report {path.parent.name}`."
+        ) from error
+
+
+def _write_tree(tree: xr.DataTree, path: Path) -> None:
+    encoding = {
+        f"/{name}": encode(node.to_dataset()) for name, node in tree.children.items()
+    }
+    tree.to_netcdf(path, encoding=encoding)
+    add_seal(path)
 
 
 def started(summary: xr.DataTree) -> list[str]:

@@ -28,6 +28,8 @@ _ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "\n": " ",
+    "\r": " ",
     **{x: f"\\{x}" for x in "&%$#_{}"},
 }
 
@@ -47,9 +49,9 @@ def in_latex(name: str) -> str:
     if is_symbol(name):
         return name
     match = re.fullmatch(r"(.+?)\[([\d, ]+)\]", name)
-    if match is None:
-        return escape(name)
-    upright = r"\mathrm{" + match[1].replace("_", r"\_") + "}"
+    if match is None or not re.fullmatch(r"\w+", match[1], re.ASCII):
+        return escape(name)  # mathematics has no such letters
+    upright = r"\mathrm{" + escape(match[1]) + "}"
     return f"${upright}_{{{match[2].replace(' ', '')}}}$"
 
 

@@ -22,10 +22,10 @@ GROUPS = {
     ),
     "Inference": (
         *("efficient_estimate", "EfficientEstimate"),
-        *("Intervals", "INTERVAL_KINDS", "COVARIANCE_KINDS"),
+        *("INTERVAL_KINDS", "IntervalKind", "Intervals", "COVARIANCE_KINDS"),
         *("jackknife", "bootstrap", "Resamples", "BOOTSTRAP_WEIGHTS"),
         *("likelihood_ratio_test", "likelihood_ratio_interval", "LikelihoodRatio"),
-        *("delta_method", "Functional"),
+        *("delta_method", "Functional", "Evidence"),
     ),
     "Grids": (
         *("uniform_grid", "quantile_grid", "product_grid", "halton_grid"),
@@ -40,7 +40,8 @@ HEAD = """\
 Made from the docstrings by `python -m experiments.api_page`. Equations are those of
 [README.md](README.md). `Scalar`, `Probs`, `Weights`, `LogCondLik` are arrays of floats
 of shapes (), (n_supp,), (n_obs,) and (n_obs, n_supp); `Model`, `Data` and `Support` are
-pytrees, as `fit` says.
+pytrees, as `fit` says; `Estimated` is what `fit` returns, or anything else with an
+`evidence`; `Clusters` are whole numbers of shape (n_obs,), or `None`.
 """
 
 SECTION = re.compile(r"(Args|Attributes|Returns|Raises):")
@@ -124,7 +125,7 @@ def list_arguments(arguments: ast.arguments) -> list[str]:
     """Return the arguments as they are written, with types and defaults."""
 
     def write(argument: ast.arg, default: ast.expr | None) -> str:
-        text = ast.unparse(argument).replace("'Fit'", "Fit")
+        text = ast.unparse(argument)
         return text if default is None else f"{text} = {ast.unparse(default)}"
 
     plain = arguments.args
@@ -148,6 +149,14 @@ def describe_values(name: str) -> str:
             )
         rows = [f"| {c} | `{n}` | {text} |" for c, n, text in spmlex.RESULT_CODES]
         return "\n".join(["| code | name | sentence |", "|---|---|---|", *rows])
+    if name == "INTERVAL_KINDS":
+        rows = [
+            f"| `{kind}` | {row.label} | {row.centre} | {row.sentence} | {row.needs} |"
+            for kind, row in spmlex.INTERVAL_KINDS.items()
+        ]
+        head = ["| kind | label | centre | limits | needs |", "|---|---|---|---|---|"]
+        intro = "Every kind of interval by name, an `IntervalKind` each.\n"
+        return "\n".join([intro, *head, *rows])
     values = ", ".join(f'"{value}"' for value in getattr(spmlex, name))
     return f"One of {values}."
 

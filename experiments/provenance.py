@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ import jax
 import spmlex
 
 PACKAGES = ("jax", "jaxlib", "numpy", "equinox", "mixsqpx", "hydra-core", "xarray")
+INSTRUCTIONS = ("sve", "asimd", "avx512f", "avx2", "fma", "avx", "sse4_2")
+
+CODE = (".py", ".yaml", ".toml", ".lock")
+"""Endings of files that numbers may depend on."""
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -22,11 +28,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def describe_code() -> dict[str, Any]:
     """Return version and commit of the code, and whether files differ from it.
 
-    Results that are kept under git don't count: a study writes them anew.
+    Code that git does not know counts; results that are kept under git don't: a study
+    writes them anew.
     """
-    changes = _git(
-        "status", "--porcelain", "--untracked-files=no", "--", ":(top,exclude)results"
+    status = _git(
+        "status", "--porcelain", "--untracked-files=all", "--", ":(top,exclude)results"
     )
+    changes = [
+        line
+        for line in status.splitlines()
+        if not line.startswith("??") or line.strip('"').endswith(CODE)
+    ]
     return {
         "spmlex_version": spmlex.__version__,
         "git_commit": _git("rev-parse", "HEAD") or "unknown",
@@ -41,6 +53,26 @@ def describe_software() -> dict[str, str]:
     for package in PACKAGES:
         versions[package] = importlib.metadata.version(package)
     return versions
+
+
+def name_code(attrs: Mapping[str, Any]) -> str:
+    """Name the code that attributes such as those of `describe_code` tell of."""
+    return attrs["git_commit"] + "+changes" * attrs["git_dirty"]
+
+
+@functools.cache
+def describe_instructions() -> str:
+    """Return the vector instructions of the processor, the widest that it has.
+
+    Compilers use them, and sum in another order with wider ones: a machine that has
+    others may draw other bits.
+    """
+    try:
+        words = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        words = set()
+    found = [x for x in INSTRUCTIONS if words & {x, x.replace("asimd", "neon")}]
+    return f"{platform.machine()} {' '.join(found)}".strip()
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import traceback
 
 from experiments.config import compose as cfg
 from experiments.errors import ComputeError, InputError, StoreError
+from experiments.session.console import silence
 
 ACTIONS = {
     "sweep": "run a study, or what is missing of it, and make its tables and figures",
@@ -24,6 +25,7 @@ Monte Carlo studies of semiparametric maximum likelihood.
 Actions
 {actions}
   -h, --help    show this text
+  --cfg         show the composed study, in place of running it
   --traceback   show where in the code an error arose
 
 Experiments: the default one, or experiment=NAME
@@ -69,6 +71,10 @@ def main(arguments: list[str]) -> int:
                 f"{action}: no such action.{cfg.suggest(action, ACTIONS)} "
                 f"Actions: {', '.join(ACTIONS)}."
             )
+        if "--cfg" in rest:
+            settings = [x for x in rest if x not in ("--cfg", "job")]
+            print(cfg.write_config(cfg.compose(settings)), end="")
+            return 0
         for text in rest:
             if text.startswith("-"):
                 bare = text.lstrip("-")
@@ -80,6 +86,9 @@ def main(arguments: list[str]) -> int:
             traceback.print_exception(error)
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
+    except BrokenPipeError:
+        silence(sys.stdout.fileno())  # nobody reads any more: no fault, no words
+        return 0
     except OSError as error:
         if show_traceback:
             traceback.print_exception(error)

@@ -99,7 +99,6 @@ class Design:
     target: Target | None
     max_failure_share: float
     block_size: int
-    batch_size: int | None
     sample_size: list[int]
     n_supp: list[int]
     processes: dict[str, Process]
@@ -157,13 +156,16 @@ class Design:
         return list(spmlex.parameter_names(model)), np.asarray(theta)
 
 
+CELLS_AT_ONCE = 32
+
+
 def order_blocks(
     missing: dict[Cell, list[tuple[int, int]]], block_size: int
 ) -> list[Block]:
     """Cut missing replications into blocks, the first block of every cell first.
 
-    So every cell compiles early, on all workers, and Monte Carlo errors shrink at
-    the same time.
+    So cells compile early, on all workers, and Monte Carlo errors shrink at the same
+    time. Of many cells so many are worked on at once as have their programs in memory.
 
     Args:
         missing: By cell, the ranges (first, last) that are not done.
@@ -173,8 +175,13 @@ def order_blocks(
         [Block(cell, *piece) for span in spans for piece in _cut(span, block_size)]
         for cell, spans in missing.items()
     ]
-    rounds = itertools.zip_longest(*by_cell)
-    return [block for blocks in rounds for block in blocks if block is not None]
+    return [
+        block
+        for group in itertools.batched(by_cell, CELLS_AT_ONCE)
+        for blocks in itertools.zip_longest(*group)
+        for block in blocks
+        if block is not None
+    ]
 
 
 def _cut(span: tuple[int, int], size: int) -> Iterator[tuple[int, int]]:

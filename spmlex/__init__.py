@@ -9,12 +9,13 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 from spmlex._adequacy import Adequacy, adequacy, gradient_on  # noqa: E402
-from spmlex._efficient_estimate import (  # noqa: E402
-    EfficientEstimate,
-    efficient_estimate,
-)
+from spmlex._codes import RESULT_CODES, RESULTS, result_code  # noqa: E402
+from spmlex._covariance import COVARIANCE_KINDS  # noqa: E402
+from spmlex._delta_method import Functional, delta_method  # noqa: E402
+from spmlex._efficient_estimate import EfficientEstimate  # noqa: E402
+from spmlex._efficient_search import efficient_estimate  # noqa: E402
+from spmlex._evidence import Evidence  # noqa: E402
 from spmlex._fit import SUPPORTS, fit  # noqa: E402
-from spmlex._functionals import Functional, delta_method  # noqa: E402
 from spmlex._grid import (  # noqa: E402
     data_range,
     halton_grid,
@@ -23,14 +24,14 @@ from spmlex._grid import (  # noqa: E402
     quantile_grid,
     uniform_grid,
 )
-from spmlex._inference import COVARIANCE_KINDS  # noqa: E402
 from spmlex._inner import SOLVERS, MixingSolution, solve_probs  # noqa: E402
-from spmlex._intervals import INTERVAL_KINDS, Intervals  # noqa: E402
+from spmlex._intervals import INTERVAL_KINDS, IntervalKind, Intervals  # noqa: E402
 from spmlex._likelihood_ratio import (  # noqa: E402
     LikelihoodRatio,
     likelihood_ratio_interval,
     likelihood_ratio_test,
 )
+from spmlex._optima import Optima  # noqa: E402
 from spmlex._parameters import parameter_names  # noqa: E402
 from spmlex._profile import profile, profile_ll  # noqa: E402
 from spmlex._resample import (  # noqa: E402
@@ -39,8 +40,7 @@ from spmlex._resample import (  # noqa: E402
     bootstrap,
     jackknife,
 )
-from spmlex._result import Fit, Optima  # noqa: E402
-from spmlex._solution import RESULT_CODES, RESULTS, result_code  # noqa: E402
+from spmlex._result import Fit  # noqa: E402
 
 __version__ = "0.2.0"
 
@@ -59,7 +59,9 @@ __all__ = [
     "INTERVAL_KINDS",
     "EfficientEstimate",
     "efficient_estimate",
+    "Evidence",
     "Functional",
+    "IntervalKind",
     "Intervals",
     "LikelihoodRatio",
     "Resamples",

@@ -11,15 +11,13 @@ at the centre of every cell. Where it fails twice the curvature is added to the
 first-order bound: still convex, but no longer a proof, and `is_proof` says so.
 """
 
-from typing import TYPE_CHECKING
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from spmlex._arguments import check_fit, read_masses, read_number
+from spmlex._arguments import read_masses, read_number
 from spmlex._cell_bound import bound_cells
 from spmlex._continuum import (
     Box,
@@ -28,6 +26,7 @@ from spmlex._continuum import (
     maximise_gradient,
     rows_of,
 )
+from spmlex._evidence import Estimated, evidence_of
 from spmlex._inputs import (
     cast_to_float64,
     check_rows,
@@ -35,11 +34,8 @@ from spmlex._inputs import (
     read_count,
     read_inputs,
 )
-from spmlex._likelihood import normalise_weights
+from spmlex._mixture import normalise_weights
 from spmlex._types import Data, Model, Probs, Scalar, Support, Weights
-
-if TYPE_CHECKING:
-    from spmlex._result import Fit
 
 _FIRST_CELLS = 256
 _BATCH_ENTRIES = 4_000_000
@@ -117,7 +113,7 @@ class Adequacy(eqx.Module):
 
 
 def adequacy(
-    fit: "Fit",
+    fit: Estimated,
     data: Data,
     low: PyTree,
     high: PyTree,
@@ -142,13 +138,13 @@ def adequacy(
     Raises:
         ValueError: The range is empty or does not have the form of a support point.
     """
-    check_fit("fit", fit)
+    evidence = evidence_of("fit", fit)
     tol = float(read_number("tol", tol, "1e-9", least=0.0))
     if read_count("max_cells", max_cells, 100_000) < 1:
         raise ValueError(f"max_cells={max_cells}: give 1 or more, such as 100000.")
-    _, data, _ = read_inputs(fit.model, data, fit.supp)
+    _, data, _ = read_inputs(evidence.model, data, evidence.supp)
     box = make_box(low, high)
-    supp = rows_of(fit.supp)
+    supp = rows_of(evidence.supp)
     if supp.shape[1] != box.low.size:
         raise ValueError(
             f"low={low} has {box.low.size} coordinates and the support points of the "
@@ -156,17 +152,19 @@ def adequacy(
         )
 
     def bound(probs: Probs, weights: Weights) -> Adequacy:
-        log_ratio = log_ratios(fit.model, data, fit.supp, probs, weights)
+        log_ratio = log_ratios(evidence.model, data, evidence.supp, probs, weights)
         return bound_gradient(
-            fit.model, data, box, log_ratio, supp, probs, tol, max_cells
+            evidence.model, data, box, log_ratio, supp, probs, tol, max_cells
         )
 
-    groups = None if fit.problem is None else fit.problem.groups
+    groups = evidence.given.groups
     if groups is None:
-        return bound(fit.probs, fit.weights)
-    own = jnp.where(groups == jnp.arange(fit.probs.shape[1])[:, None], fit.weights, 0.0)
+        return bound(evidence.probs, evidence.weights)
+    own = jnp.where(
+        groups == jnp.arange(evidence.probs.shape[1])[:, None], evidence.weights, 0.0
+    )
     shares = jnp.sum(own, axis=1)
-    pairs = zip(fit.probs.T, own / shares[:, None], strict=True)
+    pairs = zip(evidence.probs.T, own / shares[:, None], strict=True)
     each = [bound(probs, weights) for probs, weights in pairs]
     found = jnp.stack([one.found for one in each])
     return Adequacy(

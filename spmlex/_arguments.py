@@ -1,6 +1,6 @@
 """Single arguments of a call: returned as they are used, or refused in words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ def read_floats(name: str, value: Any, example: str) -> Float[Array, "..."]:
     """
     if isinstance(value, Tracer):
         return value.astype(jnp.float64)
-    wrong = f"{name}={_show(value)}: give real numbers, such as {example}."
+    wrong = f"{name}={show(value)}: give real numbers, such as {example}."
     if isinstance(value, jax.Array):
         if not jnp.issubdtype(value.dtype, np.number) or jnp.iscomplexobj(value):
             raise ValueError(wrong)
@@ -46,7 +46,7 @@ def read_number(name: str, value: Any, example: str, *, least: float = -np.inf) 
     array = np.asarray(value)
     if array.shape != () or not float(array) > least:
         above = "" if least == -np.inf else f" above {least:g}"
-        raise ValueError(f"{name}={_show(value)}: give a number{above}, as {example}.")
+        raise ValueError(f"{name}={show(value)}: give a number{above}, as {example}.")
     return value
 
 
@@ -66,7 +66,7 @@ def read_masses(name: str, value: Any, n_supp: int) -> Float[Array, " n_supp"]:
     return array
 
 
-def check_choice(name: str, value: Any, choices: Sequence[str], what: str) -> None:
+def check_choice(name: str, value: Any, choices: Collection[str], what: str) -> None:
     """Refuse what is not one of some words.
 
     Raises:
@@ -74,7 +74,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str], what: str) -> No
     """
     if not isinstance(value, str) or value not in choices:
         raise ValueError(
-            f"{name}={_show(value)} is not {what}. Choose from {', '.join(choices)}."
+            f"{name}={show(value)} is not {what}. Choose from {', '.join(choices)}."
         )
 
 
@@ -87,19 +87,9 @@ def check_level(level: Any) -> None:
     number = isinstance(level, float | int | np.number) and not np.iscomplexobj(level)
     if not isinstance(level, Tracer) and not (number and 0.0 < level < 1.0):
         raise ValueError(
-            f"level={_show(level)} is not a confidence level; give one between 0 and "
+            f"level={show(level)} is not a confidence level; give one between 0 and "
             "1, such as 0.95."
         )
-
-
-def check_fit(name: str, value: Any) -> None:
-    """Refuse what `fit` did not return.
-
-    Raises:
-        ValueError: It is something else.
-    """
-    if not (hasattr(value, "theta") and hasattr(value, "probs")):
-        raise ValueError(f"{name}={_show(value)}: give what `spmlex.fit` returns.")
 
 
 def check_function(name: str, value: Callable[..., Any], example: str) -> None:
@@ -109,7 +99,7 @@ def check_function(name: str, value: Callable[..., Any], example: str) -> None:
         ValueError: It can't.
     """
     if not callable(value) or isinstance(value, type):
-        raise ValueError(f"{name}={_show(value)}: give a function, such as {example}.")
+        raise ValueError(f"{name}={show(value)}: give a function, such as {example}.")
 
 
 def check_truth(name: str, value: Any) -> None:
@@ -119,9 +109,10 @@ def check_truth(name: str, value: Any) -> None:
         ValueError: It is something else.
     """
     if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name}={_show(value)}: give True or False.")
+        raise ValueError(f"{name}={show(value)}: give True or False.")
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """Return a value as it is written in a message, cut where it is long."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."

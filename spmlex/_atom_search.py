@@ -20,7 +20,7 @@ from spmlex._continuum import maximise_gradient
 from spmlex._degenerate import width_in_steps
 from spmlex._inputs import conditional_likelihoods
 from spmlex._joint import Atoms, JointProblem
-from spmlex._likelihood import scale_rows
+from spmlex._mixture import scale_rows
 from spmlex._newton import State, climb, stand_at
 from spmlex._types import LogCondLik, Probs, Scalar
 

@@ -54,14 +54,16 @@ def bound_cells(
         """Return the derivative of a function of the centres in units of the radii."""
 
         def slope(points):
-            return jax.jvp(function, (points,), (direction * radii,))[1]
+            moved: Array
+            _, moved = jax.jvp(function, (points,), (direction * radii,))
+            return moved
 
         return slope
 
     lclk = lclk_at(centres)
     finite = jnp.isfinite(lclk)
 
-    def known(values):
+    def known(values: Array):
         return jnp.where(finite, values, 0.0)
 
     size = centres.shape[1]

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, PyTree
 
 from spmlex._arguments import read_floats
 from spmlex._inputs import cast_to_float64, conditional_likelihoods
-from spmlex._likelihood import log_mixture
+from spmlex._mixture import log_mixture
 from spmlex._types import Data, Model, Probs, Support, Weights
 
 _MAX_STEPS = 80

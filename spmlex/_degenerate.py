@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._likelihood import scale_rows
+from spmlex._mixture import scale_rows
 from spmlex._types import LogCondLik, Scalar, Weights
 from spmlex._weights import weighted_median
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from spmlex._likelihood import scale_rows
+from spmlex._mixture import scale_rows
 from spmlex._profile import face_system, solve_face
 from spmlex._types import Kernel, LogCondLik, Probs, Weights
 

@@ -7,16 +7,14 @@ infinity, and however wide the range is, there is mass on its end. Then the grad
 function of equation (3) is one there and stays one far beyond.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from spmlex._adequacy import gradient_on
 from spmlex._continuum import coordinates, range_of
-
-if TYPE_CHECKING:
-    from spmlex._result import Fit
+from spmlex._evidence import Evidence
 
 _EDGE_MASS = 1e-3
 """More at an end of the range is warned of, whatever the number of observations."""
@@ -52,22 +50,22 @@ class Face(NamedTuple):
     saturates: bool
 
 
-def find_loaded_faces(fit: "Fit") -> list[Face]:
+def find_loaded_faces(evidence: Evidence) -> list[Face]:
     """Return the faces of the range with the mass of an observation or more.
 
     Support points that are whole numbers are no places on a continuum and have no ends;
     nor does a coordinate that does not vary.
 
     Args:
-        fit: A fit of concrete arrays.
+        evidence: That of an estimate, of concrete arrays.
     """
-    grid = fit.supp if fit.given is None else fit.given.supp
+    grid = evidence.given.supp
     box, around = range_of(grid)
     low, high = np.asarray(box.low), np.asarray(box.high)
-    points = np.asarray(range_of(fit.supp)[1])
-    probs = np.asarray(fit.probs).reshape(len(points), -1)
+    points = np.asarray(range_of(evidence.supp)[1])
+    probs = np.asarray(evidence.probs).reshape(len(points), -1)
     # One observation beyond the range is enough to move theta.
-    least = min(_EDGE_MASS, 1.0 / float(fit.n_obs))
+    least = min(_EDGE_MASS, 1.0 / float(evidence.n_obs))
     faces = []
     for k, (name, is_number) in enumerate(coordinates(grid)):
         if not is_number or high[k] <= low[k]:
@@ -80,7 +78,7 @@ def find_loaded_faces(fit: "Fit") -> list[Face]:
             total = float(mass[:, group].sum())
             if total > least:
                 gain, saturates = _look_beyond(
-                    fit, box, points, mass[:, group], group, k, is_upper
+                    evidence, box, points, mass[:, group], group, k, is_upper
                 )
                 faces.append(Face(name, is_upper, total, gain, saturates))
     return faces
@@ -96,13 +94,15 @@ def _width_of_face(grid: np.ndarray, k: int) -> float:
     return 0.5 * n_supp ** (-1.0 / dimension) if scattered else _ON_FACE
 
 
-def _look_beyond(fit, box, points, mass, group, k, is_upper) -> tuple[float, bool]:
+def _look_beyond(evidence, box, points, mass, group, k, is_upper) -> tuple[float, bool]:
     """Return what mass beyond a face gains at most, and whether g stays one there."""
-    given, weights = fit.given, np.asarray(fit.weights)
-    if given is None:
-        return np.inf, False
-    counts = np.ones_like(weights) if fit.counts is None else np.asarray(fit.counts)
-    probs = np.asarray(fit.probs).reshape(len(points), -1)[:, group]
+    given, weights = evidence.given, np.asarray(evidence.weights)
+    counts = (
+        np.ones_like(weights)
+        if evidence.counts is None
+        else np.asarray(evidence.counts)
+    )
+    probs = np.asarray(evidence.probs).reshape(len(points), -1)[:, group]
     if given.groups is not None:
         weights = np.where(np.asarray(given.groups) == group, weights, 0.0)
     n_obs = float(np.sum(np.where(weights > 0, counts, 0.0)))
@@ -113,9 +113,9 @@ def _look_beyond(fit, box, points, mass, group, k, is_upper) -> tuple[float, boo
     beyond = np.repeat(points[heaviest][None], len(_BEYOND), axis=0)
     beyond[:, :, k] += side * span * _BEYOND[:, None]
     values = gradient_on(
-        fit.model,
+        evidence.model,
         given.data,
-        fit.supp,
+        evidence.supp,
         jnp.asarray(probs),
         box.to_supp(jnp.asarray(beyond.reshape(-1, points.shape[1]))),
         weights=jnp.asarray(weights),
@@ -127,10 +127,10 @@ def _look_beyond(fit, box, points, mass, group, k, is_upper) -> tuple[float, boo
     return float(max(change.max(), 0.0)), bool(np.all(np.abs(change) <= _FLAT))
 
 
-def describe_faces(fit: "Fit") -> list[str]:
+def describe_faces(evidence: Evidence) -> list[str]:
     """Return a sentence for each kind of end with mass."""
-    faces = find_loaded_faces(fit)
-    of_group = " of a group" if jnp.ndim(fit.probs) == 2 else ""
+    faces = find_loaded_faces(evidence)
+    of_group = " of a group" if jnp.ndim(evidence.probs) == 2 else ""
     sentences = []
     for face in faces:
         share = f"{100 * face.mass:.2g}% of the mass{of_group}"

@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from spmlex._draws import draw_rows, how_rows_are_made, list_outcomes
 from spmlex._inputs import conditional_likelihoods
-from spmlex._likelihood import scale_rows
+from spmlex._mixture import scale_rows
 from spmlex._outer import OuterProblem
 from spmlex._types import Data, Probs, Scalar, Weights
 

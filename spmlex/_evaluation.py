@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._codes import RESULTS
 from spmlex._derivatives import profile_derivatives
 from spmlex._inner import InnerSolver, solve_probs
-from spmlex._likelihood import mix_columns
-from spmlex._solution import RESULTS
+from spmlex._mixture import mix_columns
 from spmlex._types import Kernel, LogCondLik, Scalar, Weights
 
 Columns = Callable[[Float[Array, " p"], Int[Array, " k"]], Float[Array, "n_obs k"]]

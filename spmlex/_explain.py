@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from spmlex._codes import RESULTS
 from spmlex._inputs import conditional_likelihoods, describe_non_finite
 from spmlex._parameters import parameter_names, split_model
 from spmlex._result import Fit
-from spmlex._solution import RESULTS
 from spmlex._types import Data
 
 

@@ -5,34 +5,26 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
 from spmlex._arguments import check_truth, read_number
+from spmlex._codes import raise_if_failed
 from spmlex._continuum import box_of
 from spmlex._explain import explain_failure
 from spmlex._free_support import search_free_support
-from spmlex._inner import InnerSolver, get_solver
-from spmlex._inputs import (
-    cast_to_float64,
-    conditional_likelihoods,
-    read_count,
-    read_groups,
-    read_inputs,
-)
+from spmlex._grid_search import maximise_on_grid
+from spmlex._inner import InnerSolver
+from spmlex._inputs import cast_to_float64, read_count
 from spmlex._outer import OuterProblem
-from spmlex._parameters import free_leaves
+from spmlex._problem import pose_problem, weigh_rows
 from spmlex._result import Fit
-from spmlex._scale import unbounded_parameters
-from spmlex._search import maximise_on_grid
-from spmlex._solution import raise_if_failed
 from spmlex._starts import gather_starts
 from spmlex._summary import describe_degeneracy
 from spmlex._types import Counts, Data, Model, Support, Weights
-from spmlex._weights import fill_rows_without_weight, read_sample
+from spmlex._unbounded import unbounded_parameters
 
 SUPPORTS = ("grid", "free")
 
@@ -112,15 +104,9 @@ def fit(
         ValueError: The call is wrong: the message names the argument.
         RuntimeError: Under `throw`, with the sentence of the result code.
     """
-    model0, data, supp = read_inputs(model0, data, supp)
+    problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver)
     starts = cast_to_float64(starts)
-    free = free_leaves(model0, fixed)
-    n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
-    if groups is not None:
-        groups, n_groups = read_groups(groups, n_groups, n_obs)
     check_truth("throw", throw)
-    if n_groups is not None:
-        n_groups = read_count("n_groups", n_groups, 2)
     try:
         tol = read_number("tol", tol, "1e-7", least=0.0)
     except ValueError as error:
@@ -130,14 +116,9 @@ def fit(
         # An array stays one: compiled code takes any.
         if read_count("max_steps", max_steps, 100) < 1:
             raise ValueError(f"max_steps={max_steps}: give 1 or more, such as 100.")
-    thetas, n_random = gather_starts(model0, starts, data, free)
-    is_weighted = weights is not None or counts is not None
-    weights, counts = read_sample(weights, counts, n_obs)
-    if is_weighted:
-        data = fill_rows_without_weight(data, weights)
-    problem = OuterProblem(
-        model0, data, supp, groups, n_groups, free, get_solver(solver), counts=counts
-    )
+    given = (problem.model, starts, problem.data, problem.free)
+    thetas, n_random = gather_starts(*given)
+    problem, weights = weigh_rows(problem, weights, counts)
     obstacle = _why_not_free(problem, weights)
     if support is not None and (
         not isinstance(support, str) or support not in SUPPORTS
@@ -166,7 +147,7 @@ def fit(
     estimate = dataclasses.replace(estimate, given=problem)
     if throw:
         estimate = raise_if_failed(
-            estimate, estimate.result, lambda: explain_failure(estimate, data)
+            estimate, estimate.result, lambda: explain_failure(estimate, problem.data)
         )
         _warn_if_degenerate(estimate)
     return estimate
@@ -198,4 +179,6 @@ def _unbounded_parameters(problem: OuterProblem, weights: Weights) -> list[str]:
 def _warn_if_degenerate(estimate: Fit) -> None:
     flagged = estimate.flagged
     if not isinstance(flagged, Tracer) and bool(flagged):
-        warnings.warn(describe_degeneracy(estimate), RuntimeWarning, stacklevel=3)
+        warnings.warn(
+            describe_degeneracy(estimate.evidence), RuntimeWarning, stacklevel=3
+        )

@@ -1,21 +1,18 @@
 """Likelihood ratios with free support: the atoms move under the hypothesis too."""
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from spmlex._codes import RESULTS
 from spmlex._continuum import box_of
+from spmlex._evidence import Evidence
 from spmlex._free_search import certify, judge_outcome, search_from
 from spmlex._outer import OuterProblem
-from spmlex._solution import RESULTS
 from spmlex._types import Data, LogCondLik, Scalar, Support
-
-if TYPE_CHECKING:
-    from spmlex._result import Fit
 
 _MAX_STEPS = 100
 
@@ -46,7 +43,7 @@ class _Held(eqx.Module):
 
 
 def free_ratio(
-    estimate: "Fit",
+    evidence: Evidence,
     rest: Float[Array, " r"],
     base: Float[Array, " p"],
     others: Int[Array, " r"],
@@ -54,24 +51,23 @@ def free_ratio(
     """Return the statistic, theta under the hypothesis, and whether it is a maximum.
 
     Args:
-        estimate: A fit with free support.
+        evidence: That of an estimate with free support.
         rest: Where to start the parameters that are not held.
         base: Theta under the hypothesis, with any values for the others.
         others: Which they are.
     """
-    given = estimate.given
-    assert given is not None  # as in every fit that `fit` returns
+    given = evidence.given
     held = _Held(rest, base, others, dataclasses.replace(given, data=()))
     free = (True, *[False] * (len(jax.tree.leaves(held)) - 1))
     outer = dataclasses.replace(given, model=held, free=free)
     limit = jnp.asarray(_MAX_STEPS)
-    best = search_from(outer, estimate.weights, rest, limit)
+    best = search_from(outer, evidence.weights, rest, limit)
     box, _ = box_of(given.supp)
-    best, certificate = certify(outer, box, estimate.weights, best, limit)
+    best, certificate = certify(outer, box, evidence.weights, best, limit)
     value = best.search.state.here.value
     result = judge_outcome(best, certificate)
     # Whether the others are identified does not matter to the height.
     found = result == RESULTS.successful
     found |= result == RESULTS.singular_hessian
-    gained = estimate.log_likelihood + estimate.n_obs * value
+    gained = evidence.log_likelihood + evidence.n_obs * value
     return 2.0 * gained, base.at[others].set(best.theta), found

@@ -9,13 +9,13 @@ from jaxtyping import Array, Float, Int
 
 from spmlex._adequacy import Adequacy, bound_gradient
 from spmlex._atom_search import GAP_TOL, Search, merge_neighbours, search_atoms
+from spmlex._codes import RESULTS
 from spmlex._continuum import Box, log_ratios, rows_of
 from spmlex._inner import solve_probs
 from spmlex._joint import Atoms, make_joint
 from spmlex._newton import judge
 from spmlex._outer import OuterProblem
 from spmlex._profile_atoms import Moved, is_singular, profile_atoms
-from spmlex._solution import RESULTS
 from spmlex._types import Model, Weights
 
 _SLOTS = (24, 64)

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from spmlex._adequacy import Adequacy
+from spmlex._codes import result_code
 from spmlex._continuum import Box, box_of
-from spmlex._design import covariance_root, normal_design
 from spmlex._free_search import (
     Outcome,
     certify,
@@ -21,11 +21,12 @@ from spmlex._free_search import (
     judge_outcome,
     search_from,
 )
-from spmlex._likelihood import count_observations
+from spmlex._grid_search import REACH
+from spmlex._mixture import count_observations
+from spmlex._normal_points import covariance_root, normal_design
+from spmlex._optima import Optima
 from spmlex._outer import OuterProblem
-from spmlex._result import Fit, Optima
-from spmlex._search import REACH
-from spmlex._solution import result_code
+from spmlex._result import Fit
 from spmlex._types import Weights
 
 _SAME_OPTIMUM = 1e-5

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from spmlex._arguments import read_floats, read_masses, read_number
 from spmlex._continuum import make_box
 from spmlex._inputs import conditional_likelihoods, read_inputs
-from spmlex._likelihood import posterior_weights
+from spmlex._mixture import posterior_weights
 from spmlex._types import Data, Model, Probs, Support
 
 _Values = Array | np.ndarray

@@ -1,29 +1,21 @@
-"""Confidence intervals of every kind, and the one recommended."""
+"""Confidence intervals: the table of their kinds, from which all else reads them."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from spmlex._arguments import check_choice, check_level
+from spmlex._covariance import COVARIANCE_KINDS, covariance_matrix
 from spmlex._efficient_estimate import Clusters, EfficientEstimate
-from spmlex._inference import COVARIANCE_KINDS
+from spmlex._efficient_search import can_be_efficient, solve_from
+from spmlex._evidence import Evidence
 from spmlex._likelihood_ratio import likelihood_ratio_interval
 from spmlex._resample import Resamples, jackknife
 from spmlex._student import student_quantile
-
-if TYPE_CHECKING:
-    from spmlex._result import Fit
-
-INTERVAL_KINDS = (
-    "efficient",
-    "efficient_wald",
-    *COVARIANCE_KINDS,
-    "jackknife",
-    "likelihood_ratio",
-)
 
 
 class Intervals(eqx.Module):
@@ -60,74 +52,211 @@ class Intervals(eqx.Module):
         return cls(centre, standard_error, *limits, degrees_of_freedom)
 
 
+class IntervalKind(NamedTuple):
+    """A kind of confidence interval: what it is, and how it is made.
+
+    Attributes:
+        label: How tables call it.
+        sentence: What its limits are.
+        centre: What it is around: "efficient", the root of the efficient score, or
+            "maximum", that of the likelihood.
+        make: Makes `Intervals` of an `EfficientEstimate` or of the evidence of a
+            maximum, a level, clusters and a jackknife made before, or `None` for them.
+        covariance: Of the same and clusters; `None` where `Fit.covariance` has none.
+        needs: What not every model and fit have; empty: nothing.
+        takes_clusters: Whether observations may depend on each other within clusters.
+        has_error: Whether the limits come with a standard error.
+    """
+
+    label: str
+    sentence: str
+    centre: str
+    make: Callable[[Any, Any, Clusters, Resamples | None], Intervals]
+    covariance: Callable[[Any, Clusters], Float[Array, "p p"]] | None = None
+    needs: str = ""
+    takes_clusters: bool = True
+    has_error: bool = True
+
+
+def _invert_test(found: EfficientEstimate, level, clusters, _) -> Intervals:
+    lower, upper = found.score_limits(level, clusters)
+    return Intervals(found.theta, found.standard_errors(clusters), lower, upper)
+
+
+def _wald_efficient(found: EfficientEstimate, level, clusters, _) -> Intervals:
+    lower, upper = found.wald_limits(level, clusters)
+    return Intervals(found.theta, found.standard_errors(clusters), lower, upper)
+
+
+def _by_covariance(kind: str, label: str, sentence: str, **rest: Any) -> IntervalKind:
+    """Return a kind whose limits come from a covariance of the maximum."""
+
+    def covariance(evidence: Evidence, clusters):
+        given = (evidence.hessian, evidence.scores, evidence.weights)
+        return covariance_matrix(*given, kind, clusters, evidence.counts)
+
+    def make(evidence: Evidence, level, clusters, _) -> Intervals:
+        errors = jnp.sqrt(jnp.diagonal(covariance(evidence, clusters)))
+        return Intervals.symmetric(evidence.theta, errors, level)
+
+    assert kind in COVARIANCE_KINDS
+    return IntervalKind(label, sentence, "maximum", make, covariance, **rest)
+
+
+def _by_jackknife(evidence: Evidence, level, clusters, resamples) -> Intervals:
+    made = jackknife(evidence, clusters=clusters) if resamples is None else resamples
+    given = (made.standard_errors, level, made.degrees_of_freedom)
+    return Intervals.symmetric(evidence.theta, *given)
+
+
+def _by_ratio(evidence: Evidence, level, *_) -> Intervals:
+    lower, upper = likelihood_ratio_interval(evidence, level)
+    missing = jnp.full_like(lower, jnp.nan)
+    return Intervals(evidence.theta, missing, lower, upper)
+
+
+def _covariance_of(found: EfficientEstimate, clusters) -> Float[Array, "p p"]:
+    return found.covariance(clusters)
+
+
+_GENERATES = "a model with `simulate` or `outcomes`"
+
+INTERVAL_KINDS: Mapping[str, IntervalKind] = MappingProxyType(
+    {
+        "efficient": IntervalKind(
+            "efficient score, inverted",
+            "the values its test does not reject",
+            "efficient",
+            _invert_test,
+            _covariance_of,
+            needs=_GENERATES,
+        ),
+        "efficient_wald": IntervalKind(
+            "efficient score, Wald",
+            "Wald",
+            "efficient",
+            _wald_efficient,
+            _covariance_of,
+            needs=_GENERATES,
+        ),
+        "observed": _by_covariance(
+            "observed",
+            "observed information",
+            "Wald, with the Hessian of the profile likelihood",
+            takes_clusters=False,
+        ),
+        "opg": _by_covariance(
+            "opg", "outer product", "Wald, with the products of the profile scores"
+        ),
+        "sandwich": _by_covariance(
+            "sandwich", "sandwich", "Wald, with Hessian and products of scores"
+        ),
+        "jackknife": IntervalKind(
+            "jackknife",
+            "Wald, with refits that leave out a group each, and Student's t",
+            "maximum",
+            _by_jackknife,
+            needs="a fit on a grid",
+        ),
+        "likelihood_ratio": IntervalKind(
+            "likelihood ratio",
+            "the values that a likelihood ratio test does not reject",
+            "maximum",
+            _by_ratio,
+            takes_clusters=False,
+            has_error=False,
+        ),
+    }
+)
+"""Every kind of interval by name, the one recommended first."""
+
+
+def default_kind(evidence: Evidence) -> str:
+    """Return the kind that is taken where none is asked for; see `Fit.default_kind`."""
+    given = evidence.given
+    able = evidence.theta.size > 0 and can_be_efficient(given.model, given.data)
+    return "efficient" if able else "sandwich"
+
+
+def choose_kind(evidence: Evidence, kind: str | None) -> str:
+    """Return the kind asked for, or the default.
+
+    Raises:
+        ValueError: There is no such kind.
+    """
+    if kind is None:
+        return default_kind(evidence)
+    check_choice("kind", kind, INTERVAL_KINDS, "a kind of interval")
+    return kind
+
+
+def make_covariance(
+    evidence: Evidence, kind: str | None, clusters: Clusters = None
+) -> Float[Array, "p p"]:
+    """Return a covariance matrix of theta; see `Fit.covariance`.
+
+    Raises:
+        ValueError: The kind has none, or takes no clusters.
+    """
+    if kind is None:
+        kind = default_kind(evidence)
+    have = [name for name, row in INTERVAL_KINDS.items() if row.covariance is not None]
+    row = INTERVAL_KINDS[kind] if isinstance(kind, str) and kind in have else None
+    if row is None or row.covariance is None:
+        raise ValueError(
+            f"kind={kind!r} is not a kind of covariance. Choose from "
+            f"{', '.join(have)}; those of refits are in `jackknife` and `bootstrap`."
+        )
+    if evidence.theta.size == 0:
+        return evidence.hessian
+    _check_clusters(kind, clusters)
+    return row.covariance(_centre_of(evidence, row), clusters)
+
+
 def make_intervals(
-    estimate: "Fit",
+    evidence: Evidence,
     level: float | int,
-    kind: str,
-    clusters: Int[Array | np.ndarray, " _"] | None = None,
+    kind: str | None,
+    clusters: Clusters = None,
     resamples: Resamples | None = None,
 ) -> Intervals:
-    """Return confidence intervals of one kind.
-
-    - "efficient", the one recommended: the values that the efficient-score test does
-      not reject, equation (13). Infinite where the data set no limit.
-    - "efficient_wald", the cheap one: the root of the efficient score plus and minus
-      the normal quantile times its standard error.
-    - "observed", "opg", "sandwich": the estimate, Wald.
-    - "jackknife": the estimate and the jackknife with the t quantile.
-    - "likelihood_ratio": the values that a likelihood ratio test does not reject.
-
-    Coverage and width of each kind are in `spmlex/README.md`.
+    """Return confidence intervals of one kind. Their coverage is in `spmlex/README.md`.
 
     Args:
-        estimate: A fit; "jackknife" needs one that is not `support="free"`.
+        evidence: That of an estimate.
         level: Confidence level, between 0 and 1.
-        kind: One of `INTERVAL_KINDS`.
+        kind: One of `INTERVAL_KINDS`, or `None` for the default.
         clusters: Whole number for each observation; those with the same one may depend
             on each other.
         resamples: A jackknife of this fit; by default one of ten groups is made, or
             of as many as there are observations or clusters.
 
     Raises:
-        ValueError: The level is not between 0 and 1, the kind is unknown, or the
-            resamples are of something else.
+        ValueError: The level is not between 0 and 1, the kind is unknown or can't be
+            had, or the resamples are of something else.
     """
     check_level(level)
-    check_choice("kind", kind, INTERVAL_KINDS, "a kind of interval")
+    kind = choose_kind(evidence, kind)
     if resamples is not None and not isinstance(resamples, Resamples):
         raise ValueError(
             f"resamples={resamples!r}: give what `jackknife` returns for this fit."
         )
-    if estimate.theta.size == 0:
-        nothing = estimate.theta
+    if evidence.theta.size == 0:
+        nothing = evidence.theta
         return Intervals(nothing, nothing, nothing, nothing)
-    if kind == "likelihood_ratio":
-        if clusters is not None:
-            raise ValueError(
-                "kind='likelihood_ratio' takes no clusters: it rests on independence. "
-                "Use 'efficient' or 'sandwich'."
-            )
-        lower, upper = likelihood_ratio_interval(estimate, level)
-        missing = jnp.full_like(lower, jnp.nan)
-        return Intervals(estimate.theta, missing, lower, upper)
-    if kind in COVARIANCE_KINDS:
-        variance = jnp.diagonal(estimate.covariance(kind, clusters=clusters))
-        return Intervals.symmetric(estimate.theta, jnp.sqrt(variance), level)
-    if kind == "jackknife":
-        if resamples is None:
-            resamples = jackknife(estimate, clusters=clusters)
-        errors, freedom = resamples.standard_errors, resamples.degrees_of_freedom
-        return Intervals.symmetric(estimate.theta, errors, level, freedom)
-    return efficient_intervals(estimate.efficient(), level, kind, clusters)
+    _check_clusters(kind, clusters)
+    row = INTERVAL_KINDS[kind]
+    return row.make(_centre_of(evidence, row), level, clusters, resamples)
 
 
-def efficient_intervals(
-    found: EfficientEstimate,
-    level: float | int,
-    kind: str,
-    clusters: Clusters = None,
-) -> Intervals:
-    """Return intervals of an efficient-score estimate; arguments as above."""
-    make = found.wald_limits if kind == "efficient_wald" else found.score_limits
-    lower, upper = make(level, clusters)
-    return Intervals(found.theta, found.standard_errors(clusters), lower, upper)
+def _centre_of(evidence: Evidence, row: IntervalKind) -> Evidence | EfficientEstimate:
+    return solve_from(evidence) if row.centre == "efficient" else evidence
+
+
+def _check_clusters(kind: str, clusters: Clusters) -> None:
+    if clusters is not None and not INTERVAL_KINDS[kind].takes_clusters:
+        able = [repr(k) for k, row in INTERVAL_KINDS.items() if row.takes_clusters]
+        raise ValueError(
+            f"kind={kind!r} takes no clusters: it rests on independence. Use "
+            f"{', '.join(able[:-1])} or {able[-1]}."
+        )

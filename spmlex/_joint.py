@@ -10,15 +10,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from spmlex._codes import RESULTS
 from spmlex._continuum import Box, range_of
 from spmlex._derivatives import has_reverse
 from spmlex._evaluation import Evaluation
 from spmlex._inner import ActiveSet, InnerSolver, solve_probs
 from spmlex._inputs import conditional_likelihoods
-from spmlex._likelihood import scale_rows
+from spmlex._mixture import scale_rows
 from spmlex._outer import OuterProblem
 from spmlex._profile import face_system, solve_face
-from spmlex._solution import RESULTS
 from spmlex._types import LogCondLik, Weights
 
 _CHUNK = 8

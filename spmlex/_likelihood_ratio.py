@@ -1,7 +1,7 @@
 """Likelihood ratio tests and intervals, the parameters not in question profiled out."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,17 +10,14 @@ import jax.scipy as jsp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from spmlex._arguments import check_fit, check_level
+from spmlex._arguments import check_level
+from spmlex._codes import RESULTS
+from spmlex._covariance import covariance_matrix
 from spmlex._evaluation import Evaluation
+from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._free_ratio import free_ratio
 from spmlex._newton import climb, judge
-from spmlex._parameters import parameter_names
-from spmlex._resample import resampled_problem
-from spmlex._solution import RESULTS
 from spmlex._types import Scalar
-
-if TYPE_CHECKING:
-    from spmlex._result import Fit
 
 _TOL = 1e-6
 _MAX_STEPS = 50
@@ -49,7 +46,7 @@ class LikelihoodRatio(eqx.Module):
 
 
 def likelihood_ratio_test(
-    estimate: "Fit",
+    estimate: Estimated,
     parameter: str | Mapping[str, float | int],
     value: float | int | None = None,
 ) -> LikelihoodRatio:
@@ -69,12 +66,12 @@ def likelihood_ratio_test(
     Raises:
         ValueError: There is no such parameter, or a value is missing.
     """
-    check_fit("estimate", estimate)
-    names = parameter_names(estimate.model, estimate.free)
+    evidence = evidence_of("estimate", estimate)
+    names = evidence.names
     hypothesis = _read_hypothesis(parameter, value, names)
     held = jnp.array([names.index(name) for name in hypothesis])
     values = jnp.array(list(hypothesis.values()), float)
-    statistic, theta, done = _ratio(estimate, held, values)
+    statistic, theta, done = _ratio(evidence, held, values)
     freedom = len(hypothesis)
     p_value = jsp.stats.chi2.sf(jnp.maximum(statistic, 0.0), freedom)
     return LikelihoodRatio(statistic, p_value, theta, done, freedom)
@@ -111,7 +108,7 @@ def _read_hypothesis(
 
 
 def likelihood_ratio_interval(
-    estimate: "Fit", level: float | int
+    estimate: Estimated, level: float | int
 ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
     """Return for each parameter the values that the test does not reject.
 
@@ -123,26 +120,32 @@ def likelihood_ratio_interval(
         estimate: A fit.
         level: Confidence level.
     """
-    check_fit("estimate", estimate)
+    evidence = evidence_of("estimate", estimate)
     check_level(level)
-    size = estimate.theta.size
+    size = evidence.theta.size
     if size == 0:
-        return estimate.theta, estimate.theta
-    if estimate.problem is not None:
-        return _interval(estimate, jnp.asarray(level, float))
-    errors = jnp.sqrt(jnp.diagonal(estimate.covariance("observed")))
+        return evidence.theta, evidence.theta
+    if evidence.problem is not None:
+        return _interval(evidence, jnp.asarray(level, float))
+    errors = _observed_errors(evidence)
     critical = jsp.special.ndtri(0.5 + 0.5 * jnp.asarray(level, float))
 
     def limit(k: int, side: float) -> Scalar:
-        start = _begin(estimate, jnp.array(k), side, errors[k], critical)
+        start = _begin(evidence, jnp.array(k), side, errors[k], critical)
         while _is_running(start, critical):
-            start = _advance(start, estimate, jnp.array(k), side, errors[k], critical)
+            start = _advance(start, evidence, jnp.array(k), side, errors[k], critical)
         return _conclude(start, critical)
 
     lower, upper = (
         jnp.stack([limit(k, side) for k in range(size)]) for side in (-1.0, 1.0)
     )
     return lower, upper
+
+
+def _observed_errors(evidence: Evidence) -> Float[Array, " p"]:
+    given = (evidence.hessian, evidence.scores, evidence.weights)
+    covariance = covariance_matrix(*given, "observed", counts=evidence.counts)
+    return jnp.sqrt(jnp.diagonal(covariance))
 
 
 class _Secant(NamedTuple):
@@ -155,25 +158,25 @@ class _Secant(NamedTuple):
     count: int | Int[Array, ""]
 
 
-def _root(estimate: "Fit", k: Int[Array, ""], value: Scalar) -> Scalar:
-    statistic, _, done = _ratio(estimate, k[None], value[None])
+def _root(evidence: Evidence, k: Int[Array, ""], value: Scalar) -> Scalar:
+    statistic, _, done = _ratio(evidence, k[None], value[None])
     return jnp.where(done, jnp.sqrt(jnp.maximum(statistic, 0.0)), jnp.nan)
 
 
-def _begin(estimate: "Fit", k, side, error, critical) -> _Secant:
-    centre = estimate.theta[k]
+def _begin(evidence: Evidence, k, side, error, critical) -> _Secant:
+    centre = evidence.theta[k]
     first = centre + side * critical * error
-    return _Secant(centre, jnp.array(0.0), first, _root(estimate, k, first), 0)
+    return _Secant(centre, jnp.array(0.0), first, _root(evidence, k, first), 0)
 
 
-def _advance(state: _Secant, estimate: "Fit", k, side, error, critical) -> _Secant:
-    centre = estimate.theta[k]
+def _advance(state: _Secant, evidence: Evidence, k, side, error, critical) -> _Secant:
+    centre = evidence.theta[k]
     slope = (state.at_now - state.at_before) / (state.now - state.before)
     # The statistic rises away from the estimate: no step back past it.
     further = state.now + (critical - state.at_now) / slope
     length = jnp.clip(side * (further - centre), 0.1 * error, 20.0 * error)
     following = centre + side * length
-    at_following = _root(estimate, k, following)
+    at_following = _root(evidence, k, following)
     return _Secant(state.now, state.at_now, following, at_following, state.count + 1)
 
 
@@ -188,13 +191,13 @@ def _conclude(state: _Secant, critical: Scalar) -> Scalar:
 
 
 @eqx.filter_jit
-def _interval(estimate: "Fit", level: Scalar):
+def _interval(evidence: Evidence, level: Scalar):
     critical = jsp.special.ndtri(0.5 + 0.5 * level)
-    errors = jnp.sqrt(jnp.diagonal(estimate.covariance("observed")))
+    errors = _observed_errors(evidence)
 
     def limit(item):
         k, side = item
-        given = (estimate, k, side, errors[k], critical)
+        given = (evidence, k, side, errors[k], critical)
         start = _begin(*given)._replace(count=jnp.array(0))
         end = jax.lax.while_loop(
             lambda state: _is_running(state, critical),
@@ -203,7 +206,7 @@ def _interval(estimate: "Fit", level: Scalar):
         )
         return _conclude(end, critical)
 
-    size = estimate.theta.size
+    size = evidence.theta.size
     index = jnp.tile(jnp.arange(size), 2)
     side = jnp.repeat(jnp.array([-1.0, 1.0]), size)
     limits: Float[Array, " k"] = jax.lax.map(limit, (index, side))
@@ -211,47 +214,47 @@ def _interval(estimate: "Fit", level: Scalar):
 
 
 def _ratio(
-    estimate: "Fit", held: Int[Array, " k"], values: Float[Array, " k"]
+    evidence: Evidence, held: Int[Array, " k"], values: Float[Array, " k"]
 ) -> tuple[Scalar, Float[Array, " p"], Array]:
     """Return the statistic, theta under the hypothesis, and whether it converged."""
-    if estimate.problem is None:
-        return free_ratio(estimate, *_start(estimate, held, values))
-    return _ratio_on_grid(estimate, held, values)
+    if evidence.problem is None:
+        return free_ratio(evidence, *_start(evidence, held, values))
+    return _ratio_on_grid(evidence, held, values)
 
 
 def _start(
-    estimate: "Fit", held: Int[Array, " k"], values: Float[Array, " k"]
+    evidence: Evidence, held: Int[Array, " k"], values: Float[Array, " k"]
 ) -> tuple[Float[Array, " r"], Float[Array, " p"], Int[Array, " r"]]:
     """Return a start for the other parameters, theta without them, and which they are.
 
     They begin where they go with those that are held, to first order.
     """
-    size = estimate.theta.size
+    size = evidence.theta.size
     is_free = jnp.ones(size, bool).at[held].set(False)
     (others,) = jnp.nonzero(is_free, size=size - held.size)
     base = jnp.zeros(size).at[held].set(values)
-    rest = estimate.theta[others]
+    rest = evidence.theta[others]
     if others.size:
         slope = jnp.linalg.solve(
-            estimate.hessian[jnp.ix_(others, others)],
-            estimate.hessian[jnp.ix_(others, held)],
+            evidence.hessian[jnp.ix_(others, others)],
+            evidence.hessian[jnp.ix_(others, held)],
         )
-        rest = rest - slope @ (values - estimate.theta[held])
+        rest = rest - slope @ (values - evidence.theta[held])
     return rest, base, others
 
 
 @eqx.filter_jit
 def _ratio_on_grid(
-    estimate: "Fit", held: Int[Array, " k"], values: Float[Array, " k"]
+    evidence: Evidence, held: Int[Array, " k"], values: Float[Array, " k"]
 ) -> tuple[Scalar, Float[Array, " p"], Array]:
-    problem, n_obs = resampled_problem(estimate), estimate.weights.shape[0]
-    rest, base, others = _start(estimate, held, values)
+    problem, n_obs = evidence.on_grid(), evidence.weights.shape[0]
+    rest, base, others = _start(evidence, held, values)
 
     def theta_of(rest):
         return base.at[others].set(rest)
 
     def at(rest, probs) -> Evaluation:
-        there = problem.evaluate(theta_of(rest), probs, estimate.weights)
+        there = problem.evaluate(theta_of(rest), probs, evidence.weights)
         return there._replace(
             gradient=there.gradient[others],
             hessian=there.hessian[jnp.ix_(others, others)],
@@ -259,9 +262,9 @@ def _ratio_on_grid(
             probs_dot=there.probs_dot[..., others],
         )
 
-    state = climb(at, n_obs, rest, estimate.probs.T, _TOL, _MAX_STEPS)
-    gained = estimate.log_likelihood + estimate.n_obs * state.here.value
+    state = climb(at, n_obs, rest, evidence.probs.T, _TOL, _MAX_STEPS)
+    gained = evidence.log_likelihood + evidence.n_obs * state.here.value
     done = (
-        judge(state, estimate.weights, jnp.array(jnp.inf), _TOL) == RESULTS.successful
+        judge(state, evidence.weights, jnp.array(jnp.inf), _TOL) == RESULTS.successful
     )
     return 2.0 * gained, theta_of(state.theta), done

@@ -1,4 +1,10 @@
-"""Newton's method in a trust region, over theta."""
+"""Newton's method in a trust region, over theta.
+
+Written here, since value, gradient and Hessian come from one evaluation, which starts
+its inner problem from the mixing probabilities of the last and their derivative. The
+minimisers of optimistix take no Hessian that is given and keep no state between
+evaluations (its pull request 225 and issue 83).
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._codes import RESULTS
 from spmlex._evaluation import Evaluation, nowhere
 from spmlex._inner import CERTIFICATE_TOL
-from spmlex._solution import RESULTS
 from spmlex._trust_region import solve_trust_region
 from spmlex._types import Scalar, Weights
 
@@ -91,6 +97,7 @@ def climb(
             state = _shorten(state)
         theta = state.theta + state.step
         guess = jnp.maximum(state.here.probs + state.here.probs_dot @ state.step, 0.0)
+        # Where the prediction has no mass left, those at hand are the better start.
         total = jnp.sum(guess, axis=-1, keepdims=True)
         probs0 = jnp.where(total > 0, guess / total, state.here.probs)
         there = evaluate(theta, probs0)

@@ -13,7 +13,7 @@ from spmlex._degenerate import grid_resolution
 from spmlex._evaluation import Evaluation, evaluate, evaluate_groups
 from spmlex._inner import InnerSolver
 from spmlex._inputs import conditional_likelihoods
-from spmlex._likelihood import mix_columns
+from spmlex._mixture import mix_columns
 from spmlex._parameters import split_model
 from spmlex._types import (
     Data,
@@ -89,6 +89,11 @@ class OuterProblem(eqx.Module):
         supp = self.supp_at(theta)
         lclk = conditional_likelihoods(self.build(theta), self.data, supp)
         return lclk if self.kernel is None else mix_columns(lclk, self.kernel)
+
+    @property
+    def n_obs(self) -> int:
+        """Number of rows of data, those without weight included."""
+        return jax.tree.leaves(self.data)[0].shape[0]
 
     @property
     def n_supp(self) -> int:

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int
 from spmlex._arguments import read_floats
 from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inputs import conditional_likelihoods, read_groups, read_inputs
-from spmlex._likelihood import log_mixture, normalise_weights, scale_rows
+from spmlex._mixture import log_mixture, normalise_weights, scale_rows
 from spmlex._types import Data, LogCondLik, Model, Probs, Scalar, Support, Weights
 
 _FACE_RTOL = 1e-12

@@ -4,8 +4,6 @@ Each refit starts at the estimate with its mixing probabilities and takes two or
 evaluations. Both resample observations, or whole clusters.
 """
 
-from typing import TYPE_CHECKING
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,15 +12,13 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from spmlex._arguments import check_choice, check_fit
-from spmlex._design import covariance_root
+from spmlex._arguments import check_choice
+from spmlex._codes import result_code
+from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._inputs import number_clusters, read_count
 from spmlex._newton import climb, judge
+from spmlex._normal_points import covariance_root
 from spmlex._outer import OuterProblem
-from spmlex._solution import result_code
-
-if TYPE_CHECKING:
-    from spmlex._result import Fit
 
 BOOTSTRAP_WEIGHTS = ("multinomial", "exponential")
 
@@ -75,7 +71,7 @@ class Resamples(eqx.Module):
 
 
 def jackknife(
-    estimate: "Fit",
+    estimate: Estimated,
     *,
     n_groups: int | None = None,
     clusters: Int[Array | np.ndarray, " n_obs"] | None = None,
@@ -99,8 +95,9 @@ def jackknife(
     Raises:
         ValueError: The number of groups or the clusters do not fit.
     """
-    problem = resampled_problem(estimate)
-    units, n_units = _number_units(clusters, estimate)
+    evidence = evidence_of("estimate", estimate)
+    problem = evidence.on_grid()
+    units, n_units = _number_units(clusters, evidence)
     if n_groups is None:
         n_groups = min(_N_GROUPS, n_units)
     n_groups = read_count("n_groups", n_groups, _N_GROUPS)
@@ -110,13 +107,13 @@ def jackknife(
             f"{'observations' if clusters is None else 'clusters'}, {n_units}."
         )
     reweight = _WithoutGroup(jr.permutation(_read_key(seed), n_units) % n_groups)
-    theta, code = _refit(problem, estimate, units, reweight, n_groups)
+    theta, code = _refit(problem, evidence, units, reweight, n_groups)
     others = n_groups - 1.0
     return Resamples(theta, code, others, others)
 
 
 def bootstrap(
-    estimate: "Fit",
+    estimate: Estimated,
     *,
     n_draws: int = 200,
     weights: str = "multinomial",
@@ -139,14 +136,15 @@ def bootstrap(
     Raises:
         ValueError: The number of draws, the weights or the clusters do not fit.
     """
-    problem = resampled_problem(estimate)
-    units, n_units = _number_units(clusters, estimate)
+    evidence = evidence_of("estimate", estimate)
+    problem = evidence.on_grid()
+    units, n_units = _number_units(clusters, evidence)
     n_draws = read_count("n_draws", n_draws, 200)
     if n_draws < 2:
         raise ValueError(f"n_draws={n_draws}: give 2 or more, such as 200.")
     check_choice("weights", weights, BOOTSTRAP_WEIGHTS, "a kind of random weights")
     reweight = _RandomWeights(_read_key(seed), n_units, weights)
-    theta, code = _refit(problem, estimate, units, reweight, n_draws)
+    theta, code = _refit(problem, evidence, units, reweight, n_draws)
     factor = n_draws / (n_draws - 1.0)
     return Resamples(theta, code, float("inf"), factor)
 
@@ -204,22 +202,22 @@ class _RandomWeights(eqx.Module):
 @eqx.filter_jit
 def _refit(
     problem: OuterProblem,
-    estimate: "Fit",
+    evidence: Evidence,
     units: _Units,
     reweight: _WithoutGroup | _RandomWeights,
     count: int,
 ) -> tuple[Float[Array, "n_refits p"], Int[Array, " n_refits"]]:
     """Maximise with the weights of each resample."""
-    theta0, probs0 = estimate.theta, estimate.probs.T
-    hessian, scores = estimate.hessian, estimate.scores
-    n_obs = estimate.n_obs
+    theta0, probs0 = evidence.theta, evidence.probs.T
+    hessian, scores = evidence.hessian, evidence.scores
+    n_obs = evidence.n_obs
     root = covariance_root(hessian, n_obs)
 
     def refit(number):
-        weights = estimate.weights * units.spread(reweight(number))
+        weights = evidence.weights * units.spread(reweight(number))
         weights = weights / jnp.sum(weights)
         # Newton's first step, from the scores at hand. The unweighted one is zero.
-        uphill = root.T @ ((weights - estimate.weights) @ scores)
+        uphill = root.T @ ((weights - evidence.weights) @ scores)
         length = jnp.linalg.norm(uphill) * n_obs
         step = uphill * jnp.minimum(1.0, _MAX_START / length)
         start = theta0 + n_obs * root @ step
@@ -236,14 +234,14 @@ def _refit(
 
 
 def _number_units(
-    clusters: Int[Array | np.ndarray, " n_obs"] | None, estimate: "Fit"
+    clusters: Int[Array | np.ndarray, " n_obs"] | None, evidence: Evidence
 ) -> tuple[_Units, int]:
     """Return what is resampled, clusters or observations, and how many there are.
 
     Observations of weight zero are none, nor is a cluster of them; where the weights
     are traced they can't be told apart.
     """
-    weights, counts = estimate.weights, estimate.counts
+    weights, counts = evidence.weights, evidence.counts
     if isinstance(clusters, Tracer) or isinstance(counts, Tracer):
         name = "clusters" if isinstance(clusters, Tracer) else "counts"
         raise ValueError(f"{name} must be a known array, not one traced by jit.")
@@ -261,20 +259,3 @@ def _number_units(
         rows = np.repeat(rows, seen)
         ones = 1.0 / np.repeat(seen, seen)
     return _Units.of(rows, np.arange(rows.size), ones, n_rows), rows.size
-
-
-def resampled_problem(estimate: "Fit") -> OuterProblem:
-    """Return the outer problem of a fit on a grid.
-
-    Raises:
-        ValueError: The support was free.
-    """
-    check_fit("estimate", estimate)
-    problem: OuterProblem | None = estimate.problem
-    if problem is None:
-        raise ValueError(
-            "estimate: the fit is not one on a grid (its support was free to move): "
-            "refit with `fit` on a grid around its atoms, or use kind='observed' or "
-            "'sandwich'."
-        )
-    return problem

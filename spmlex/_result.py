@@ -5,65 +5,29 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from spmlex._adequacy import Adequacy
-from spmlex._arguments import check_choice
-from spmlex._degenerate import grid_ripple, is_crowded, is_degenerate
-from spmlex._efficient_estimate import (
-    Clusters,
-    EfficientEstimate,
-    can_be_efficient,
-    climb_smoothly,
-    solve_efficiently,
+from spmlex._codes import RESULTS
+from spmlex._degenerate import grid_ripple
+from spmlex._efficient_estimate import Clusters, EfficientEstimate
+from spmlex._efficient_search import solve_from
+from spmlex._evidence import Evidence
+from spmlex._intervals import (
+    Intervals,
+    choose_kind,
+    default_kind,
+    make_covariance,
+    make_intervals,
 )
-from spmlex._inference import covariance_matrix
-from spmlex._intervals import INTERVAL_KINDS, Intervals, make_intervals
-from spmlex._likelihood import count_observations
+from spmlex._optima import Optima
 from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
 from spmlex._posterior import posterior_means_of, posterior_of
 from spmlex._resample import Resamples
-from spmlex._solution import RESULTS
-from spmlex._summary import format_fit
+from spmlex._summary import Ending, format_summary
 from spmlex._types import Model, Scalar, Support, Weights
-
-
-class Optima(eqx.Module):
-    """Where each start led: `model0`, then the model's own start, then the others.
-
-    Attributes:
-        theta: Where the search from each start ended.
-        log_likelihood: There, nats.
-        num_atoms: Support points with mass there, all groups together.
-        flagged: Whether it looks like a degenerate maximum.
-        code: Integer of the result code, as in `RESULT_CODES`.
-        num_steps: Evaluations of the profile likelihood.
-        optimum: Number of the local optimum: that of the first start that reached it;
-            -1 where the search was not successful.
-        chosen: The start whose end is the fit.
-    """
-
-    theta: Float[Array, "n_starts p"]
-    log_likelihood: Float[Array, " n_starts"]
-    num_atoms: Int[Array, " n_starts"]
-    flagged: Bool[Array, " n_starts"]
-    code: Int[Array, " n_starts"]
-    num_steps: Int[Array, " n_starts"]
-    optimum: Int[Array, " n_starts"]
-    chosen: Int[Array, ""]
-
-    @property
-    def criterion(self) -> Float[Array, " n_starts"]:
-        """Log-likelihood minus support points with mass, the larger the better."""
-        return self.log_likelihood - self.num_atoms
-
-    @property
-    def num_optima(self) -> Int[Array, ""]:
-        """How many distinct local optima the starts led to."""
-        return jnp.sum(self.optimum == jnp.arange(self.optimum.size))
 
 
 class Fit(eqx.Module):
@@ -131,9 +95,31 @@ class Fit(eqx.Module):
     counts: Float[Array, " n_obs"] | None = None
 
     @property
+    def evidence(self) -> Evidence:
+        """What inference needs of the maximum: what intervals and refits ask."""
+        assert self.given is not None  # as in every fit that `fit` returns
+        return Evidence(
+            model=self.model,
+            theta=self.theta,
+            probs=self.probs,
+            supp=self.supp,
+            log_likelihood=self.log_likelihood,
+            hessian=self.hessian,
+            scores=self.scores,
+            weights=self.weights,
+            resolution=self.resolution,
+            result=self.result,
+            free=self.free,
+            given=self.given,
+            problem=self.problem,
+            moved=self.moved,
+            counts=self.counts,
+        )
+
+    @property
     def n_obs(self) -> Array:
         """Number of observations: those of weight zero are none."""
-        return count_observations(self.weights, self.counts)
+        return self.evidence.n_obs
 
     @property
     def support(self) -> str:
@@ -166,18 +152,12 @@ class Fit(eqx.Module):
         Kernels narrower than the grid are no mark where the support was moved. F alone
         has no degenerate maximum: nothing runs off with it.
         """
-        if self.theta.size == 0:
-            return jnp.array(False)
-        flagged = is_degenerate(self.probs, self.resolution)
-        if self.moved is None:
-            return flagged
-        crowded = is_crowded(self.probs, self.resolution)
-        return jnp.where(self.moved, crowded, flagged)
+        return self.evidence.flagged
 
     @property
     def posterior(self) -> Float[Array, "n_obs n_supp"]:
         """Distribution of each observation's unobservable on `supp`. Equation (4)."""
-        return posterior_of(self)
+        return posterior_of(self.evidence)
 
     def posterior_means(
         self, function: Callable[[Any], Any] | None = None
@@ -201,7 +181,7 @@ class Fit(eqx.Module):
             >>> mean = estimate.posterior_means()
             >>> variance = estimate.posterior_means(lambda v: v**2) - mean**2
         """
-        return posterior_means_of(self, function)
+        return posterior_means_of(self.evidence, function)
 
     def efficient(self) -> EfficientEstimate:
         """Return the efficient-score estimate of the same problem.
@@ -213,15 +193,7 @@ class Fit(eqx.Module):
         Raises:
             ValueError: The model can't generate data.
         """
-        given = self.given
-        assert given is not None  # as in every fit that `fit` returns
-        theta0 = None
-        if not hasattr(given.model, "starting_values"):
-            theta0, sound = self.theta, (self.result == RESULTS.successful)
-            sound &= ~self.flagged
-            if isinstance(sound, Tracer) or not bool(sound):
-                theta0 = jnp.where(sound, theta0, climb_smoothly(given, self.weights))
-        return solve_efficiently(given, self.weights, theta0=theta0)
+        return solve_from(self.evidence)
 
     @property
     def default_kind(self) -> str:
@@ -230,10 +202,7 @@ class Fit(eqx.Module):
         The latter where the model has neither `simulate` nor `outcomes`, or no
         parameter.
         """
-        given = self.given
-        able = given is not None and self.theta.size > 0
-        able = able and can_be_efficient(given.model, given.data)
-        return "efficient" if able else "sandwich"
+        return default_kind(self.evidence)
 
     def covariance(
         self, kind: str | None = None, *, clusters: Clusters = None
@@ -249,14 +218,7 @@ class Fit(eqx.Module):
             clusters: Whole number for each observation; those with the same one may
                 depend on each other.
         """
-        kind = self.default_kind if kind is None else kind
-        if isinstance(kind, str) and kind == "efficient" and self.theta.size > 0:
-            return self.efficient().covariance(clusters)
-        if self.theta.size == 0:
-            return self.hessian
-        return covariance_matrix(
-            self.hessian, self.scores, self.weights, kind, clusters, self.counts
-        )
+        return make_covariance(self.evidence, kind, clusters)
 
     def standard_errors(
         self, kind: str | None = None, *, clusters: Clusters = None
@@ -283,9 +245,8 @@ class Fit(eqx.Module):
 
         Args:
             level: Confidence level, between 0 and 1.
-            kind: "efficient", "efficient_wald", "observed", "opg", "sandwich",
-                "jackknife" or "likelihood_ratio"; by default the first, "sandwich"
-                where the model can't generate data.
+            kind: One of `INTERVAL_KINDS`; by default "efficient", "sandwich" where the
+                model can't generate data.
 
         Raises:
             ValueError: The level or the kind do not exist, or the kind needs something
@@ -312,8 +273,7 @@ class Fit(eqx.Module):
             resamples: A jackknife of this fit made before, for "jackknife"; by default
                 one of ten groups is made.
         """
-        kind = self.default_kind if kind is None else kind
-        return make_intervals(self, level, kind, clusters, resamples)
+        return make_intervals(self.evidence, level, kind, clusters, resamples)
 
     def summary(self, level: float | int = 0.95, kind: str | None = None) -> str:
         """Return the fit as a printed table, with the warnings a reader needs.
@@ -322,6 +282,16 @@ class Fit(eqx.Module):
             level: Confidence level of the intervals.
             kind: Kind of interval, as in `confint`.
         """
-        kind = self.default_kind if kind is None else kind
-        check_choice("kind", kind, INTERVAL_KINDS, "a kind of interval")
-        return format_fit(self, level, kind)
+        evidence = self.evidence
+        ending = Ending(
+            self.result,
+            self.num_steps,
+            self.num_atoms,
+            self.gradient_norm,
+            self.gap,
+            self.grid_ripple,
+            self.support,
+            self.optima,
+            self.certificate,
+        )
+        return format_summary(evidence, ending, level, choose_kind(evidence, kind))

@@ -16,7 +16,7 @@ from spmlex._efficient import (
     spread_out,
 )
 from spmlex._identification import Directions, split_directions
-from spmlex._likelihood import count_observations
+from spmlex._mixture import count_observations
 from spmlex._outer import OuterProblem
 from spmlex._smooth_mixing import SmoothMixing, estimate_mixing
 from spmlex._types import Probs, Scalar, Weights

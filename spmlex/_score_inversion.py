@@ -30,8 +30,12 @@ _LONGEST = 3.0
 """Longest step of the others, in standard errors."""
 
 _PATIENCE = 5
-"""Evaluations after which a value at which the others have no root is tested with them:
-one of them may run off to the end of its range."""
+"""Evaluations after which a value at which the others find no root is tested where
+their score was smallest, and with them if they are off by twice as much: one of them
+may run off to the end of its range."""
+
+_WILD = 10.0
+"""Critical values that the joint deviate may reach where the others are not solved."""
 
 _GROWTH = 3.0
 """Most by which the distance from the centre grows in a step."""
@@ -133,7 +137,9 @@ class _State(NamedTuple):
         barrier: Distance of the nearest value at which the score can't be computed.
         rejected: Whether the last value that counts was.
         tries: Evaluations at this value in which the others were not solved.
-        joint: The joint deviate in the last of them.
+        best: The one of them with the smallest score.
+        at: Where that was.
+        damping: Share of the step from there that the others take.
         limit: Distance of the limit, where the search has ended.
         running: Whether it goes on.
         num_steps: Evaluations.
@@ -146,7 +152,9 @@ class _State(NamedTuple):
     barrier: Scalar
     rejected: Bool[Array, ""]
     tries: Int[Array, ""]
-    joint: Scalar
+    best: Tested
+    at: Float[Array, " p"]
+    damping: Scalar
     limit: Scalar
     running: Bool[Array, ""]
     num_steps: Int[Array, ""]
@@ -182,6 +190,10 @@ def invert_score(
         k, side, error = item
         this = jnp.arange(size) == k
 
+        zero = jnp.zeros(size)
+        infinite = jnp.array(jnp.inf)
+        untested = Tested(jnp.array(0.0), zero, infinite, infinite, zero)
+
         def test_at(theta):
             here = equation.at(theta, carried)
             return test_parameter(here, k, sum_scores(here.scores), n_obs)
@@ -189,16 +201,24 @@ def invert_score(
         def advance(state: _State) -> _State:
             found = test_at(state.theta)
             finite = jnp.isfinite(found.deviate) & jnp.all(jnp.isfinite(found.others))
-            solved = found.off <= _OFF
-            falls = found.joint < _FALLS * state.joint
+            better = finite & (found.joint < state.best.joint)
+            falls = found.joint < _FALLS * state.best.joint
+            best: Tested = _choose(better, found, state.best)
+            at: Float[Array, " p"] = jnp.where(better, state.theta, state.at)
+            # Where the score does not shrink, half the step from the best so far.
+            damping = jnp.where(better, 1.0, 0.5 * state.damping)
+            longest = jnp.minimum(1.0, _LONGEST / jnp.maximum(best.off, 1e-300))
+            others = best.others * longest * damping
+            finite = jnp.isfinite(best.joint)
+            solved = best.off <= _OFF
+            # The others were carried along too far: no step from here leads back.
+            usable = finite & (solved | (best.joint <= _WILD * critical))
             hopeless = ~solved & ~falls & (state.tries >= _PATIENCE)
-            deviate = jnp.where(hopeless, found.joint, -side * found.deviate)
-            excess = deviate - critical
-            longest = jnp.minimum(1.0, _LONGEST / jnp.maximum(found.off, 1e-300))
-            others = found.others * longest
-            counts = finite & (solved | hopeless)
+            jointly = hopeless & (best.off > 2 * _OFF)
+            excess = jnp.where(jointly, best.joint, -side * best.deviate) - critical
+            counts = usable & (solved | hopeless)
+            tried = _Tried(state.distance, excess, at + others, best.path)
             rejected = excess >= 0
-            tried = _Tried(state.distance, excess, state.theta + others, found.path)
             # Twice on one side: the other's excess counts half (Illinois), else a line
             # from a value far out creeps.
             again = counts & (rejected == state.rejected)
@@ -222,18 +242,18 @@ def invert_score(
             end = jnp.where(done, target, jnp.where(opened, jnp.inf, state.limit))
             low = inner.distance + 0.02 * (high - inner.distance)
             target = jnp.clip(target, low, jnp.maximum(low, high))
-            # Back half the way from where nothing could be computed; and until the
-            # others are solved the same value is tested again.
+            # Back half the way from where nothing is of use; and until the others are
+            # solved the same value is tested again.
             half = 0.5 * (inner.distance + state.distance)
             following = jnp.where(
-                counts, target, jnp.where(finite, state.distance, half)
+                counts, target, jnp.where(usable, state.distance, half)
             )
             moved = following - inner.distance
             along = inner.theta + inner.path * side * moved
             share = moved / (outer.distance - inner.distance)
             between = inner.theta + share * (outer.theta - inner.theta)
             theta = jnp.where(this | ~bracketed, along, between)
-            theta = jnp.where(counts | ~finite, theta, tried.theta)
+            theta = jnp.where(counts | ~usable, theta, tried.theta)
             return _State(
                 following,
                 theta,
@@ -241,8 +261,10 @@ def invert_score(
                 outer,
                 barrier,
                 jnp.where(counts, rejected, state.rejected),
-                jnp.where(counts | ~finite, 0, state.tries + 1),
-                jnp.where(counts | ~finite, jnp.inf, found.joint),
+                jnp.where(counts | ~usable, 0, state.tries + 1),
+                _choose(counts | ~usable, untested, best),
+                at,
+                damping,
                 end,
                 ~done & ~opened,
                 state.num_steps + 1,
@@ -262,7 +284,9 @@ def invert_score(
             nothing,
             jnp.array(False),
             jnp.array(0),
-            nothing,
+            untested,
+            start,
+            jnp.array(1.0),
             jnp.array(jnp.nan),
             jnp.array(True),
             jnp.array(0),

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from spmlex._inner import InnerSolver, solve_probs
-from spmlex._likelihood import mix_columns
+from spmlex._mixture import mix_columns
 from spmlex._types import Kernel, LogCondLik, Probs, Scalar, Support, Weights
 
 BANDWIDTHS = (0.0, 0.2, 0.4, 0.65, 0.9)

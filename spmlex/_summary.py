@@ -1,72 +1,125 @@
-"""A fit as a person reads it."""
+"""An estimate as a person reads it."""
+
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array, Int
 
+from spmlex._adequacy import Adequacy
+from spmlex._arguments import check_level
+from spmlex._codes import RESULT_CODES, RESULTS
 from spmlex._degenerate import MAX_RIPPLE
 from spmlex._edges import describe_faces
-from spmlex._intervals import efficient_intervals
-from spmlex._parameters import parameter_names
-from spmlex._solution import RESULT_CODES, RESULTS
+from spmlex._efficient_estimate import EfficientEstimate
+from spmlex._efficient_search import solve_from
+from spmlex._evidence import Evidence
+from spmlex._intervals import (
+    INTERVAL_KINDS,
+    IntervalKind,
+    Intervals,
+    default_kind,
+    make_intervals,
+)
+from spmlex._optima import Optima
 from spmlex._student import student_p_value
+from spmlex._types import Scalar
 
 _MOST_ATOMS = 20
 """Support points listed by `summary`."""
 
 
-def format_fit(fit, level: float | int, kind: str) -> str:
-    """Return a regression-style table of a fit.
+class Ending(NamedTuple):
+    """How the search for a maximum ended.
+
+    Attributes:
+        result: Result code.
+        num_steps: Evaluations of the profile likelihood.
+        num_atoms: Support points with mass.
+        gradient_norm: Largest entry of the gradient.
+        gap: Bound on what other mixing probabilities could gain.
+        grid_ripple: Ripple of the log-likelihood with the spacing of the grid, nats.
+        support: "grid" or "free".
+        optima: Where each start led; `None` where there was one.
+        certificate: Of free support; else `None`.
+    """
+
+    result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
+    num_steps: Int[Array, ""]
+    num_atoms: Int[Array, ""]
+    gradient_norm: Scalar
+    gap: Scalar
+    grid_ripple: Scalar
+    support: str
+    optima: Optima | None
+    certificate: Adequacy | None
+
+
+def format_summary(
+    evidence: Evidence, ending: Ending, level: float | int, kind: str
+) -> str:
+    """Return a regression-style table of an estimate.
 
     Args:
-        fit: A `Fit` of concrete arrays.
+        evidence: That of the estimate, of concrete arrays.
+        ending: How its search ended.
         level: Confidence level of the intervals.
         kind: Kind of interval.
     """
-    names = parameter_names(fit.model, fit.free)
-    able = kind.startswith("efficient") and bool(names)
-    found = fit.efficient() if able else None
-    made = (
-        fit.intervals(level, kind)
-        if found is None
-        else efficient_intervals(found, level, kind)
-    )
+    names, what = evidence.names, type(evidence.model).__name__
+    row, found = INTERVAL_KINDS[kind], None
+    if row.centre == "efficient" and names:
+        check_level(level)
+        found = solve_from(evidence)
+        made = row.make(found, level, None, None)
+    else:
+        made = make_intervals(evidence, level, kind)
     made = jax.tree.map(np.asarray, made)
-    title = f"{type(fit.model).__name__}: semiparametric maximum likelihood"
-    table = _make_table(fit, made, found, names, level, kind)
-    if not names:
-        title = f"{type(fit.model).__name__}: nonparametric maximum likelihood of F"
-        table = []
-    support = f"grid of {fit.probs.shape[0]} points, {_count_atoms(fit)} with mass"
-    if fit.support == "free":
-        support = f"free support, {int(fit.num_atoms)} atoms"
+    if names:
+        title = f"{what}: semiparametric maximum likelihood"
+        table = _make_table(evidence, made, found, level, row)
+    else:
+        title, table = f"{what}: nonparametric maximum likelihood of F", []
+    counted = _count_atoms(evidence.probs)
+    support = f"grid of {evidence.probs.shape[0]} points, {counted} with mass"
+    if ending.support == "free":
+        support = f"free support, {int(ending.num_atoms)} atoms"
     rule = "-" * max(map(len, [title, *table]))
-    steps = f"{int(fit.num_steps)} steps, gradient {float(fit.gradient_norm):.1e}"
     lines = [title, rule]
     lines += [*table, rule] if table else []
     lines += [
-        f"observations {int(fit.n_obs)}, log-likelihood "
-        f"{float(fit.log_likelihood):.4f} at the maximum",
-        f"{support}; gap {max(float(fit.gap), 0.0):.1e} nats per observation",
+        f"observations {int(evidence.n_obs)}, log-likelihood "
+        f"{float(evidence.log_likelihood):.4f} at the maximum",
+        f"{support}; gap {max(float(ending.gap), 0.0):.1e} nats per observation",
     ]
     if names:
-        lines += [steps, *_describe_intervals(fit, found, kind, made, names)]
-    if fit.optima is not None:
-        lines += _list_optima(fit.optima)
-    if fit.certificate is not None:
-        lines.append(_describe_certificate(fit.certificate))
-    lines += _list_atoms(fit)
-    lines += [f"Warning: {text}" for text in _warnings(fit)]
+        gradient = float(ending.gradient_norm)
+        lines.append(f"{int(ending.num_steps)} steps, gradient {gradient:.1e}")
+        lines += _describe_intervals(evidence, found, row, made)
+    if ending.optima is not None:
+        lines += _list_optima(ending.optima)
+    if ending.certificate is not None:
+        lines.append(_describe_certificate(ending.certificate))
+    lines += _list_atoms(evidence)
+    lines += [f"Warning: {text}" for text in _warnings(evidence, ending)]
     return "\n".join(lines)
 
 
-def _make_table(fit, made, found, names: list[str], level, kind: str) -> list[str]:
+def _make_table(
+    evidence: Evidence,
+    made: Intervals,
+    found: EfficientEstimate | None,
+    level: float | int,
+    row: IntervalKind,
+) -> list[str]:
     """Return the lines of estimates, tests and intervals."""
+    names = evidence.names
     width = max([10, *map(len, names)])
-    columns = {"estimate": np.asarray(fit.theta)}
+    columns = {"estimate": np.asarray(evidence.theta)}
     if found is not None:
         columns = {"max. lik.": columns["estimate"], "efficient": made.centre}
     tests = {}
-    if kind != "likelihood_ratio":
+    if row.has_error:
         # Where the data set no limit a ratio to the standard error says nothing.
         opened = np.isinf(made.lower) | np.isinf(made.upper)
         errors = np.where(opened, np.nan, made.standard_error)
@@ -90,7 +143,7 @@ def _make_table(fit, made, found, names: list[str], level, kind: str) -> list[st
     return lines
 
 
-def _format(value: float) -> str:
+def _format(value: Any) -> str:
     """Return ten characters; blank for what is not a number."""
     if np.isnan(value):
         return " " * 10
@@ -98,20 +151,25 @@ def _format(value: float) -> str:
     return f"{value:10.5f}" if plain else f"{value:10.3e}"
 
 
-def _describe_intervals(fit, found, kind: str, made, names: list[str]) -> list[str]:
+def _describe_intervals(
+    evidence: Evidence,
+    found: EfficientEstimate | None,
+    row: IntervalKind,
+    made: Intervals,
+) -> list[str]:
     """Say whose standard errors, tests and intervals the table shows."""
     if found is None:
-        lines = [f"standard errors and intervals: {kind.replace('_', ' ')}"]
-        if fit.default_kind != "efficient":
+        lines = [f"standard errors and intervals: {row.label}"]
+        if default_kind(evidence) != "efficient":
             lines.append(
                 "these take F for one of few points: with `simulate` the model would "
                 "get the efficient score's"
             )
         return lines
-    how = "Wald" if kind == "efficient_wald" else "the values its test does not reject"
+    names = evidence.names
     lines = [
         "efficient: root of the efficient score, F unrestricted; std. error, z and P "
-        f"are its own, intervals: {how}"
+        f"are its own, intervals: {row.sentence}"
     ]
     if found.result != RESULTS.successful:
         lines.append(f"Warning: efficient score: {RESULTS[found.result]}")
@@ -141,7 +199,7 @@ def _list(names: list[str], chosen: np.ndarray) -> str:
     return ", ".join(np.array(names)[chosen])
 
 
-def _describe_certificate(certificate) -> str:
+def _describe_certificate(certificate: Adequacy) -> str:
     proof = "proved" if bool(certificate.is_proof) else "numerical"
     return (
         "no distribution on the range gains more than "
@@ -149,14 +207,14 @@ def _describe_certificate(certificate) -> str:
     )
 
 
-def _list_atoms(fit) -> list[str]:
+def _list_atoms(evidence: Evidence) -> list[str]:
     """Return a line for each support point with mass, the largest where many."""
-    probs = np.asarray(fit.probs)
+    probs = np.asarray(evidence.probs)
     if probs.ndim == 2:
         return []
     kept = np.flatnonzero(probs > 0)
     largest = kept[np.argsort(-probs[kept])[:_MOST_ATOMS]]
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(fit.supp)]
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(evidence.supp)]
     lines = ["support point          mass"]
     for k in np.sort(largest):
         point = np.concatenate([np.ravel(leaf[k]) for leaf in leaves])
@@ -168,27 +226,28 @@ def _list_atoms(fit) -> list[str]:
     return lines
 
 
-def describe_degeneracy(fit) -> str:
-    """Return what a person should know about a flagged fit."""
+def describe_degeneracy(evidence: Evidence) -> str:
+    """Return what a person should know about a flagged estimate."""
+    width, probs = float(evidence.resolution), evidence.probs
     return (
         "this looks like a degenerate maximum: the kernels are "
-        f"{float(fit.resolution):.2f} grid steps wide and {_count_atoms(fit)} of "
-        f"{fit.probs.shape[0]} support points carry mass. Do not trust the estimate, "
+        f"{width:.2f} grid steps wide and {_count_atoms(probs)} of "
+        f"{probs.shape[0]} support points carry mass. Do not trust the estimate, "
         "nor intervals around it: take the efficient score's, from a consistent "
         "start (`starting_values`), a coarser grid or, where no noise scale is free, "
         "support='free'."
     )
 
 
-def _count_atoms(fit) -> str:
-    counts = np.sum(np.asarray(fit.probs) > 0, axis=0)
+def _count_atoms(probs: Array) -> str:
+    counts = np.sum(np.asarray(probs) > 0, axis=0)
     if counts.ndim == 0:
         return str(counts)
     each = ", ".join(map(str, counts[:10])) + (", ..." if counts.size > 10 else "")
     return f"{each} (by group)"
 
 
-def _list_optima(optima) -> list[str]:
+def _list_optima(optima: Optima) -> list[str]:
     """Return a line for each distinct local optimum, best first, and the failures."""
     number = np.asarray(optima.optimum)
     chosen = number[int(optima.chosen)]
@@ -212,22 +271,22 @@ def _list_optima(optima) -> list[str]:
     return lines
 
 
-def _warnings(fit) -> list[str]:
+def _warnings(evidence: Evidence, ending: Ending) -> list[str]:
     found = []
-    if fit.result != RESULTS.successful:
-        found.append(RESULTS[fit.result])
-    if bool(fit.flagged):
-        found.append(describe_degeneracy(fit))
-    elif float(fit.grid_ripple) > MAX_RIPPLE:
+    if ending.result != RESULTS.successful:
+        found.append(RESULTS[ending.result])
+    if bool(evidence.flagged):
+        found.append(describe_degeneracy(evidence))
+    elif float(ending.grid_ripple) > MAX_RIPPLE:
         found.append(
-            "the grid is coarse for these kernels: by its spacing alone the "
-            f"log-likelihood can rise and fall by {float(fit.grid_ripple):.1f} nats, "
+            "the grid is coarse for these kernels: by its spacing alone the log-"
+            f"likelihood can rise and fall by {float(ending.grid_ripple):.1f} nats, "
             "and noise scales are estimated too small. Use more points."
         )
-    if fit.moved is not None and not bool(fit.moved):
+    if evidence.moved is not None and not bool(evidence.moved):
         found.append(
             "no maximum with the support points free to move was found near the one on "
             "the grid: the estimate, and more so its standard errors, depend on where "
             "the grid lies."
         )
-    return found + describe_faces(fit)
+    return found + describe_faces(evidence)

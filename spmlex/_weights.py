@@ -15,7 +15,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from spmlex._inputs import read_weights
-from spmlex._likelihood import normalise_weights
+from spmlex._mixture import normalise_weights
 from spmlex._types import Data, Scalar, Weights
 
 _HALF = 1e-9

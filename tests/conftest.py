@@ -16,6 +16,11 @@ def pytest_configure(config):
     if config.option.markexpr != "slow":
         os.environ.setdefault("XLA_FLAGS", QUICK_FLAGS)
 
+    # Modules of the tests that their studies build parts from.
+    os.environ["SPMLEX_PACKAGES"] = (
+        "study_helpers model_helpers mine broken needy fractions types"
+    )
+
     import matplotlib as mpl
 
     mpl.use("Agg")

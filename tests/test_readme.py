@@ -1,4 +1,7 @@
-"""What the README shows is what happens: its files, its code, its commands, in order.
+"""What the READMEs show is what happens: files, code and commands, in order.
+
+After the README of the project come its continuations: how to write parts of one's own
+and run on a cluster, beside the harness, and how to reproduce, beside the results.
 
 Commands of the study run in a folder of their own, scaled down to a few replications.
 Those that install, need a cluster or take minutes are told apart below, and checked as
@@ -29,10 +32,24 @@ from experiments.config.build import build_design
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def read_section(path, title):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return f"## {title}\n" + text.split(f"\n## {title}\n")[1].split("\n## ")[0] + "\n"
+
+
+CONTINUED = (
+    ("experiments/README.md", "Write your own"),
+    ("experiments/README.md", "On a cluster"),
+    ("results/README.md", "Reproduce the results"),
+)
+WHOLE = "\n".join([TEXT, *(read_section(*where) for where in CONTINUED)])
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 BLOCK = re.compile(r"(?:`([\w/.]+)`:\n\n)?```(\w+)\n(.*?)```", re.DOTALL)
-BLOCKS = [match.groups() for match in BLOCK.finditer(TEXT)]
+BLOCKS = [match.groups() for match in BLOCK.finditer(WHOLE)]
 FILES = {path: code for path, _, code in BLOCKS if path}
 
 STUDY = ["python", "-m", "experiments.run"]
@@ -57,7 +74,7 @@ SHELL = [text for _, kind, text in BLOCKS if kind == "bash"]
 COMMANDS = [words for text in SHELL for words in split_commands(text)]
 TABLE = [
     shlex.split(code)
-    for row in TEXT.splitlines()
+    for row in WHOLE.splitlines()
     if row.startswith("|")
     for code in re.findall(r"`(python -m experiments\.run [^`]*)`", row)
 ]
@@ -84,12 +101,17 @@ def test_every_command_is_known_and_every_section_is_there():
     assert set(kinds) == {"analysis", "cluster", "develop", "install", "study"}
     assert kinds.count("study") >= 12
     assert len(TEXT.split("## Contribute")[1].split("```")[1].splitlines()) == 1 + 5
-    links = re.findall(r"\]\(#([\w-]+)\)", TEXT)
-    prose = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
-    titles = re.findall(r"^#+ (.*)$", prose, flags=re.MULTILINE)
-    assert set(links) <= {title.lower().replace(" ", "-") for title in titles}
-    for target in re.findall(r"\]\((?!#|http)([^)]+)\)", TEXT):
-        assert (ROOT / target).exists(), target
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", TEXT):
+        path, _, anchor = target.partition("#")
+        page = ROOT / (path or "README.md")
+        assert page.exists(), target
+        prose = (
+            re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+            if anchor
+            else ""
+        )
+        titles = re.findall(r"^#+ (.*)$", prose, flags=re.MULTILINE)
+        assert anchor in {title.lower().replace(" ", "-") for title in ["", *titles]}
 
 
 def test_commands_that_are_not_run_name_what_is_there():
@@ -102,7 +124,7 @@ def test_commands_that_are_not_run_name_what_is_there():
         if kind == "install" and "--extra" in words:
             assert words[-1] in PROJECT["project"]["optional-dependencies"]
     files = {word for words in COMMANDS for word in words if "/" in word}
-    files |= set(re.findall(r"`([\w.]+/[\w./]+)`", TEXT)) - FILES.keys()
+    files |= set(re.findall(r"`([\w.]+/[\w./]+)`", WHOLE)) - FILES.keys()
     for path in files:
         if "=" not in path and path != "results/default":
             assert (ROOT / path).exists(), path
@@ -235,7 +257,7 @@ def test_own_model_and_real_data_print_what_is_shown(conf):
 
 
 @pytest.mark.slow
-def test_the_whole_readme_can_be_followed_from_top_to_bottom(conf):
+def test_the_readme_and_its_continuations_can_be_followed_to_the_end(conf):
     reader = Reader()
     for block in BLOCKS:
         reader.read(block)

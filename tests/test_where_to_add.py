@@ -15,7 +15,7 @@ from experiments.estimators import QUANTITIES
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "experiments" / "README.md").read_text()
-COPIED = ("experiments", "analysis", "conf")
+COPIED = ("spmlex", "experiments", "analysis", "conf")
 
 MEASURE = '''
 def share_above(estimate, truth, *, dim=REPLICATION):
@@ -50,6 +50,18 @@ class Start:
         return Outcome(theta, theta - 0.1, theta + 0.1, num_guesses=3)
 '''
 
+KIND = """
+def _a_tenth(evidence: Evidence, *_) -> Intervals:
+    theta = evidence.theta
+    return Intervals(theta, 0.0 * theta, theta - 0.1, theta + 0.1)
+
+
+_GENERATES = """
+
+ROW = """
+        "tenth": IntervalKind("a tenth", "a tenth off", "maximum", _a_tenth),
+        "efficient": IntervalKind("""
+
 CONF = """# @package estimator.start
 _target_: experiments.estimators.start.Start
 label: Start
@@ -59,7 +71,7 @@ label: Start
 def list_files(row):
     """Return the files that a row of the page names, for a part called start."""
     (line,) = re.findall(rf"^\| {row} \| (.*) \|$", PAGE, flags=re.MULTILINE)
-    names = re.findall(r"`([\w./]+\.(?:py|yaml))`", line.replace("NAME", "start"))
+    names = re.findall(r"`([\w./]+\.(?:py|yaml|md))`", line.replace("NAME", "start"))
     return {name for name in names if "/" in name}
 
 
@@ -82,7 +94,7 @@ def copy(tmp_path):
             str(path.relative_to(tmp_path))
             for name in COPIED
             for path in (tmp_path / name).rglob("*.*")
-            if path.suffix in (".py", ".yaml")
+            if path.suffix in (".py", ".yaml", ".md")
             and not (
                 (original := ROOT / path.relative_to(tmp_path)).exists()
                 and filecmp.cmp(path, original, shallow=False)
@@ -118,6 +130,17 @@ def add_number(root):
     )
 
 
+def add_interval_kind(root):
+    module = root / "spmlex/_intervals.py"
+    change(module, "\n_GENERATES = ", KIND)
+    change(module, '\n        "efficient": IntervalKind(', ROW)
+    names = "\nINTERVAL_NAMES = {\n"
+    label = '    "tenth": "a tenth to both sides",\n'
+    change(root / "analysis/labels.py", names, names + label)
+    row = "| `jackknife` | maximum |"
+    change(root / "spmlex/README.md", row, f"| `tenth` | maximum | | |\n{row}")
+
+
 @pytest.mark.thorough
 def test_a_measure_an_estimator_and_a_number_are_added_where_the_page_says(copy):
     root, list_changes = copy
@@ -135,9 +158,16 @@ def test_a_measure_an_estimator_and_a_number_are_added_where_the_page_says(copy)
         "a number that an estimator reports"
     )
     assert len(more) == 1
+    files = list_files("a kind of interval")
+    assert not (files - {"analysis/labels.py"}) & list_changes()
+    add_interval_kind(root)
+    assert files <= list_changes()
+    assert list_changes() - changed - added - more == files - {"analysis/labels.py"}
+    assert len(files) == 3
     done = subprocess.run(
         [sys.executable, "-m", "experiments.run", "sweep", "study=added"]
-        + ["estimator=start", "sample_size=[50]", "n_supp=[10]", "n_replications=4"]
+        + ["estimator=[start,profile]", "+estimator.profile.intervals=[tenth]"]
+        + ["sample_size=[50]", "n_supp=[10]", "n_replications=4"]
         + ["compute.n_workers=1", "results_dir=results"],
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(root)},
@@ -150,7 +180,8 @@ def test_a_measure_an_estimator_and_a_number_are_added_where_the_page_says(copy)
         summary = tree[process].to_dataset().load()
     assert summary["share_above"].attrs["long_name"] == "share above the truth"
     assert summary["share_above_mcse"].notnull().any()
-    assert (summary["num_guesses"] == 3).all()
+    assert (summary["num_guesses"].sel(estimator="start") == 3).all()
+    assert (summary["coverage"].sel(estimator="profile", kind="tenth") > 0).any()
     with xr.open_datatree(folder / "replications.nc") as tree:
         assert tree[process]["num_guesses"].attrs["long_name"] == "guesses"
     assert "Guesses" in (folder / "tables" / process / "mixing.md").read_text()
@@ -158,7 +189,7 @@ def test_a_measure_an_estimator_and_a_number_are_added_where_the_page_says(copy)
 
 def test_the_page_names_what_is_there():
     for name in re.findall(r"`((?:experiments|analysis|tests|conf)/[\w./]+)`", PAGE):
-        if "NAME" not in name:
+        if "NAME" not in name and f"\n`{name}`:\n" not in PAGE:
             assert (ROOT / name).exists(), name
     wings = re.findall(r"^\| `(\w+)` \| .* \| ", PAGE.split("## Where")[0], re.M)
     folders = {path.parent.name for path in ROOT.glob("experiments/*/__init__.py")}

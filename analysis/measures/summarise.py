@@ -170,6 +170,8 @@ def _counts(
         used=used.sum("replication"),
         failed=failed.sum("replication"),
     )
+    estimates = as_finite(process["estimate"]).where(used)
+    counts["used_estimate"] = count(estimates, "replication")
     if "code" in process:
         counts["by_code"] = _count_by_code(process["code"])
     if "flagged" in process:
@@ -259,11 +261,22 @@ def _comparisons(process: xr.Dataset, succeeded: xr.DataArray) -> Iterator[xr.Da
         if estimate.sizes.get(dim, 1) == 1:
             continue
         yield _pairwise(mp.paired_difference, estimate, dim, "bias_difference")
+        yield _count_pairs(as_finite(estimate), dim, "pairs")
         yield _pairwise(
             partial(mp.rmse_ratio, truth=truth), estimate, dim, "rmse_ratio"
         )
         if covers is not None:
             yield _pairwise(mp.paired_difference, covers, dim, "coverage_difference")
+            yield _count_pairs(covers, dim, "pairs_interval")
+
+
+def _count_pairs(values: xr.DataArray, dim: str, name: str) -> xr.Dataset:
+    """Count the replications in which an entry along `dim` and another are present."""
+    known = values.notnull()
+    # As numbers: a product of them counts without an array of every pair.
+    other = known.rename({dim: f"other_{dim}"}).astype(float)
+    pairs = xr.dot(known.astype(float), other, dim="replication").round().astype(int)
+    return pairs.to_dataset(name=f"{name}_over_{dim}")
 
 
 def _pairwise(

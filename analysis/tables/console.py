@@ -70,9 +70,15 @@ def _console_lines(table: pd.DataFrame, *, significant: int) -> list[str]:
         header = f"{labels.label_measure(name)} (MCSE)"
         length = max(len(x) for x in (header, *cells))
         columns.append([header.rjust(length), *(x.rjust(length) for x in cells)])
-    counts = ["used/run", *rounding.used_over_attempted(table)]
-    length = max(map(len, counts))
-    columns.append([x.rjust(length) for x in counts])
+    found = rounding.counts_beside(table)
+    found = found or {"Used": rounding.used_over_attempted(table)}
+    for head, texts in found.items():
+        if head == "Used":
+            counts = ["used/run", *texts]
+        else:
+            counts = [head, *(x.partition("/")[0] for x in texts)]
+        length = max(map(len, counts))
+        columns.append([x.rjust(length) for x in counts])
     rows = ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
     rule = "-" * max(map(len, rows))
     return [rule, rows[0], rule, *rows[1:], rule]

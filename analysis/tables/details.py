@@ -115,8 +115,14 @@ def comparison_table(process: xr.Dataset, dim: str) -> tuple[pd.DataFrame, str]:
     chosen = process.sel({f"other_{dim}": other}, drop=True)
     chosen = chosen.sel({dim: [x for x in process[dim].values if x != other]})
     ends = {f"{x}_mcse": f"{y}_mcse" for x, y in stems.items()}
-    chosen = chosen[[*stems, *ends, *(x for x in COUNT_COLUMNS if x in chosen)]]
-    table = select_rows(chosen.rename({**stems, **ends}), DIFFERENCES, COUNT_COLUMNS)
+    own = {
+        f"pairs_over_{dim}": "used_estimate",
+        f"pairs_interval_over_{dim}": "used_interval",
+    }
+    own = {x: y for x, y in own.items() if x in chosen}
+    chosen = chosen[[*stems, *ends, *own, *(x for x in COUNT_COLUMNS if x in chosen)]]
+    counts = (*COUNT_COLUMNS, *own.values())
+    table = select_rows(chosen.rename({**stems, **ends, **own}), DIFFERENCES, counts)
     known = table[list(stems.values())].notna().any(axis=1) & (table[dim] != NONE)
     against = f"{other} points" if dim == "n_supp" else str(other)
     return table.loc[known].reset_index(drop=True), against

@@ -10,16 +10,27 @@ def panels_to_markdown(
 ) -> str:
     """Write what `format_panels` returns in Markdown, the notes below."""
     parts = [
-        f"{name}:\n\n{to_markdown(text)}" if name else to_markdown(text)
+        f"{escape_markdown(name)}:\n\n{to_markdown(text)}"
+        if name
+        else to_markdown(text)
         for name, text in panels.items()
     ]
     return "\n".join([*parts, *([" ".join(notes) + "\n"] if notes else [])])
 
 
+def escape_markdown(text: str) -> str:
+    """Write plain text so that a cell of a Markdown table shows it as it is."""
+    for mark, written in (("\\", r"\\"), ("|", r"\|"), ("<", "&lt;"), ("\n", " ")):
+        text = text.replace(mark, written)
+    return text
+
+
 def to_markdown(text: pd.DataFrame) -> str:
     """Write a formatted table in Markdown."""
-    columns = [str(name) for name in text]
-    rows = [[str(x) for x in row] for row in text.itertuples(index=False)]
+    columns = [escape_markdown(str(name)) for name in text]
+    rows = [
+        [escape_markdown(str(x)) for x in row] for row in text.itertuples(index=False)
+    ]
     number = [all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
     widths = [
         max(len(columns[i]), 3, *(len(row[i]) for row in rows))

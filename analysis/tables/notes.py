@@ -92,7 +92,7 @@ def _tell_intervals(
     if "coverage" in table.columns:
         level = process["coverage"].attrs.get("level", 0.95)
         yield f"Nominal coverage {level:g}."
-    if "used_interval" in table.columns:
+    if "used_interval" in table.columns and "used_estimate" not in table.columns:
         yield (
             "Used are the replications with both limits, the fewest over the "
             "parameters; a missing limit counts neither as covering nor as missing the "
@@ -100,6 +100,12 @@ def _tell_intervals(
         )
     elif "default_kind" in process.coords and _depends_on_kind(process, table):
         yield f"Intervals shown: {kind or _describe_kinds(process, table)}."
+    counts = rounding.counts_beside(table)
+    if {"CIs", "SEs"} & counts.keys():
+        yield (
+            "CIs and SEs are the replications in which both limits, or a standard "
+            "error, are known: coverage and standard errors rest on these."
+        )
 
 
 def _tell_marks(table: pd.DataFrame) -> Iterator[str]:

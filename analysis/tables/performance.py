@@ -29,6 +29,8 @@ BEST = "rmse_best_over_"
 """Column that marks the best entries along a dimension: this and its name."""
 
 COUNT_COLUMNS = ("attempted", "used", "failed", "flagged")
+OWN_COUNTS = ("used_estimate", "used_interval", "used_standard_error")
+"""Of a parameter: replications used with an estimate, limits, a standard error."""
 
 
 def performance_table(
@@ -66,11 +68,16 @@ def performance_table(
             process[f"relative_model_se_error{x}"] / 100 for x in ("", "_mcse")
         )
         process = process.assign(se_ratio=1 + relative, se_ratio_mcse=error)
-    counts = COUNT_COLUMNS
+    counts = (*COUNT_COLUMNS, *OWN_COUNTS)
     if best_over is not None:
         name = f"{BEST}{best_over}"
         process = process.assign({name: find_best(process, best_over)})
-        counts = (*COUNT_COLUMNS, name)
+        counts = (*counts, name)
+    per_parameter = any(
+        "parameter" in process[x].dims for x in measures if x in process
+    )
+    if not per_parameter:
+        counts = tuple(x for x in counts if x not in OWN_COUNTS)
     return select_rows(process, measures, counts)
 
 

@@ -105,9 +105,9 @@ def _print_panel(table: pd.DataFrame, caption: str, notes: tuple[str, ...]) -> P
     named = named or [x for x in HEADS if x in table][:1]
     columns = {x: print_cells(table, x) for x in rounding.measures_in(table)}
     heads = [(labels.label_measure(x) if x in labels.MEASURES else x,) for x in columns]
-    if not rounding.all_used(table):
-        heads.append(("Used",))
-        columns["Used"] = [Cell(x) for x in rounding.used_over_attempted(table)]
+    for head, counts in rounding.counts_beside(table).items():
+        heads.append((head,))
+        columns[head] = [Cell(x) for x in counts]
     rows = []
     for i, record in enumerate(table.to_dict("records")):
         words = [_heading(x, str(record[x])) for x in outer]

@@ -88,8 +88,8 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
                 values, errors, best(table, name), strict=True
             )
         ]
-    if not all_used(table):
-        text["Used/attempted"] = used_over_attempted(table)
+    for head, counts in counts_beside(table).items():
+        text["Used/attempted" if head == "Used" else head] = counts
     return text
 
 
@@ -109,17 +109,58 @@ def best(table: pd.DataFrame, name: str) -> np.ndarray:
     return np.any([np.zeros(len(table), bool), *marks], axis=0)
 
 
-def all_used(table: pd.DataFrame) -> bool:
-    """Tell whether every row uses all that was attempted, the same number."""
-    counts = used_over_attempted(table)
-    return len(set(counts)) == 1 and len(set(counts[0].split("/"))) == 1
+def counts_beside(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Write the counts of every row by what they count, `198/200`.
+
+    The first is that of estimates (or of what the table is about); those of intervals
+    and standard errors follow where the table shows such and they differ. Empty where
+    every number rests on all that was attempted, as many in every row.
+    """
+    names = measures_in(table)
+    found = {_first_count(table): "Used"}
+    for count, (head, ending) in OWN.items():
+        if count in table and any(ending(x) for x in names):
+            found.setdefault(count, head)
+    first, *others = found
+    shown = {found[x]: _over_attempted(table, x) for x in found}
+    for name in others:
+        if shown[found[name]] == shown[found[first]]:
+            del shown[found[name]]
+    whole = all(
+        len(set(texts)) == 1 and len(set(texts[0].split("/"))) == 1
+        for texts in shown.values()
+    )
+    return {} if whole else shown
 
 
 def used_over_attempted(table: pd.DataFrame) -> list[str]:
-    """Write the counts of every row, `198/200`; used are those with both limits."""
-    used = table["used_interval" if "used_interval" in table else "used"]
-    pairs = zip(used, table["attempted"], strict=True)
+    """Write the counts of every row, `198/200`; used are those with an estimate."""
+    return _over_attempted(table, _first_count(table))
+
+
+def _first_count(table: pd.DataFrame) -> str:
+    order = ("used_estimate", "used_interval", "used")
+    return next(x for x in order if x in table)
+
+
+def _over_attempted(table: pd.DataFrame, count: str) -> list[str]:
+    pairs = zip(table[count], table["attempted"], strict=True)
     return [f"{int(a)}/{int(b)}" for a, b in pairs]
+
+
+def _is_of_intervals(name: str) -> bool:
+    return name.startswith(("coverage", "interval_width", "median_width"))
+
+
+def _is_of_errors(name: str) -> bool:
+    return "model_se" in name
+
+
+OWN = {
+    "used_interval": ("CIs", _is_of_intervals),
+    "used_standard_error": ("SEs", _is_of_errors),
+}
+"""Counts beside those of estimates: their heads, and which measures rest on them."""
 
 
 def shown_errors(table: pd.DataFrame, name: str) -> np.ndarray:

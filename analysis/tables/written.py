@@ -7,13 +7,14 @@ import pandas as pd
 import xarray as xr
 
 from analysis.configuration import read_config
+from analysis.exchange import table_to_csv
 from analysis.files import slug, write_text
 from analysis.symbols import in_unicode
 from analysis.tables.catalogue import Table
 from analysis.tables.html import to_html
 from analysis.tables.latex import to_latex
 from analysis.tables.layout import Layout, parse_layout, read_layout
-from analysis.tables.markdown import panels_to_markdown, to_markdown
+from analysis.tables.markdown import escape_markdown, panels_to_markdown, to_markdown
 from analysis.tables.printed import Printed, print_rows, to_frame
 from analysis.tables.rounding import format_panels
 
@@ -44,9 +45,10 @@ def write_printed(
     """
     frame = to_markdown(to_frame(printed))
     notes = " ".join(printed.notes)
+    caption = escape_markdown(in_unicode(printed.caption))
     texts = {
-        "csv": numbers.to_csv(index=False),
-        "md": f"**{in_unicode(printed.caption)}**\n\n{frame}\n{notes}\n",
+        "csv": table_to_csv(numbers),
+        "md": f"**{caption}**\n\n{frame}\n{notes}\n",
         "tex": to_latex([printed], label=f"tab:{slug(process or 'all')}-{stem.name}"),
         "html": to_html(printed),
     }
@@ -64,7 +66,8 @@ def write_table(table: Table, folder: Path, process: str, label: str) -> list[Pa
     caption = f"{label}: {table.words} over replications"
     printed = print_rows(shown, caption=caption, notes=table.notes)
     latex = to_latex(printed, label=f"tab:{slug(process)}{ending}")
+    head = escape_markdown(label)
     return [
-        write_text(folder / f"{table.name}.md", f"**{label}**\n\n{markdown}"),
+        write_text(folder / f"{table.name}.md", f"**{head}**\n\n{markdown}"),
         write_text(folder / f"{table.name}.tex", latex),
     ]

@@ -1,10 +1,10 @@
 """The action `plan`: a pilot, then how many replications and hours a study takes."""
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
-from experiments.commands.shared import add_cell_columns, describe_cell, make_console
+from experiments.commands.shared import CellColumns, make_console
+from experiments.session.console import StudyConsole
 from experiments.session.display import describe_target, format_seconds
 from experiments.session.loop import INTERRUPTED, open_session, run_rounds
 
@@ -12,17 +12,16 @@ from experiments.session.loop import INTERRUPTED, open_session, run_rounds
 def main(arguments: list[str]) -> int:
     """Run one block of every cell, kept for the study; print what the rest takes."""
     console = make_console()
-    lines = Console(highlight=False, markup=False, soft_wrap=True)
-    session = open_session(arguments, lines)
+    session = open_session(arguments, StudyConsole())
     tracker = session.tracker
     if run_rounds(session, lambda: tracker.plan_blocks(pilot=True)):
         console.print("Stopped; the same command goes on from there.")
         return INTERRUPTED
 
     table = Table(box=None)
-    add_cell_columns(table)
-    columns = ("pilot", "failed", "coverage MCSE", "RMSE MCSE", "s each")
-    for name in (*columns, "replications", "time on one core"):
+    place = CellColumns(table, list(tracker.records))
+    columns = ("pilot", "failed", "cover. MCSE", "RMSE MCSE", "s each")
+    for name in (*columns, "wanted", "one core"):
         table.add_column(name, justify="right")
     total, left = 0.0, 0.0
     for cell, record in tracker.records.items():
@@ -30,7 +29,7 @@ def main(arguments: list[str]) -> int:
         seconds = float(np.mean(record.seconds)) if record.seconds else np.nan
         wanted = record.predict()
         table.add_row(
-            *describe_cell(cell),
+            *place.describe(cell),
             *(str(record.attempted), str(record.failed)),
             *(f"{coverage:.4f}", f"{rmse:.1%}", f"{seconds:.4f}"),
             *(str(wanted), _format_time(seconds * wanted)),
@@ -39,6 +38,8 @@ def main(arguments: list[str]) -> int:
         left += seconds * max(wanted - record.attempted, 0)
     workers = session.compute.count_workers()
     console.print(f"{session.config['study']}: {describe_target(session.design)}")
+    if place.shared:
+        console.print(place.shared)
     console.print(table)
     console.print(
         f"All in all {_format_time(total)} on one core; {_format_time(left / workers)} "

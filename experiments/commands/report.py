@@ -4,10 +4,14 @@ import collections
 import os
 from pathlib import Path
 
-import xarray as xr
 from rich.console import Console
 
-from experiments.commands.shared import make_console, open_study, split_arguments
+from experiments.commands.shared import (
+    describe_commits,
+    make_console,
+    open_study,
+    split_arguments,
+)
 from experiments.errors import InputError
 from experiments.session.tracker import Tracker
 from experiments.store.merged import merge
@@ -26,9 +30,11 @@ def main(arguments: list[str]) -> int:
     if not has_results(tracker):
         raise InputError(f"{names[0]}: nothing is done yet; see `status {names[0]}`.")
     complete = tracker.is_complete()
-    path = merge(design, files, config, tracker.counts(), complete=complete)
-    report(files.folder, path, console)
-    if not complete:
+    merged = merge(design, files, config, tracker.counts(), complete=complete)
+    report(files.folder, merged.path, console)
+    if line := describe_commits(tracker.commits):
+        console.print(line)
+    if not merged.complete:
         console.print(
             f"The study is not complete: `status {names[0]}` lists what is missing."
         )
@@ -43,13 +49,11 @@ def has_results(tracker: Tracker) -> bool:
 def report(folder: Path, replications: Path, console: Console) -> None:
     """Make summary, tables and figures; print the table and the paths."""
     # Imported here: plotting takes long to import, and shards don't need it.
-    from analysis.make import make
+    from analysis.make import load_summary, make
     from analysis.tables.console import render_console_table
 
     paths = [replications, *make(folder)]
-    with xr.open_datatree(folder / "summary.nc") as summary:
-        table = render_console_table(summary)
-    console.print(table)
+    console.print(render_console_table(load_summary(folder)))
     console.print("Written:")
     counts = collections.Counter(path.parent for path in paths if path.parent != folder)
     for path in [path for path in paths if path.parent == folder]:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from rich.table import Table
 
+from experiments import provenance
 from experiments.commands.shared import make_console, open_study, split_arguments
 from experiments.config.schema import MOST_REPLICATIONS
 from experiments.engine.block import Engine
@@ -17,6 +18,9 @@ from experiments.estimators import SCALARS
 from experiments.store.atomic import replacing
 from experiments.store.blocks import Store, UnusableBlockError
 from experiments.study import Block, Cell, Design
+
+MADE_BY = "made by"
+"""Beside a stored result's numbers: the attributes of its block."""
 
 CELL_AXES = ("dgp", "estimator", "sample_size", "grid", "n_supp")
 
@@ -58,6 +62,7 @@ def main(arguments: list[str]) -> int:
         console.print("This replication is not stored, nothing to compare with.")
     elif old["data_hash"] != new["data_hash"]:
         console.print("The data differ from those of the stored result.")
+        console.print(_explain(old))
         return 1
     else:
         console.print("The data are those of the stored result, bit for bit.")
@@ -98,8 +103,35 @@ def _read_stored(files: Store, cell: Cell, replication: int) -> dict[str, Any] |
             continue
         row = replication - attrs["first"]
         if 0 <= row < len(arrays["code"]) and not attrs["error"]:
-            return {name: values[row] for name, values in arrays.items()}
+            found = {name: values[row] for name, values in arrays.items()}
+            return found | {MADE_BY: attrs}
     return None
+
+
+def _explain(old: dict[str, Any]) -> str:
+    """Say what of the machine and the code differs from what computed a result."""
+    attrs = old[MADE_BY]
+    pairs = {
+        "vector instructions": ("instructions", provenance.describe_instructions()),
+        "JAX": ("jax_version", provenance.describe_software()["jax"]),
+    }
+    lines = [
+        f"{words}: {attrs.get(name, 'unknown')} there, {here} here"
+        for words, (name, here) in pairs.items()
+        if attrs.get(name, "unknown") != here
+    ]
+    there, here = (
+        provenance.name_code(attrs),
+        provenance.name_code(provenance.describe_code()),
+    )
+    if there != here:
+        lines.append(f"code: {there} there, {here} here")
+    if not lines:
+        return "Machine, JAX and code are those that computed it: this is a fault."
+    return (
+        "Bits are the same on processors with the same vector instructions, with the "
+        "same JAX and code. What differs:\n  " + "\n  ".join(lines)
+    )
 
 
 def _compare(

@@ -6,27 +6,76 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from experiments import provenance
 from experiments.config import compose as cfg
 from experiments.config.build import build_design
 from experiments.config.schema import Study
 from experiments.errors import InputError
-from experiments.store.blocks import Store, read_manifest
+from experiments.store.blocks import Store
 from experiments.store.fingerprint import Fingerprint
+from experiments.store.manifest import read_manifest
 from experiments.study import Cell, Design
 
 
-def add_cell_columns(table: Table) -> None:
-    """Add the columns that `describe_cell` fills."""
-    for name in ("process", "grid", "estimator"):
-        table.add_column(name)
-    for name in ("n", "points"):
-        table.add_column(name, justify="right")
+class CellColumns:
+    """The columns of a table that tell cells apart; what all share is said once.
+
+    Attributes:
+        shared: What all cells share, in a line; "" if nothing.
+    """
+
+    def __init__(self, table: Table, cells: list[Cell]):
+        rows = [_describe_cell(cell) for cell in cells]
+        self._varying = [x for x in rows[0] if len({row[x] for row in rows}) > 1]
+        same = [f"{x} {rows[0][x]}" for x in rows[0] if x not in self._varying]
+        self.shared = ", ".join(same)
+        for name in self._varying:
+            numbers = name in ("n", "points")
+            # A name too long for the terminal is cut: a row stays a row.
+            table.add_column(
+                name,
+                justify="right" if numbers else "left",
+                no_wrap=True,
+                min_width=None if numbers else 6,
+            )
+
+    def describe(self, cell: Cell) -> tuple[str, ...]:
+        """Return a cell's entries."""
+        row = _describe_cell(cell)
+        return tuple(row[x] for x in self._varying)
 
 
-def describe_cell(cell: Cell) -> tuple[str, ...]:
-    """Return a cell's place in the study, for a table."""
-    grid, points = cell.grid or "-", str(cell.n_supp or "-")
-    return (cell.dgp, grid, cell.estimator, str(cell.sample_size), points)
+def _describe_cell(cell: Cell) -> dict[str, str]:
+    return {
+        "process": cell.dgp,
+        "grid": cell.grid or "-",
+        "estimator": cell.estimator,
+        "n": str(cell.sample_size),
+        "points": str(cell.n_supp or "-"),
+    }
+
+
+def describe_commits(commits: set[str]) -> str:
+    """Say that blocks were computed by code of several states, or by this one; or "".
+
+    Args:
+        commits: What computed the blocks, as `provenance.name_code` names it.
+    """
+    here = provenance.name_code(provenance.describe_code())
+    if not commits or commits == {here}:
+        return ""
+    names = ", ".join(sorted(_shorten(name) for name in commits))
+    return (
+        f"Its blocks were computed by code of commit {names}; this is {_shorten(here)}."
+        if len(commits) == 1
+        else f"Its blocks were computed by code of {len(commits)} commits: {names}. "
+        f"This is {_shorten(here)}. If a number moved in between, run it anew."
+    )
+
+
+def _shorten(name: str) -> str:
+    commit, plus, changes = name.partition("+")
+    return f"{commit[:10]}{plus}{changes}"
 
 
 def make_console() -> Console:
@@ -56,6 +105,7 @@ def open_study(results: Path, study: str) -> tuple[dict[str, Any], Design, Store
             f"study.yaml lacks {', '.join(lacking)}. Run sweep on it once more, with "
             "its own settings: that adds them, and keeps all results that still count."
         )
+    config = cfg.read_stored(config)
     files = Store(results / study, Fingerprint.from_config(config))
     return config, build_design(config), files
 

@@ -6,8 +6,8 @@ import numpy as np
 from rich.table import Table
 
 from experiments.commands.shared import (
-    add_cell_columns,
-    describe_cell,
+    CellColumns,
+    describe_commits,
     list_studies,
     make_console,
     open_study,
@@ -32,9 +32,9 @@ def main(arguments: list[str]) -> int:
     unusable = tracker.load(files)
 
     table = Table(box=None)
-    add_cell_columns(table)
+    place = CellColumns(table, list(tracker.records))
     counts = ("done", "missing", "failed")
-    for name in (*counts, "coverage MCSE", "RMSE MCSE", "s each", "peak MB"):
+    for name in (*counts, "cover. MCSE", "RMSE MCSE", "s each", "peak MB"):
         table.add_column(name, justify="right")
     left, unknown = 0.0, False
     for cell, record in tracker.records.items():
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
             left += missing * seconds
         coverage, rmse = record.mcse()
         table.add_row(
-            *describe_cell(cell),
+            *place.describe(cell),
             *(str(record.attempted), str(missing), str(record.failed)),
             f"{coverage:.3f}" if np.isfinite(coverage) else "-",
             f"{rmse:.1%}" if np.isfinite(rmse) else "-",
@@ -56,7 +56,11 @@ def main(arguments: list[str]) -> int:
         )
     console.print(f"{config['study']}: {config['question']}")
     console.print(f"Every cell gets {describe_target(design)}.")
+    if place.shared:
+        console.print(place.shared)
     console.print(table)
+    if line := describe_commits(tracker.commits):
+        console.print(line)
     if config["shard"] is not None:
         console.print(_describe_shards(tracker, Shard.parse(config["shard"]).count))
     if left or unknown:
@@ -71,7 +75,10 @@ def main(arguments: list[str]) -> int:
     if held:
         console.print(f"{held} blocks are in work, unless their process was killed.")
     if unusable:
-        console.print(f"{unusable} block files are damaged; sweep sets them aside.")
+        console.print(
+            f"{unusable} block files are damaged, or of another design or other code; "
+            "sweep sets them aside."
+        )
     return 0
 
 

@@ -1,19 +1,22 @@
 """The action `sweep`: run a study, or what is missing of it, and report."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
+from experiments.commands.shared import describe_commits
 from experiments.config.schema import Shard
+from experiments.session.console import StudyConsole
 from experiments.session.display import describe_target, format_seconds
 from experiments.session.loop import INTERRUPTED, Session, open_session, run_rounds
 from experiments.study import Block, Design
 
+if TYPE_CHECKING:
+    from experiments.store.merged import Merged
+
 
 def main(arguments: list[str]) -> int:
     """Run the study that the overrides describe; return the exit code."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = StudyConsole()
     session = open_session(arguments, console)
     start = time.monotonic()
     console.print(_describe(session.design, session.config))
@@ -23,9 +26,10 @@ def main(arguments: list[str]) -> int:
     from experiments.store.merged import merge
 
     shard = session.config["shard"]
-    path = None
+    merged = None
     if not shard:
-        path = merge(
+        console.print("Merging the blocks ...")
+        merged = merge(
             session.design,
             session.files,
             session.config,
@@ -38,21 +42,46 @@ def main(arguments: list[str]) -> int:
             "command goes on from there."
         )
         return INTERRUPTED
-    if path is not None and not has_results(session.tracker):
+    if merged is not None and not has_results(session.tracker):
         console.print("Every replication raised an error: there is nothing to report.")
         return 1
-    if path is not None:
-        report(session.files.folder, path, console)
+    if merged is not None:
+        console.print("Drawing tables and figures ...")
+        report(session.files.folder, merged.path, console)
     elapsed = format_seconds(time.monotonic() - start)
-    if shard:
+    if merged is None:
         study = session.config["study"]
         console.print(
             f"Shard {shard} done in {elapsed}. `status {study}` lists what is missing; "
             "sweep without shard runs that and makes the tables."
         )
-    else:
+        return 0
+    if merged.complete:
         console.print(f"Done in {elapsed}.")
-    return 0
+        return 0
+    console.print(_describe_gaps(session, merged))
+    return 1
+
+
+def _describe_gaps(session: Session, merged: "Merged") -> str:
+    """Say why a study that ran to its end is not complete."""
+    records = session.tracker.records
+    lost = {
+        cell: count
+        for cell, n in session.tracker.counts().items()
+        if (count := int(records[cell].done[:n].sum()) - merged.held[cell]) > 0
+    }
+    lines = ["The study is not complete."]
+    if lost:
+        lines.append(
+            f"{sum(lost.values())} replications of {_count(len(lost), 'cell')}, "
+            f"{next(iter(lost)).name} for one, were there while it ran and are gone "
+            f"from {session.files.blocks}. The same command runs them again."
+        )
+    halted = sum(bool(record.halted) for record in records.values())
+    if halted:
+        lines.append(f"{_count(halted, 'cell')} stopped early, as said above.")
+    return "\n".join(lines)
 
 
 def run_missing(session: Session) -> bool:
@@ -68,6 +97,9 @@ def run_missing(session: Session) -> bool:
         number_of = session.design.shard_of
         return [b for b in blocks if number_of(b, shard.count) == shard.index]
 
+    line = describe_commits(tracker.commits)
+    if line:
+        session.console.print(line)
     n_kept = sum(record.attempted for record in tracker.records.values())
     if n_kept:
         n_missing = sum(map(len, plan()))

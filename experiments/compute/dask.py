@@ -139,15 +139,27 @@ class DaskAddress:
     Attributes:
         address: Address of its scheduler, such as "tcp://node1:8786".
         n_workers: Its number of threads, only to foresee how long a study takes.
+        tls_ca_file: Of a scheduler at tls://...: the authority's certificate.
+        tls_cert: This process's certificate; that of the workers does.
+        tls_key: Its key. Without these Dask's own configuration decides.
     """
 
     address: str
     n_workers: int | None = None
+    tls_ca_file: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
 
     def __post_init__(self):
         """Refuse a number of workers below one; see that Dask is there."""
         check_count("n_workers", self.n_workers)
         _import("distributed")
+        tls = (self.tls_ca_file, self.tls_cert, self.tls_key)
+        if any(tls) and not (all(tls) and self.address.startswith("tls://")):
+            raise ValueError(
+                "for an encrypted connection give tls_ca_file, tls_cert and tls_key, "
+                "and an address that begins with tls://."
+            )
 
     def count_workers(self) -> int:
         """Return the number of threads, 1 if not given."""
@@ -157,9 +169,20 @@ class DaskAddress:
     def start(self) -> Iterator["DaskWorkers"]:
         """Connect to the scheduler."""
         distributed = _import("distributed")
+        security = None
+        if self.tls_ca_file:
+            security = distributed.Security(
+                tls_ca_file=self.tls_ca_file,
+                tls_client_cert=self.tls_cert,
+                tls_client_key=self.tls_key,
+                require_encryption=True,
+            )
         try:
             client = distributed.Client(
-                self.address, set_as_default=False, timeout=SECONDS_TO_CONNECT
+                self.address,
+                set_as_default=False,
+                timeout=SECONDS_TO_CONNECT,
+                security=security,
             )
         except (OSError, TimeoutError, ValueError) as error:
             raise InputError(

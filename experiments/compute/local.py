@@ -95,8 +95,10 @@ class Local:
 
 def check_count(name: str, count: int | None) -> None:
     """Refuse a number of workers, jobs or cores below one; None is for the default."""
-    if count is not None and count < 1:
-        raise ValueError(f"{name}={count}: give 1 or more, or null for all cores.")
+    if count is not None and (type(count) is not int or count < 1):
+        raise ValueError(
+            f"{name}={count}: give 1 or more, a whole number, or null for all cores."
+        )
 
 
 def count_cores() -> int:

@@ -34,9 +34,9 @@ def build_design(config: dict[str, Any]) -> Design:
         for n_supp in config["n_supp"]:
             try:
                 grid.make(n_supp)
-            except ValueError as error:
+            except (ValueError, TypeError, ArithmeticError) as error:
                 raise InputError(f"grid.{name}: {error}") from error
-    names = ("seed", "streams", "n_replications", "block_size", "batch_size")
+    names = ("seed", "streams", "n_replications", "block_size")
     return Design(
         **{name: config[name] for name in names},
         target=Target(**config["target"]) if has_target(config) else None,
@@ -60,7 +60,7 @@ def _build(config: dict[str, Any], group: str, name: str) -> Any:
         lacking = [asked for asked in ASKED[kind] if not hasattr(one, asked)]
         if lacking:
             raise InputError(
-                f"{where}: {type(one).__name__} lacks {', '.join(lacking)}. README.md "
-                "shows a complete one, under 'Write your own'."
+                f"{where}: {type(one).__name__} lacks {', '.join(lacking)}. "
+                "experiments/README.md shows a complete one, under 'Write your own'."
             )
     return part

@@ -54,11 +54,15 @@ def check_settings(overrides: list[Override], tree: dict[str, Any]) -> None:
         if name not in known:
             raise InputError(f"{name}: no such setting.{suggest(name, known)}")
         schema = OmegaConf.structured(Study)
+        if _is_count(name) and _has_fraction(override.value()):
+            raise InputError(
+                f"{override.input_line}: give whole numbers, such as 1000."
+            )
         try:
             # What the schema leaves open, such as a model's numbers, it takes as it is.
             OmegaConf.update(schema, name, override.value(), force_add=True)
         except OmegaConfBaseException as error:
-            wanted = _describe_type(name) or str(error).splitlines()[0]
+            wanted = describe_type(name) or str(error).splitlines()[0]
             raise InputError(f"{override.input_line}: {wanted}") from error
 
 
@@ -98,13 +102,24 @@ def check_experiment(path: Path, options: dict[str, list[str]]) -> None:
             raise InputError(f"{where}: {name}: {first}") from error
 
 
-def _describe_type(name: str) -> str:
+def describe_type(name: str) -> str:
     """Say what a setting takes, by the schema's annotation; "" if it does not tell."""
     hint: Any = Study
     for part in name.split("."):
         hint = typing.get_type_hints(hint).get(part)
     kinds = [kind for kind in _IN_WORDS if kind in (hint, *typing.get_args(hint))]
     return f"give {_IN_WORDS[kinds[0]]}." if kinds else ""
+
+
+def _is_count(name: str) -> bool:
+    hint = typing.get_type_hints(Study).get(name)
+    return int in (hint, *typing.get_args(hint)) or name == "compute.n_workers"
+
+
+def _has_fraction(value: Any) -> bool:
+    """Tell whether a number, or one of a list, is written as a float."""
+    values = value if isinstance(value, list) else [value]
+    return any(isinstance(x, float) for x in values)
 
 
 def _flatten(node: Any, prefix: str = "") -> Iterator[str]:

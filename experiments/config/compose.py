@@ -4,6 +4,8 @@ Hydra's own errors name its internals; here each becomes an `InputError` of one 
 lines: what was given, and what to try.
 """
 
+import math
+import re
 import sysconfig
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import hydra
 import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,10 +23,12 @@ from experiments.config.check import (
     ALL_GROUPS,
     check_experiment,
     check_settings,
+    describe_type,
     is_setting,
     suggest,
 )
 from experiments.config.schema import GROUPS, LISTED, Study, check_values
+from experiments.config.targets import check_targets
 from experiments.errors import InputError
 
 CLONE = Path(__file__).resolve().parents[2]
@@ -94,6 +98,42 @@ def compose(overrides: list[str]) -> dict[str, Any]:
     return config
 
 
+def check_once(overrides: list[str]) -> None:
+    """Refuse a setting that is given twice: which one counts is not obvious."""
+    names = [text.partition("=")[0].lstrip("+~") for text in overrides]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{name}: given twice; drop one.")
+
+
+def write_config(config: dict[str, Any]) -> str:
+    """Write a composed configuration as YAML."""
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+
+
+def read_stored(config: dict[str, Any]) -> dict[str, Any]:
+    """Check a configuration that was stored, and drop what no study has any more.
+
+    Raises:
+        InputError: A value is none that a study can have.
+    """
+    found = OmegaConf.structured(Study)
+    for name in Study.__dataclass_fields__:
+        try:
+            found = OmegaConf.merge(found, {name: config[name]})
+        except (OmegaConfBaseException, ValueError) as error:
+            raise InputError(f"study.yaml: {name}: {_first_line(error)}") from error
+    try:
+        plain = OmegaConf.to_container(found, throw_on_missing=True)
+        assert isinstance(plain, dict)
+        checked = {str(name): value for name, value in plain.items()}
+        check_values(checked)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise InputError(f"study.yaml: {_first_line(error)}") from error
+    _check_parts(checked)
+    return checked
+
+
 def instantiate(config: dict[str, Any], path: str) -> Any:
     """Build the object that a part of the configuration describes.
 
@@ -107,6 +147,7 @@ def instantiate(config: dict[str, Any], path: str) -> Any:
     node: Any = config
     for name in path.split("."):
         node = node[name]
+    check_targets(node, path)
     try:
         return hydra.utils.instantiate(node, _convert_="all")
     except (HydraException, OmegaConfBaseException) as error:
@@ -158,25 +199,67 @@ def _read_override(text: str) -> str:
         for group in ("experiment", *GROUPS):
             if text in list_options(group):
                 raise InputError(f"{text}: write {group}={text}.")
+    name, _, value = text.partition("=")
+    if name in TEXTS and value != "null":
+        return f"{name}={_quote(value)}"
     try:
         (override,) = OverridesParser.create().parse_overrides([text])
     except OverrideParseException as error:
-        raise InputError(
-            f"{text}: not of the form NAME=VALUE, without spaces. Examples: "
-            "n_replications=1000, sample_size=[500,1000]."
-        ) from error
+        raise InputError(_explain_form(text)) from error
     name, value = override.key_or_group, override.value()
     if name.partition(".")[0] == "hydra":
         raise InputError(f"{text}: Hydra's own settings are not used here.")
     if override.is_sweep_override():
-        values = text.partition("=")[2]
-        raise InputError(f"{text}: write a list, {name}=[{values}].")
+        raise InputError(f"{text}: write a list, {name}=[{_list_values(override)}].")
     if name in ALL_GROUPS and not override.is_delete():
         _check_choices(override, text)
     if name in _LISTS and override.is_add() is False and not isinstance(value, list):
         if isinstance(value, str | int | float):
             return f"{name}=[{text.partition('=')[2]}]"
     return text
+
+
+TEXTS = ("study", "question", "results_dir")
+"""Settings whose value is text, whatever it looks like: 2024_01, 1.10, a path."""
+
+
+def _quote(text: str) -> str:
+    """Write a text so that Hydra takes it as it is."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text
+    ends = len(text) - len(text.rstrip("\\"))
+    escaped = re.sub(r"(\\*)'", r"\1\1\'", text) + "\\" * ends
+    return f"'{escaped}'"
+
+
+def _explain_form(text: str) -> str:
+    """Say what is wrong with an override that can't be read."""
+    name, equals, value = text.partition("=")
+    bare = name.lstrip("+~")
+    if not equals or not bare or " " in bare:
+        return (
+            f"{text}: not of the form NAME=VALUE, without spaces. Examples: "
+            "n_replications=1000, sample_size=[500,1000]."
+        )
+    top = bare.partition(".")[0]
+    if top not in Study.__dataclass_fields__ and top not in ALL_GROUPS:
+        return f"{bare}: no such setting.{suggest(bare, Study.__dataclass_fields__)}"
+    wanted = describe_type(bare) or f"put it in quotes, \"{name}='{value}'\"."
+    return f"{text}: {value} can't be read as a value; {wanted}"
+
+
+def _list_values(override: Override) -> str:
+    """Write the values of a sweep, such as range(1,4), as a list has them."""
+    sweep = override.value()
+    if isinstance(sweep, RangeSweep):
+        start, stop = sweep.start or 0, sweep.stop or 0
+        step = float(sweep.step or 1)
+        count = max(0, math.ceil((stop - start) / step)) if step else 0
+        values = [start + i * step for i in range(min(count, 20))]
+        return ",".join(f"{x:g}" for x in values)
+    if isinstance(sweep, ChoiceSweep):
+        return ",".join(str(getattr(x, "text", x)) for x in sweep.list)
+    return "500,1000"
 
 
 def _check_experiments(overrides: list[Override]) -> None:

@@ -7,6 +7,10 @@ from typing import Any
 from omegaconf import MISSING
 
 MOST_REPLICATIONS = 10_000_000
+MOST_OBSERVATIONS = 100_000_000
+MOST_POINTS = 1_000_000
+
+MOST_SIZES = {"sample_size": MOST_OBSERVATIONS, "n_supp": MOST_POINTS}
 
 GROUPS = ("dgp", "grid", "estimator")
 """Config groups chosen as lists: each is an axis of the study."""
@@ -40,7 +44,6 @@ class Study:
     exclusion_rule: str = MISSING
     level: float = MISSING
     block_size: int = MISSING
-    batch_size: int | None = MISSING
     shard: str | None = MISSING
     overwrite: bool = MISSING
     results_dir: str = MISSING
@@ -86,14 +89,16 @@ def check_values(config: dict[str, Any]) -> None:
         raise ValueError(
             f"study={config['study']!r} names a folder: use letters, digits, - and _."
         )
-    for name in ("n_replications", "block_size", "batch_size"):
+    if not config["results_dir"].strip():
+        raise ValueError("results_dir is empty: name a folder, such as results.")
+    for name in ("n_replications", "block_size"):
         value = config[name]
-        if value is not None and not 1 <= value <= MOST_REPLICATIONS:
+        if not 1 <= value <= MOST_REPLICATIONS:
             raise ValueError(f"{name}={value}: give 1 or more, up to ten million.")
     if not 0 <= config["seed"] < 2**32:
         raise ValueError(f"seed={config['seed']}: give a number from 0 to 2^32 - 1.")
-    for name in ("sample_size", "n_supp"):
-        _check_sizes(name, config[name])
+    for name in MOST_SIZES:
+        _check_sizes(name, config[name], MOST_SIZES[name])
     if not 0 < config["level"] < 1:
         raise ValueError(f"level={config['level']}: give a share, such as 0.95.")
     share = config["max_failure_share"]
@@ -123,6 +128,8 @@ def _check_target(config: dict[str, Any]) -> None:
                 f"target.{name}={value}: give a small share, such as 0.005, or null."
             )
     most, fewest = target["max_replications"], config["n_replications"]
+    if most > MOST_REPLICATIONS:
+        raise ValueError(f"target.max_replications={most}: give up to ten million.")
     if most < 1 or (has_target(config) and most < fewest):
         raise ValueError(
             f"target.max_replications={most}: give n_replications={fewest} or more."
@@ -143,10 +150,14 @@ def has_target(config: dict[str, Any]) -> bool:
     return (target["coverage_mcse"], target["rmse_rel_mcse"]) != (None, None)
 
 
-def _check_sizes(name: str, sizes: list[int]) -> None:
+def _check_sizes(name: str, sizes: list[Any], most: int) -> None:
     if not sizes:
         raise ValueError(f"{name}=[] leaves nothing to run: give at least one number.")
+    if any(type(size) is not int for size in sizes):
+        raise ValueError(f"{name}={sizes}: give whole numbers, such as 500.")
     if min(sizes) < 1:
         raise ValueError(f"{name}={sizes}: every number has to be 1 or more.")
+    if max(sizes) > most:
+        raise ValueError(f"{name}={sizes}: give numbers up to {most:,}.")
     if len(set(sizes)) < len(sizes):
         raise ValueError(f"{name}={sizes} holds a number twice: drop one.")

@@ -22,6 +22,12 @@ from experiments.study import Block, Cell, Design, Result
 MAX_DATA_BYTES = 2**26
 """Memory for the data sets that are drawn together, per worker."""
 
+PIECE = 50
+"""Replications that one call of a compiled program takes at most.
+
+Not the size of a block: another size is another program, and may give other bits.
+"""
+
 
 class Engine:
     """Runs blocks, from any number of threads; compiles once per cell shape.
@@ -73,13 +79,17 @@ class Engine:
         return compile_once(draw_all, args, "draw", cell.sample_size)(*args)
 
     def capacity(self, cell: Cell) -> int:
-        """Return how many replications of a cell are drawn together."""
+        """Return how many replications of a cell are drawn together.
+
+        It depends on the cell alone, so that whatever the size of its blocks the same
+        program runs; a short block fills it in part.
+        """
         process = self.design.processes[cell.dgp]
         shapes = jax.eval_shape(
             lambda: process.simulate(jax.random.key(0), cell.sample_size)
         )
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
-        return max(1, min(self.design.block_size, MAX_DATA_BYTES // max(size, 1)))
+        return max(1, min(PIECE, MAX_DATA_BYTES // max(size, 1)))
 
     def _run(self, block: Block) -> Result:
         cell = block.cell
@@ -90,7 +100,7 @@ class Engine:
         mixing = process.mixing if replicate.needs_mixing(estimator) else None
         grid = self.design.adaptive_grid(cell)
         capacity = self.capacity(cell)
-        batch_size = self.design.batch_size or _default_batch_size(capacity)
+        batch_size = _choose_batch_size(capacity)
 
         def estimate_all(count, data, model, supp, mixing):
             return map_first(
@@ -127,7 +137,8 @@ def lose(block: Block, message: str) -> Result:
     return Result({"code": np.full(len(block), RAISED, np.int8)}, math.nan, message)
 
 
-def _default_batch_size(capacity: int) -> int:
+def _choose_batch_size(capacity: int) -> int:
+    # No setting: estimates of another batch size have other bits.
     # On a CPU the lanes of a batch wait for the slowest: mapping one at a time was
     # 2.6 times faster than batches of 20. On an accelerator large batches win.
     return 1 if jax.default_backend() == "cpu" else capacity

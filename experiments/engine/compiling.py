@@ -29,7 +29,10 @@ class _Program:
     compiled: Callable | None = None
 
 
-_programs: dict[Any, _Program] = collections.defaultdict(_Program)
+MOST_PROGRAMS = 96
+"""Of these the programs last used are kept; a study of many cells needs few at once."""
+
+_programs: collections.OrderedDict[Any, _Program] = collections.OrderedDict()
 _programs_lock = threading.Lock()
 
 
@@ -50,7 +53,10 @@ def compile_once(function: Callable, args: tuple, *names: Any) -> Callable:
     leaves, structure = jax.tree.flatten(args)
     types = tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
     with _programs_lock:
-        program = _programs[names, structure, types]
+        program = _programs.setdefault((names, structure, types), _Program())
+        _programs.move_to_end((names, structure, types))
+        while len(_programs) > MOST_PROGRAMS:
+            _programs.popitem(last=False)  # who runs it now holds it
     with program.lock:
         if program.compiled is None:
             # Only so are the rows of a draw the first rows of a longer one.

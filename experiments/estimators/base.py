@@ -13,7 +13,7 @@ from experiments.estimators.outcome import Outcome
 RAISED = 100
 """Result code of replications whose estimator raised an error instead of returning."""
 
-LIKELIHOOD_KINDS = ("observed", "opg", "sandwich")
+LIKELIHOOD_KINDS = spmlex.COVARIANCE_KINDS
 """Kinds of standard error of every estimator that has a likelihood."""
 
 GridUse = Literal["points", "range", "nothing"]
@@ -129,6 +129,12 @@ class ChosenIntervals:
                 f"intervals={list(self.intervals)}: give at least one of "
                 f"{', '.join(self.offered)}."
             )
+
+
+def kinds_around(centre: str) -> tuple[str, ...]:
+    """Return the kinds of interval of `spmlex` that have this centre."""
+    rows = spmlex.INTERVAL_KINDS.items()
+    return tuple(kind for kind, row in rows if row.centre == centre)
 
 
 def check_counts(estimator: Any, **least: int) -> None:

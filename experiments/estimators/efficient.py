@@ -8,10 +8,15 @@ import jax.scipy as jsp
 
 import spmlex
 from experiments.dgp import Data, Model
-from experiments.estimators.base import ChosenIntervals, GridUse, check_counts
+from experiments.estimators.base import (
+    ChosenIntervals,
+    GridUse,
+    check_counts,
+    kinds_around,
+)
 from experiments.estimators.outcome import Outcome
 
-_INTERVALS = ("efficient", "efficient_wald")
+_INTERVALS = kinds_around("efficient")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,8 +29,8 @@ class EfficientScore(ChosenIntervals):
     Attributes:
         solver: Solver of the inner problem, as in `spmlex.efficient_estimate`.
         n_draws: Draws from the model for each group.
-        intervals: "efficient", which inverts the score test, or "efficient_wald". The
-            first is the one that tables show.
+        intervals: "efficient", which inverts the score test, "efficient_wald", or both.
+            The first is the one that tables show.
         level: Confidence level of the intervals.
         label: How tables and figures call the estimator.
     """
@@ -53,16 +58,15 @@ class EfficientScore(ChosenIntervals):
             n_draws=self.n_draws,
             throw=False,
         )
-        limits = {"efficient": found.score_limits, "efficient_wald": found.wald_limits}
-        made = [limits[kind](self.level) for kind in self.kinds]
-        errors = found.standard_errors()
+        rows = [spmlex.INTERVAL_KINDS[kind] for kind in self.kinds]
+        made = [row.make(found, self.level, None, None) for row in rows]
         lclk = found.model.lclk(data, supp)
         mixture = jsp.special.logsumexp(lclk, axis=1, b=found.probs)
         return Outcome(
             found.theta,
-            jnp.stack([lower for lower, _ in made]),
-            jnp.stack([upper for _, upper in made]),
-            standard_error=jnp.stack([errors for _ in made]),
+            jnp.stack([each.lower for each in made]),
+            jnp.stack([each.upper for each in made]),
+            standard_error=jnp.stack([each.standard_error for each in made]),
             code=spmlex.result_code(found.result),
             gradient_norm=jnp.max(jnp.abs(found.root.here.mean)),
             log_likelihood=jnp.sum(mixture),

@@ -18,7 +18,7 @@ from experiments.dgp import Model
 from experiments.estimators.base import LIKELIHOOD_KINDS, wald_interval
 from experiments.estimators.derivatives import NodeSum, differentiate
 from experiments.estimators.outcome import Outcome
-from spmlex._inference import covariance_matrix
+from spmlex._covariance import covariance_matrix
 from spmlex._newton import climb, judge
 
 _TOL = 1e-7
@@ -115,7 +115,7 @@ def maximise(
     points, _ = likelihood.nodes_at(of_f)
     n_obs = jax.eval_shape(likelihood.lclk_at, theta, points).shape[0]
     state = climb(evaluate, n_obs, params0, jnp.zeros(1), _TOL, max_steps)
-    here = state.here
+    here, equal = state.here, jnp.full(n_obs, 1.0 / n_obs)
     return Maximum(
         state.theta,
         -n_obs * here.value,
@@ -123,7 +123,7 @@ def maximise(
         here.hessian,
         here.scores,
         state.num_steps,
-        spmlex.result_code(judge(state, jnp.array(jnp.inf), _TOL)),
+        spmlex.result_code(judge(state, equal, jnp.array(jnp.inf), _TOL)),
     )
 
 

@@ -12,11 +12,11 @@ from experiments.estimators.base import (
     ChosenIntervals,
     LikelihoodEstimator,
     check_counts,
+    kinds_around,
 )
 from experiments.estimators.outcome import Outcome
 
 _BOOTSTRAP_KINDS = tuple(f"bootstrap_{kind}" for kind in spmlex.BOOTSTRAP_WEIGHTS)
-_AROUND = ("observed", "opg", "sandwich", "jackknife", "likelihood_ratio")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Profile(ChosenIntervals, LikelihoodEstimator):
             None: not at all. A scalar latent variable only.
     """
 
-    offered: ClassVar[tuple[str, ...]] = (*_AROUND, *_BOOTSTRAP_KINDS)
+    offered: ClassVar[tuple[str, ...]] = (*kinds_around("maximum"), *_BOOTSTRAP_KINDS)
 
     intervals: tuple[str, ...] | list[str] = ("sandwich", "observed", "opg")
     n_draws: int = 200

@@ -97,12 +97,12 @@ class Display:
         attempted = sum(record.attempted for record in records.values())
         ended = sum(_is_ended(record) for record in records.values())
         mcse = [r.mcse()[0] for r in records.values() if r.attempted > r.failed]
-        parts = [f"{self._n_done}/{self._n_blocks} blocks"]
+        parts = [f"{format_seconds(self._left())} left"]
+        parts.append(f"{self._n_done}/{self._n_blocks} blocks")
         parts.append(f"{ended}/{len(records)} cells")
-        parts.append(f"{failed} of {attempted} replications failed")
+        parts.append(f"{failed} of {attempted} failed")
         if mcse:
             parts.append(f"coverage MCSE <= {max(mcse):.3f}")
-        parts.append(f"{format_seconds(self._left())} left")
         return ", ".join(parts)
 
     def describe_cells(self) -> str:

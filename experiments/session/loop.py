@@ -19,6 +19,7 @@ from experiments.config.build import build_design
 from experiments.engine.block import Engine, lose
 from experiments.engine.check import check_design
 from experiments.engine.compiling import describe_error
+from experiments.session.console import StudyConsole
 from experiments.session.display import Display
 from experiments.session.tracker import Tracker
 from experiments.store.blocks import Store, UnusableBlockError, read_result
@@ -44,13 +45,14 @@ class Session:
     console: Console
 
 
-def open_session(arguments: list[str], console: Console) -> Session:
+def open_session(arguments: list[str], console: StudyConsole) -> Session:
     """Compose and check a study, open its folder, and read what is there.
 
     Raises:
         InputError: The overrides describe no study that can run.
         StoreError: The folder holds another study.
     """
+    cfg.check_once(arguments)
     config = cfg.compose(arguments)
     design = build_design(config)
     compute = cfg.instantiate(config, "compute")
@@ -60,6 +62,7 @@ def open_session(arguments: list[str], console: Console) -> Session:
         Path(config["results_dir"]) / config["study"], Fingerprint.from_config(config)
     )
     files.open(config, overwrite=config["overwrite"])
+    console.keep(files.folder, f"$ {' '.join(arguments)}")
     for cell in design.cells():
         for line in files.clean(cell, overwrite=config["overwrite"]):
             console.print(line)

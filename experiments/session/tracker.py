@@ -19,7 +19,8 @@ from analysis.measures.formulas import (
     wilson_interval,
 )
 from experiments.estimators import RAISED
-from experiments.store.blocks import Store, UnusableBlockError, read_result
+from experiments.provenance import name_code
+from experiments.store.blocks import Store, UnusableBlockError, naming, read_result
 from experiments.study import Block, Cell, Design, Result, order_blocks
 
 MIN_REPLICATIONS = 200
@@ -46,9 +47,10 @@ class Record:
         self._kind = estimator.kinds.index(estimator.default_kind)
         target = design.target
         self._limit = target.max_replications if target else design.n_replications
-        self.done = np.zeros(self._limit, bool)
-        self._errors = np.full((self._limit, self._truth.size), np.nan)
-        self._inside = np.full((self._limit, self._truth.size), np.nan)
+        # Only as long as what was done reaches.
+        self.done = np.zeros(0, bool)
+        self._errors = np.full((0, self._truth.size), np.nan)
+        self._inside = np.full((0, self._truth.size), np.nan)
         self.failed = 0
         self.seconds: list[float] = []
         self.peak_memory = math.nan
@@ -62,6 +64,7 @@ class Record:
         if count < 1:
             return
         self._known.clear()
+        self._reach(rows.stop)
         used = arrays["code"][:count] == 0
         self.failed += int((~used & ~self.done[rows]).sum())
         self.done[rows] = True
@@ -83,6 +86,18 @@ class Record:
         self._errors[rows] = chosen["estimate"] - self._truth
         self._inside[rows] = np.where(known, inside, np.nan)
 
+    def _reach(self, stop: int) -> None:
+        """Make room for replications below `stop`."""
+        more = stop - len(self.done)
+        if more <= 0:
+            return
+        # A little ahead: blocks come one by one.
+        more = min(max(more, len(self.done) // 2), self._limit - len(self.done))
+        self.done = np.append(self.done, np.zeros(more, bool))
+        lines = np.full((more, self._truth.size), np.nan)
+        self._errors = np.concatenate([self._errors, lines])
+        self._inside = np.concatenate([self._inside, lines])
+
     @property
     def attempted(self) -> int:
         """Replications done."""
@@ -93,7 +108,7 @@ class Record:
         if not self.done.any():
             return math.inf, math.inf
         if "mcse" not in self._known:
-            coverage, rmse = self._measure(np.array([self._limit]))
+            coverage, rmse = self._measure(np.array([len(self.done)]))
             self._known["mcse"] = float(coverage[0]), float(rmse[0])
         return self._known["mcse"]
 
@@ -148,11 +163,17 @@ class Record:
 
     def missing(self, n_replications: int) -> list[tuple[int, int]]:
         """Return the ranges below `n_replications` that are not done."""
-        done = np.concatenate([[True], self.done[:n_replications], [True]])
+        known = self.done[:n_replications]
+        if len(known) < n_replications:  # nothing beyond is done
+            known = np.append(known, False)
+        done = np.concatenate([[True], known, [True]])
         edges = np.flatnonzero(np.diff(done.astype(int)))
-        return [
+        spans = [
             (int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)
         ]
+        if len(known) > len(self.done):
+            spans[-1] = spans[-1][0], n_replications - 1
+        return spans
 
     def _find_end(self) -> int | None:
         prefix = self._prefix()
@@ -213,9 +234,13 @@ class Tracker:
     def __init__(self, design: Design):
         self.design = design
         self.records = {cell: Record(design, cell) for cell in design.cells()}
+        self.commits: set[str] = set()
 
     def load(self, files: Store) -> int:
-        """Count what a folder holds; return how many block files are damaged."""
+        """Count what a folder holds; return how many block files are of no use.
+
+        `commits` has the code that computed the others.
+        """
         unusable = 0
         for cell in self.records:
             for path in files.find(cell):
@@ -224,8 +249,10 @@ class Tracker:
                 except UnusableBlockError:
                     unusable += 1
                     continue
+                self.commits.add(name_code(attrs))
                 if not attrs["error"]:
-                    self.add(cell, attrs["first"], read_result(arrays, attrs))
+                    with naming(path):
+                        self.add(cell, attrs["first"], read_result(arrays, attrs))
         return unusable
 
     def add(self, cell: Cell, first: int, result: Result) -> None:

@@ -2,11 +2,17 @@
 
 import contextlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from experiments.errors import StoreError
+
+LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp(\.\w+)?")
+"""Names of temporary files: those of `replacing`, and those of `analysis.files`."""
+
+HOUR = 3600.0
 
 
 @contextlib.contextmanager
@@ -42,8 +48,40 @@ def write_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def netcdf_errors(path: Path) -> Iterator[None]:
-    """Turn the netCDF library's RuntimeError on a failed write into an OSError."""
+    """Turn the netCDF library's error on a failed write into an OSError that is true.
+
+    It calls a full disk "Permission denied", "NetCDF: HDF error" and other things.
+    """
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
+        try:
+            _try_to_write(path.with_name(f"{path.name}.try"))
+        except OSError as reason:
+            raise reason from error
+        if isinstance(error, OSError):
+            raise
         raise OSError(f"{error} ({path.name})") from error
+
+
+def _try_to_write(path: Path) -> None:
+    try:
+        with path.open("wb") as file:
+            file.write(bytes(2**16))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, *, now: float) -> None:
+    """Remove what killed processes left half written, and nothing that one writes now.
+
+    Args:
+        folder: The study's folder.
+        now: The time by the clock of its file system.
+    """
+    for path in folder.rglob(".*.tmp*"):
+        with contextlib.suppress(OSError):
+            if LEFTOVER.fullmatch(path.name) and now - path.lstat().st_mtime > HOUR:
+                path.unlink()

@@ -6,39 +6,47 @@ results/<study>/blocks/<cell>/<first>-<last>.nc one block, written once
 results/<study>/replications.nc                 all blocks, see `store.merged`
 ```
 A block file carries the hash of everything its numbers depend on, so a file of another
-design is never taken for one of this.
+design is never taken for one of this; and which replications it holds, so that one with
+another name is not either.
 """
 
-import hashlib
+import contextlib
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import netCDF4
 import numpy as np
-import yaml
 
+from analysis.files import find_link_outside
+from analysis.seal import CHECKSUM, add_seal, has_seal
 from experiments import provenance
 from experiments.errors import StoreError
 from experiments.estimators import QUANTITIES
-from experiments.store.atomic import netcdf_errors, replacing
-from experiments.store.fingerprint import Fingerprint
+from experiments.store.atomic import netcdf_errors, remove_leftovers, replacing
+from experiments.store.fingerprint import NUMBERS, Fingerprint
+from experiments.store.manifest import NAME, read_manifest, write_manifest
 from experiments.study import Block, Cell, Result
-
-_SEAL = b"spmlex sha256 "
-_SEAL_SIZE = len(_SEAL) + hashlib.sha256().digest_size
 
 _DAMAGES = (OSError, RuntimeError, LookupError, AttributeError, ValueError, TypeError)
 """What the netCDF library raises on a damaged file."""
 
+DATA_HASH = "data_hash"
+"""What a block holds beside the quantities that estimators report."""
+
 
 class UnusableBlockError(StoreError):
-    """A block file that is damaged ("unreadable") or of another design ("foreign")."""
+    """A block file that does not count: "unreadable", "foreign" or "misplaced"."""
 
     def __init__(self, path: Path, suffix: str):
         self.suffix = suffix
-        self.why = {"unreadable": "damaged", "foreign": "of another design"}[suffix]
+        self.why = {
+            "unreadable": "damaged",
+            "foreign": "of another design, or of other code",
+            "misplaced": "not the block that its name says",
+        }[suffix]
         super().__init__(f"{path} is {self.why}. Run sweep again: it will be replaced.")
 
 
@@ -65,6 +73,11 @@ class Store:
             config: The resolved configuration.
             overwrite: Accept a changed design; the old one's blocks will be deleted.
         """
+        if (link := find_link_outside(self.folder)) is not None:
+            raise StoreError(
+                f"{link} leads out of the study's folder. Nothing is written outside: "
+                "remove that link, or make the folder itself one (results_dir)."
+            )
         manifest = read_manifest(self.folder)
         created = provenance.read_clock()
         if manifest is not None:
@@ -72,6 +85,9 @@ class Store:
             lines = self.fingerprint.difference(
                 Fingerprint.from_config(manifest["config"])
             )
+            there = manifest.get("numbers", "an older one")
+            if there != NUMBERS:
+                lines.append(f"version of the numbers: {there} there, {NUMBERS} here")
             if lines and not overwrite:
                 raise StoreError(
                     f"{self.folder} holds a study of another design:\n  "
@@ -82,14 +98,17 @@ class Store:
         manifest = {
             "created": created,
             "updated": provenance.read_clock(),
+            "numbers": NUMBERS,
             "code": provenance.describe_code(),
             "software": provenance.describe_software(),
             "jax": provenance.describe_jax(),
             "machine": provenance.describe_machine(),
+            "instructions": provenance.describe_instructions(),
             "config": config,
         }
-        with replacing(self.folder / "study.yaml") as temporary:
-            temporary.write_text(yaml.safe_dump(manifest, sort_keys=False))
+        write_manifest(self.folder, manifest)
+        now = (self.folder / NAME).stat().st_mtime
+        remove_leftovers(self.folder, now=now)
 
     def find(self, cell: Cell) -> list[Path]:
         """List the block files of a cell by their first replication."""
@@ -132,7 +151,8 @@ class Store:
             StoreError: The user may not read it.
         """
         try:
-            sealed = _check_seal(path)
+            if not has_seal(path):
+                raise UnusableBlockError(path, "unreadable")
             with netCDF4.Dataset(path) as file:
                 file.set_auto_mask(False)
                 attrs = {
@@ -147,12 +167,14 @@ class Store:
             ) from error
         except _DAMAGES as error:
             raise UnusableBlockError(path, "unreadable") from error
-        if attrs.get("sealed", 0) and not sealed:  # older files have no seal
-            raise UnusableBlockError(path, "unreadable")
         if found != self.fingerprint.hash_cell(cell):
             raise UnusableBlockError(path, "foreign")
+        if path.name != self.path(Block(cell, first, last)).name:
+            raise UnusableBlockError(path, "misplaced")
         if any(len(value) != last - first + 1 for value in values.values()):
             raise UnusableBlockError(path, "unreadable")
+        if values.keys() - {*QUANTITIES, DATA_HASH}:
+            raise UnusableBlockError(path, "foreign")
         return values, attrs
 
     def write(self, block: Block, result: Result) -> None:
@@ -165,8 +187,9 @@ class Store:
             "error": result.error,
             "peak_memory": result.peak_memory,
             "created": provenance.read_clock(),
-            "sealed": 1,
             **provenance.describe_code(),
+            "instructions": provenance.describe_instructions(),
+            "jax_version": provenance.describe_software()["jax"],
         }
         with replacing(self.path(block)) as temporary, netcdf_errors(temporary):
             with netCDF4.Dataset(temporary, "w") as file:
@@ -180,37 +203,16 @@ class Store:
                     for dim, size in zip(dims, value.shape[1:], strict=True):
                         if dim not in file.dimensions:
                             file.createDimension(dim, size)
+                    # Points are the same in every replication, mostly.
                     variable = file.createVariable(
-                        name, value.dtype, ("replication", *dims), fletcher32=True
+                        name,
+                        value.dtype,
+                        ("replication", *dims),
+                        zlib="point" in dims,
+                        fletcher32=CHECKSUM["fletcher32"],
                     )
                     variable[:] = value
-            _seal(temporary)
-
-
-def _seal(path: Path) -> None:
-    """Append a hash of a netCDF file to it; its readers stop before that."""
-    digest = hashlib.sha256(path.read_bytes()).digest()
-    with path.open("ab") as file:
-        file.write(_SEAL + digest)
-
-
-def _check_seal(path: Path) -> bool:
-    """Return whether a file ends with a seal.
-
-    Looked at before the library reads the file: its checksums cover the numbers, but
-    one wrong byte in the tables that say where they are, and it reads other numbers, or
-    crashes.
-
-    Raises:
-        ValueError: The seal is that of other bytes.
-    """
-    data = path.read_bytes()
-    body, seal = data[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
-    if not seal.startswith(_SEAL):
-        return False
-    if seal != _SEAL + hashlib.sha256(body).digest():
-        raise ValueError(f"{path} was changed")
-    return True
+            add_seal(temporary)
 
 
 def read_result(arrays: dict[str, np.ndarray], attrs: dict[str, Any]) -> Result:
@@ -219,18 +221,17 @@ def read_result(arrays: dict[str, np.ndarray], attrs: dict[str, Any]) -> Result:
     return Result(arrays, attrs["seconds"], attrs["error"], peak_memory)
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Read a study's manifest; None if the folder holds no study."""
-    path = folder / "study.yaml"
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the block file whose arrays do not fit the study's, whatever they are.
+
+    Raises:
+        StoreError: They do not.
+    """
     try:
-        manifest = yaml.safe_load(path.read_text())
-        Fingerprint.from_config(manifest["config"])
-        manifest["created"]
-    except FileNotFoundError:
-        return None
-    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        yield
+    except (LookupError, ValueError, TypeError) as error:
         raise StoreError(
-            f"{path} can't be read as a study's manifest. Give the study another name "
-            "(study=NAME), or move that file away."
+            f"{path} does not fit the study: {error}. Delete that file and run the "
+            "same command again."
         ) from error
-    return manifest

@@ -10,6 +10,7 @@ with any number of claims lost.
 import contextlib
 import os
 import platform
+import re
 import threading
 import time
 import uuid
@@ -22,6 +23,8 @@ from experiments.study import Block
 SECONDS_BETWEEN_RENEWALS = 10.0
 SECONDS_OF_SILENCE = 90.0
 """A claim that nobody renews while we look at it for so long is abandoned."""
+
+MOST_BYTES = 1000  # of a claim that one of us wrote
 
 
 class Claims:
@@ -69,7 +72,8 @@ class Claims:
             if not self._is_abandoned(path):
                 return False
             _remove(path)
-            return self._create(path)
+            # What can't be removed, such as a folder, is no claim.
+            return self._create(path) or path.is_dir()
         return True
 
     def release(self, block: Block) -> None:
@@ -94,10 +98,12 @@ class Claims:
 
     def _is_abandoned(self, path: Path) -> bool:
         try:
-            holder = path.read_text()
+            holder = path.read_bytes()[:MOST_BYTES].decode(errors="replace")
             stamp = path.stat().st_mtime_ns
         except FileNotFoundError:
             return True  # given up this moment
+        except IsADirectoryError:
+            return True
         except OSError:
             return False
         if self._is_dead(holder):
@@ -113,7 +119,9 @@ class Claims:
         """Return whether a claim was made by a process of this machine that is gone."""
         words = holder.split()
         if len(words) != 3 or words[0] != platform.node() or os.name != "posix":
-            return False  # another machine's, or being written
+            return False  # another machine's, or being written, or no claim of ours
+        if not re.fullmatch("[1-9][0-9]{0,8}", words[1]):
+            return False
         pid = int(words[1])
         if pid == os.getpid():  # our number, but not us
             return holder != self._me

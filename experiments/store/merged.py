@@ -18,11 +18,13 @@ import yaml
 
 import spmlex
 from analysis.dimensions import NOT_RUN, STUDY
+from analysis.seal import add_seal, encode
 from experiments import provenance
 from experiments.errors import StoreError
 from experiments.estimators import QUANTITIES, RAISED, Quantity, grid_use
 from experiments.store.atomic import netcdf_errors, replacing
-from experiments.store.blocks import Store
+from experiments.store.blocks import DATA_HASH, Store, naming
+from experiments.store.fingerprint import NUMBERS
 from experiments.store.truth import describe_mixing
 from experiments.study import Cell, Design
 
@@ -44,6 +46,9 @@ LONG_NAMES = {
     "coordinate": "coordinate of the latent variable",
 }
 
+SMALL = {"zlib": True, "complevel": 1}
+"""How numbers are stored: what is constant takes next to nothing."""
+
 Labelled = tuple[tuple[str, ...], np.ndarray, dict[str, str]]
 
 
@@ -54,7 +59,7 @@ def merge(
     counts: dict[Cell, int],
     *,
     complete: bool,
-) -> Path:
+) -> "Merged":
     """Write every block of a design to one file.
 
     Args:
@@ -62,30 +67,48 @@ def merge(
         files: The study's folder.
         config: The resolved configuration.
         counts: How many replications of each cell the file holds, done or not.
-        complete: Whether the study has all the replications it gets.
+        complete: Whether the study has all the replications it gets, as far as the
+            caller knows; the file says so if it holds them, too.
 
     Returns:
-        The path written.
+        The path written, and what it holds.
 
     Raises:
         UnusableBlockError: A block file is damaged.
     """
     commits: set[str] = set()
-    groups = {}
+    groups, held = {}, {}
     for dgp in design.processes:
         frame = _make_frame(
             design, dgp, {cell: n for cell, n in counts.items() if cell.dgp == dgp}
         )
         commits |= _fill(frame, files)
+        held |= _count(frame)
         groups[f"/{dgp}"] = _label(frame, config["level"])
     tree = xr.DataTree.from_dict(groups)
+    complete = complete and held == counts
     tree.attrs = _describe_study(design, config, commits) | {"complete": int(complete)}
     path = files.folder / "replications.nc"
-    large = [name for name, quantity in VARIABLES.items() if "point" in quantity.axes]
-    compressed = {name: {"zlib": True, "complevel": 1} for name in large}
+    encoding = {name: encode(group, SMALL) for name, group in groups.items()}
     with replacing(path) as temporary, netcdf_errors(temporary):
-        tree.to_netcdf(temporary, encoding=dict.fromkeys(groups, compressed))
-    return path
+        tree.to_netcdf(temporary, encoding=encoding)
+        add_seal(temporary)
+    return Merged(path, held, complete)
+
+
+@dataclasses.dataclass(frozen=True)
+class Merged:
+    """A merged file, and what it holds.
+
+    Attributes:
+        path: Where it is.
+        held: How many replications of each cell it holds, failed ones included.
+        complete: Whether these are all that the study gets.
+    """
+
+    path: Path
+    held: dict[Cell, int]
+    complete: bool
 
 
 def _describe_study(
@@ -102,6 +125,8 @@ def _describe_study(
         "packages": json.dumps(provenance.describe_software()),
         "jax_flags": json.dumps(provenance.describe_jax()),
         "machine": provenance.describe_machine(),
+        "instructions": provenance.describe_instructions(),
+        "numbers_version": NUMBERS,
         "seed": design.seed,
         "streams": design.streams,
         # Studies of older versions had no choice.
@@ -186,15 +211,31 @@ def _fill(frame: _Frame, files: Store) -> set[str]:
             count = max(0, min(len(values["code"]), n_replications - first))
             if not count:
                 continue
-            commits.add(attrs["git_commit"] + "+changes" * attrs["git_dirty"])
+            commits.add(provenance.name_code(attrs))
             rows = slice(first, first + count)
             kept = {name: value[:count] for name, value in values.items()}
-            _put(frame.arrays, at, rows, own, kept)
+            with naming(path):
+                _put(frame.arrays, at, rows, own, kept)
             each = attrs["seconds"] / len(values["code"])
             frame.arrays["seconds"][(*at, rows)] = each
-            if "data_hash" in kept:
-                _put_hashes(frame.hashes[n, rows], kept["data_hash"], cell)
+            if DATA_HASH in kept:
+                _put_hashes(frame.hashes[n, rows], kept[DATA_HASH], cell)
     return commits
+
+
+def _count(frame: _Frame) -> dict[Cell, int]:
+    """Count the replications of every cell that its blocks brought."""
+    code, design = frame.arrays["code"], frame.design
+    held = {}
+    for cell, n_replications in frame.counts.items():
+        at = (
+            frame.coords["estimator"].index(cell.estimator),
+            0 if cell.grid is None else frame.coords["grid"].index(cell.grid),
+            design.sample_size.index(cell.sample_size),
+            0 if cell.n_supp is None else design.n_supp.index(cell.n_supp),
+        )
+        held[cell] = int((code[at][:n_replications] != NOT_RUN).sum())
+    return held
 
 
 def _label(frame: _Frame, level: float) -> xr.Dataset:
@@ -256,7 +297,7 @@ def _put(
 ) -> None:
     """Copy a block's arrays to the study's, padding support points with NaN."""
     for name, value in values.items():
-        if name == "data_hash":
+        if name == DATA_HASH:
             continue
         axes = VARIABLES[name].axes
         target = arrays[name][(*at, rows)]  # basic indexing: a view
@@ -274,9 +315,10 @@ def _put_hashes(target: np.ndarray, hashes: np.ndarray, cell: Cell) -> None:
     known = (target != 0) & (hashes != 0)
     if (target[known] != hashes[known]).any():
         raise StoreError(
-            f"{cell.name} was computed on other data than the cells beside it, by "
-            "another version of JAX or of the model. Delete its folder in blocks/ and "
-            "run the same command again."
+            f"{cell.name} was computed on other data than the cells beside it: by "
+            "another version of JAX or of the model, or on a processor with other "
+            "vector instructions. Run the study on machines of one kind, with one "
+            "version, under another name."
         )
     target[...] = np.where(hashes != 0, hashes, target)
 

@@ -27,7 +27,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._inner import interior_point
 from spmlex._inner.nonnegative_qp import solve_nonnegative_qp
-from spmlex._likelihood import support_residual, weight_per_density
+from spmlex._mixture import support_residual, weight_per_density
 from spmlex._types import Probs, Scalar, ScaledLik, Weights
 
 _EM_STEPS = 5

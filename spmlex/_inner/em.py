@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from spmlex._likelihood import weight_per_density
+from spmlex._mixture import weight_per_density
 from spmlex._types import Probs, ScaledLik, Weights
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._likelihood import support_residual, weight_per_density
+from spmlex._mixture import support_residual, weight_per_density
 from spmlex._types import Probs, Scalar, ScaledLik, Weights
 
 _TO_BOUNDARY = 0.995

@@ -15,18 +15,18 @@ from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Int
 
 from spmlex._arguments import check_truth, read_floats
+from spmlex._codes import RESULTS, raise_if_failed
 from spmlex._inner.active_set import ActiveSet
 from spmlex._inner.em import EM
 from spmlex._inner.interior_point import InteriorPoint
 from spmlex._inner.mixsqp import MixSQP
-from spmlex._likelihood import (
+from spmlex._mixture import (
     normalise_weights,
     row_max,
     scale_rows,
     support_residual,
     weight_per_density,
 )
-from spmlex._solution import RESULTS, raise_if_failed
 from spmlex._types import LogCondLik, Probs, Scalar, Weights
 
 CERTIFICATE_TOL = 1e-9

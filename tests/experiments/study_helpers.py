@@ -97,6 +97,12 @@ TINY = [
 ]
 
 
+def override(*overrides: str) -> list[str]:
+    """Return the settings of the tiny study, with others in place of its own."""
+    settings = {text.partition("=")[0]: text for text in (*TINY, *overrides)}
+    return list(settings.values())
+
+
 def make_design(*overrides: str) -> Design:
     return build_design(cfg.compose([*TINY, *overrides]))
 
@@ -107,7 +113,7 @@ def make_engine(*overrides: str) -> Engine:
 
 def sweep(results: Path, *overrides: str) -> tuple[int, str]:
     """Run the tiny study below `results`; return exit code and what was printed."""
-    return call("sweep", f"results_dir={results}", *TINY, *overrides)
+    return call("sweep", f"results_dir={results}", *override(*overrides))
 
 
 def call(*arguments: str) -> tuple[int, str]:

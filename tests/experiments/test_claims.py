@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from study_helpers import TINY, call, make_design, sweep
+from study_helpers import TINY, call, make_design, override, sweep
 
 from experiments.config import compose as cfg
 from experiments.session.tracker import Tracker
@@ -147,7 +147,7 @@ def start(results, note):
     command = [sys.executable, "-c", RUN, "sweep", f"results_dir={results}"]
     path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
     return subprocess.Popen(
-        [*command, *TINY, *STUDY],
+        [*command, *override(*STUDY)],
         env=os.environ | {"PYTHONPATH": path, "DAWDLED": str(note)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -199,3 +199,25 @@ def test_the_blocks_of_a_killed_process_are_taken_over_at_once(tmp_path):
     np.testing.assert_array_equal(code, 0)
     status = call("status", "tiny", f"results_dir={tmp_path / 'shared'}")[1]
     assert "Complete" in status
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\xfe\x00", b"{node} x y", b"{node} 99999999999999 y", b"{node} -1 y"],
+)
+def test_a_claim_that_is_none_waits_and_then_yields(files, block, content, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS_OF_SILENCE", 0.05)
+    path = files.path(block).with_suffix(".claim")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content.replace(b"{node}", module.platform.node().encode()))
+    with Claims(files) as claims:
+        claims.take(block)
+        time.sleep(0.1)
+        assert claims.take(block)
+
+
+def test_a_folder_in_place_of_a_claim_stops_nobody(files, block):
+    files.path(block).with_suffix(".claim").mkdir(parents=True)
+    with Claims(files) as claims:
+        assert claims.take(block)
+        claims.release(block)

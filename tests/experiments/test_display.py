@@ -19,7 +19,7 @@ UNITS = {"h": 3600, "min": 60, "s": 1}
 
 def read_left(text):
     """Return the seconds of `1 h 5 min left`."""
-    words = text.split(", ")[-1]
+    words = text.split(", ")[0]
     assert words.endswith(" left")
     return sum(
         int(n) * UNITS[unit] for n, unit in re.findall(r"(\d+) (h|min|s)", words)

@@ -9,6 +9,7 @@ from study_helpers import make_design, make_engine
 
 from experiments.config import compose as cfg
 from experiments.config.build import build_design
+from experiments.engine.block import Engine
 from experiments.engine.replicate import draw, hash_data, make_stream
 from experiments.study import Block, Cell
 
@@ -31,22 +32,47 @@ def test_draws_do_not_depend_on_blocks_or_number_of_replications():
     assert len(set(whole.tolist())) == 7
 
 
-def test_draws_do_not_depend_on_batch_size_grid_or_estimator():
+def test_draws_do_not_depend_on_grid_or_estimator():
     one = run_hashes(make_engine("block_size=7"), 0, 6)
-    engine = make_engine("block_size=7", "batch_size=3", "grid=uniform_wide")
+    engine = make_engine("block_size=7", "grid=uniform_wide")
     other = run_hashes(engine, 0, 6, Cell(CELL.dgp, "uniform_wide", 20, 6, "profile"))
     np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("batch_size", [2, 3, 7])
-def test_batch_size_changes_estimates_by_rounding_only(batch_size):
-    one = make_engine("block_size=7").run(Block(CELL, 0, 6)).arrays
-    engine = make_engine("block_size=7", f"batch_size={batch_size}")
-    for last in (6, 4):
-        batch = engine.run(Block(CELL, 0, last)).arrays
-        np.testing.assert_allclose(
-            batch["estimate"], one["estimate"][: last + 1], rtol=1e-12
-        )
+@pytest.mark.parametrize("process", ["linear_factor_discrete", "learning_discrete"])
+def test_every_bit_is_the_same_whatever_the_size_of_a_block(process):
+    """One of them alone was compiled as another program, and drew other data."""
+    grid = "learning" if process.startswith("learning") else "uniform"
+    cell = Cell(process, grid, 20, 4, "profile")
+    chosen = [f"dgp={process}", f"grid={grid}"]
+    whole = make_engine("block_size=50", *chosen).run(Block(cell, 0, 8)).arrays
+    for size in (1, 2, 7):
+        engine = make_engine(f"block_size={size}", *chosen)
+        blocks = [Block(cell, i, min(i + size - 1, 8)) for i in range(0, 9, size)]
+        found = [engine.run(block).arrays for block in blocks]
+        for name, values in whole.items():
+            joined = np.concatenate([arrays[name] for arrays in found])
+            assert joined.tobytes() == values.tobytes(), (size, name)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["profile", "normal_random_effects"])
+def test_so_is_every_bit_of_a_fit(name):
+    cell = Cell("linear_factor_discrete", "uniform", 20, 4, name)
+    if name != "profile":
+        cell = Cell("linear_factor_discrete", None, 20, None, name)
+    overrides = ["study=x", "sample_size=[20]", "n_supp=[4]", f"estimator=[{name}]"]
+    engines = [
+        Engine(build_design(cfg.compose([*overrides, f"block_size={size}"])))
+        for size in (50, 1, 2, 7)
+    ]
+    whole = engines[0].run(Block(cell, 0, 7)).arrays
+    for engine, size in zip(engines[1:], (1, 2, 7), strict=True):
+        blocks = [Block(cell, i, min(i + size - 1, 7)) for i in range(0, 8, size)]
+        found = [engine.run(block).arrays for block in blocks]
+        for key, values in whole.items():
+            joined = np.concatenate([arrays[key] for arrays in found])
+            assert joined.tobytes() == values.tobytes(), (size, key)
 
 
 def test_large_data_are_drawn_in_pieces_with_the_same_result(monkeypatch):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
-from study_helpers import TINY
+from study_helpers import override
 
 HERE = Path(__file__).parent
-STUDY = [*TINY, "n_replications=100", "block_size=2"]
+STUDY = override("n_replications=100", "block_size=2")
 N_FILES = 4 * 50
 RUN = """
 import sys

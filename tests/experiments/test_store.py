@@ -274,7 +274,9 @@ def test_the_exclusion_rule_is_stored_and_no_part_of_the_design(tmp_path, blocks
 
 def test_errors_of_an_estimator_are_stored_and_tried_again(tmp_path, blocks_run):
     code, text = sweep(tmp_path, "estimator.profile.solver=raises", "n_supp=4")
-    assert code == 0
+    assert code == 1
+    assert "The study is not complete." in text
+    assert "1 cell stopped early" in text
     assert "no estimate for 20 observations" in text
     assert "is stopped: 3 of 3 replications" in text
     data = read(tmp_path)["linear_factor_discrete"]

@@ -1,7 +1,6 @@
 """What is written is read again bit for bit, or not at all."""
 
 import hypothesis.extra.numpy as hnp
-import netCDF4
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -86,17 +85,13 @@ def test_one_wrong_byte_or_one_too_few_is_found(tmp_path, written, where, change
         store.read(path, CELL)
 
 
-@examples
-@given(blocks())
-def test_a_block_of_an_older_version_without_a_seal_is_read(tmp_path, written):
-    block, result = written
+def test_a_block_without_a_seal_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.store.blocks.add_seal", lambda path: None)
     store = Store(tmp_path, Fingerprint.from_config(DESIGN))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.store.blocks._seal", lambda path: None)
-        store.write(block, result)
-    with netCDF4.Dataset(store.path(block), "a") as file:
-        file.delncattr("sealed")
-    assert_same_bits(store.read(store.path(block), CELL)[0], result.arrays)
+    block = Block(CELL, 0, 0)
+    store.write(block, Result({"estimate": np.zeros((1, 2))}, 0.0, "", 1.0))
+    with pytest.raises(UnusableBlockError, match="damaged"):
+        store.read(store.path(block), CELL)
 
 
 CHANGES = st.one_of(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import xarray as xr
-from study_helpers import TINY, call, make_design, sweep
+from study_helpers import call, make_design, override, sweep
 
 from experiments.session.tracker import Record, Tracker
 from experiments.study import Block
@@ -153,7 +153,7 @@ def test_a_cap_ends_a_cell_that_never_meets_its_target(tmp_path):
 @pytest.mark.thorough
 def test_plan_runs_one_block_a_cell_and_says_what_is_needed(tmp_path):
     settings = [*TARGET, f"results_dir={tmp_path}"]
-    code, text = call("plan", *TINY, *settings)
+    code, text = call("plan", *override(*settings))
     assert code == 0, text
     assert "replications" in text
     assert "on one core" in text

@@ -1,5 +1,7 @@
 """The bound on the gradient function over a cell holds, and is close around atoms."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -67,7 +69,7 @@ def test_no_point_of_a_cell_is_above_its_bound(data, model):
 @pytest.mark.thorough
 def test_two_coefficients_are_certified_with_few_cells(data):
     grid = product_grid(np.linspace(-4, 5, 13), np.linspace(-4, 4, 13))
-    estimate = fit(Coefficients(), data, grid, support="free")
+    estimate: Any = fit(Coefficients(), data, grid, support="free")
     assert estimate.result == RESULTS.successful
     assert bool(estimate.certificate.is_proof)
     assert float(estimate.certificate.gap) < 1e-9

@@ -11,6 +11,7 @@ from problems import approx
 
 import spmlex
 from spmlex import fit
+from spmlex._weights import read_sample
 
 SUPP = np.linspace(-4.0, 4.0, 17)
 CELLS = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
@@ -164,4 +165,4 @@ def test_points_that_move_count_them_too(support):
 )
 def test_counts_that_are_none_are_refused(counts, message):
     with pytest.raises(ValueError, match=message):
-        spmlex._weights.read_sample(None, counts, len(COUNTS))
+        read_sample(None, counts, len(COUNTS))

@@ -51,13 +51,13 @@ def plane():
     }
 
 
-def on(grid, data, support="grid"):
+def on(grid, data, support: str | None = "grid"):
     return fit(Moves(jnp.array(1.0)), data, grid, support=support)
 
 
 def test_an_atom_at_infinity_is_recognised(movers):
     wide = on(np.linspace(-9.5, 14.0, 48), movers)
-    face = find_loaded_faces(wide)[0]
+    face = find_loaded_faces(wide.evidence)[0]
     assert face.saturates
     assert not face.is_upper
     assert 0.2 < face.mass < 0.5
@@ -74,7 +74,7 @@ def test_an_atom_at_infinity_is_recognised(movers):
 
 def test_a_range_that_binds_is_to_be_widened(movers):
     narrow = on(np.linspace(-1.0, 14.0, 31), movers)
-    face = find_loaded_faces(narrow)[0]
+    face = find_loaded_faces(narrow.evidence)[0]
     assert not face.saturates
     assert face.gain > 1.0
     assert "ends of the range; widen it." in narrow.summary(kind="sandwich")
@@ -83,7 +83,7 @@ def test_a_range_that_binds_is_to_be_widened(movers):
 @pytest.mark.thorough
 def test_points_that_moved_are_looked_at_in_the_range_given(movers):
     moved = on(np.linspace(-9.5, 14.0, 48), movers, support=None)
-    assert find_loaded_faces(moved)[0].saturates
+    assert find_loaded_faces(moved.evidence)[0].saturates
 
 
 def test_mass_on_the_faces_of_a_box_is_warned_of(plane):
@@ -93,14 +93,14 @@ def test_mass_on_the_faces_of_a_box_is_warned_of(plane):
         ({"a": rows[:, 0], "b": rows[:, 1]}, "supp['a']"),
     ):
         estimate = fit(Plane(), plane, supp, support="grid")
-        (face,) = find_loaded_faces(estimate)
+        (face,) = find_loaded_faces(estimate.evidence)
         assert face.name == name
         assert 0.2 < face.mass
         assert not face.saturates
         assert f"ends of the range of {name}; widen it" in estimate.summary()
     labels = {"a": rows[:, 0], "b": jnp.round(rows[:, 1]).astype(int)}
     estimate = fit(Plane(), plane, labels, support="grid")
-    assert {face.name for face in find_loaded_faces(estimate)} == {"supp['a']"}
+    assert {face.name for face in find_loaded_faces(estimate.evidence)} == {"supp['a']"}
 
 
 def test_scattered_points_near_a_face_are_on_it():
@@ -108,7 +108,9 @@ def test_scattered_points_near_a_face_are_on_it():
     supp = jnp.asarray(rng.uniform(-1, 1, (40, 2)))
     data = {"y": np.tile([[4.0, 0.0]], (30, 1)), "error": np.ones((30, 2))}
     estimate = fit(Plane(), data, supp, support="grid")
-    assert any(face.name == "supp[:,0]" for face in find_loaded_faces(estimate))
+    assert any(
+        face.name == "supp[:,0]" for face in find_loaded_faces(estimate.evidence)
+    )
 
 
 @pytest.mark.parametrize("step", [0.25, 0.5, 1.0])

@@ -1,5 +1,7 @@
 """A model without parameters: the nonparametric estimate of F, and nothing else."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -76,7 +78,7 @@ def best_atoms(model, data, estimate, weights, bounds):
 
 def test_tacks_agree_with_a_general_optimiser():
     tacks = {"ups": np.repeat(np.arange(1, 10), TACKS)}
-    estimate = fit(Tacks(), tacks, np.linspace(0.02, 0.98, 49), support="free")
+    estimate: Any = fit(Tacks(), tacks, np.linspace(0.02, 0.98, 49), support="free")
     patterns = {"ups": jnp.arange(1.0, 10.0)}
     height, atoms = best_atoms(Tacks(), patterns, estimate, 1.0 * TACKS, (0.01, 0.99))
     assert estimate.result == RESULTS.successful

@@ -13,7 +13,8 @@ from problems import LinearFactor, approx, linear_factor
 
 from spmlex import RESULTS, data_range, fit
 from spmlex._continuum import box_of
-from spmlex._scale import unbounded_parameters
+from spmlex._mixture import normalise_weights
+from spmlex._unbounded import unbounded_parameters
 
 UNITS = (1e-8, 1e-3, 1e4, 1e8)
 
@@ -188,18 +189,24 @@ class Levels(LinearFactor):
         return other.lclk(data, supp)
 
 
+def find_unbounded(model, free, data, supp):
+    """Look for parameters without bound, each observation counting the same."""
+    weights = normalise_weights(None, jax.tree.leaves(data)[0].shape[0])
+    return unbounded_parameters(model, free, data, *box_of(supp), weights)
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_likelihood_without_bound_is_recognised_in_any_unit(unit):
     _, (model, data, supp), _ = in_units("factor", unit)
     levels = Levels(model.coef, jnp.exp(model.log_std_e))
     for kind in (model, levels):
-        found = unbounded_parameters(kind, (True, True), data, *box_of(supp))
+        found = find_unbounded(kind, (True, True), data, supp)
         assert found == [f"log_std_e[{t}]" for t in range(3)]
     _, (bounded, data, supp), _ = in_units("poisson", unit)
-    assert unbounded_parameters(bounded, (True,), data, *box_of(supp)) == []
+    assert find_unbounded(bounded, (True,), data, supp) == []
     held = (True, False)
     _, (line, data, supp), _ = in_units("panel, covariate", unit)
-    assert unbounded_parameters(line, held, data, *box_of(supp)) == []
+    assert find_unbounded(line, held, data, supp) == []
 
 
 @pytest.mark.parametrize("unit", UNITS)

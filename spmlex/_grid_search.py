@@ -8,16 +8,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from spmlex._codes import RESULTS, result_code
 from spmlex._degenerate import is_crowded, is_degenerate
-from spmlex._design import covariance_root, normal_design
 from spmlex._inner import CERTIFICATE_TOL
 from spmlex._joint import make_joint
-from spmlex._likelihood import count_observations
+from spmlex._mixture import count_observations
 from spmlex._newton import State, climb, judge
+from spmlex._normal_points import covariance_root, normal_design
+from spmlex._optima import Optima
 from spmlex._outer import OuterProblem
 from spmlex._polish import polish, take_polished
-from spmlex._result import Fit, Optima
-from spmlex._solution import RESULTS, result_code
+from spmlex._result import Fit
 from spmlex._starts import choose_start, number_optima
 from spmlex._types import Scalar, Weights
 

@@ -1,7 +1,7 @@
 """The delta method for functions of theta and of the mixing distribution."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,14 +11,11 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from spmlex._arguments import check_function
+from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._outer import OuterProblem
 from spmlex._profile import face_system, relative_densities, solve_face
-from spmlex._resample import resampled_problem
 from spmlex._types import Weights
 from spmlex._weights import share_of_square
-
-if TYPE_CHECKING:
-    from spmlex._result import Fit
 
 
 class Functional(eqx.Module):
@@ -51,7 +48,7 @@ class Functional(eqx.Module):
 
 
 def delta_method(
-    estimate: "Fit", function: Callable[[Any, Float[Array, "..."]], Any]
+    estimate: Estimated, function: Callable[[Any, Float[Array, "..."]], Any]
 ) -> Functional:
     """Estimate `function(model, probs)` and its covariance. Equation (16).
 
@@ -69,20 +66,21 @@ def delta_method(
     Raises:
         ValueError: The fit has groups, or its support points were moved.
     """
-    problem = resampled_problem(estimate)
+    evidence = evidence_of("estimate", estimate)
+    problem = evidence.on_grid()
     check_function("function", function, "`lambda model, probs: probs @ supp`")
-    moved = estimate.moved
+    moved = evidence.moved
     if moved is not None and not isinstance(moved, Tracer) and bool(moved):
         raise ValueError(
             "the support points of this fit were moved, and a function of `probs` does "
             "not see them move with theta: refit with support='grid'."
         )
-    if estimate.probs.ndim != 1:
+    if evidence.probs.ndim != 1:
         raise ValueError(
             "groups: the delta method takes a fit with one mixing distribution. Fit "
             "the groups' distributions one by one, or bootstrap."
         )
-    result = _delta(problem, estimate, function)
+    result = _delta(problem, evidence, function)
     if moved is None:
         return result
     # Under `jit`, where nothing can be refused.
@@ -91,19 +89,19 @@ def delta_method(
 
 
 @eqx.filter_jit
-def _delta(problem: OuterProblem, estimate: "Fit", function) -> Functional:
+def _delta(problem: OuterProblem, evidence: Evidence, function) -> Functional:
     def flat(theta, probs):
         return ravel_pytree(function(problem.build(theta), probs))[0]
 
-    theta, probs, weights = estimate.theta, estimate.probs, estimate.weights
+    theta, probs, weights = evidence.theta, evidence.probs, evidence.weights
     here = problem.evaluate(theta, probs, weights)
     value = flat(theta, probs)
     by_theta, by_probs = jax.jacrev(flat, argnums=(0, 1))(theta, probs)
     along = by_theta + by_probs @ here.probs_dot
-    on_theta = jnp.linalg.solve(estimate.hessian, estimate.scores.T).T
+    on_theta = jnp.linalg.solve(evidence.hessian, evidence.scores.T).T
     relative = relative_densities(problem.lclk(theta), probs)
     system = face_system(relative, weights, probs)
     # Row by row `by_probs system^{-1} (relative_i - 1)`: the solve is symmetric.
     solved = jax.vmap(lambda row: solve_face(system, row, probs))(by_probs)
     influence = on_theta @ along.T + (relative - 1.0) @ solved.T
-    return Functional(value, influence, weights, estimate.counts)
+    return Functional(value, influence, weights, evidence.counts)

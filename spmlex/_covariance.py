@@ -6,26 +6,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from spmlex._inputs import number_clusters
-from spmlex._likelihood import count_observations
+from spmlex._mixture import count_observations
 from spmlex._types import Weights
 from spmlex._weights import share_of_square
 
 COVARIANCE_KINDS = ("observed", "opg", "sandwich")
-
-
-def check_kind(kind: str) -> str:
-    """Return `kind`, a kind of covariance.
-
-    Raises:
-        ValueError: The kind is unknown.
-    """
-    if not isinstance(kind, str) or kind not in COVARIANCE_KINDS:
-        raise ValueError(
-            f"kind={kind!r} is not a kind of covariance. Choose from "
-            f"{', '.join(COVARIANCE_KINDS)}; those of refits are in `jackknife` and "
-            "`bootstrap`."
-        )
-    return kind
 
 
 def covariance_matrix(
@@ -58,13 +43,7 @@ def covariance_matrix(
     Returns:
         In squared units of theta; `nan` where the Hessian (or J) is singular.
     """
-    check_kind(kind)
     n_obs = count_observations(weights, counts)
-    if clusters is not None and kind == "observed":
-        raise ValueError(
-            "kind='observed' takes no clusters: it rests on independence. Use "
-            "'sandwich'."
-        )
     weighted = sum_within(scores, weights, clusters, counts)
     outer = weighted.T @ weighted / n_obs
     if kind == "opg":

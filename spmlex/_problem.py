@@ -1,0 +1,63 @@
+"""The problem that a call poses: its arguments read, checked and put together."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Int
+
+from spmlex._inner import InnerSolver, get_solver
+from spmlex._inputs import (
+    conditional_likelihoods,
+    read_count,
+    read_groups,
+    read_inputs,
+)
+from spmlex._outer import OuterProblem
+from spmlex._parameters import free_leaves
+from spmlex._types import Counts, Data, Model, Support, Weights
+from spmlex._weights import fill_rows_without_weight, read_sample
+
+
+def pose_problem(
+    model0: Model,
+    data: Data,
+    supp: Support,
+    groups: Int[Array, " n_obs"] | None,
+    n_groups: int | None,
+    fixed: Callable[[Any], Any] | None,
+    solver: InnerSolver,
+) -> OuterProblem:
+    """Return the problem of arguments as users pass them, each row counting the same.
+
+    Raises:
+        ValueError: The message names the argument.
+    """
+    model0, data, supp = read_inputs(model0, data, supp)
+    free = free_leaves(model0, fixed)
+    n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
+    if n_groups is not None:
+        n_groups = read_count("n_groups", n_groups, 2)
+    if groups is not None:
+        groups, n_groups = read_groups(groups, n_groups, n_obs)
+    solver = get_solver(solver)
+    return OuterProblem(model0, data, supp, groups, n_groups, free, solver)
+
+
+def weigh_rows(
+    problem: OuterProblem, weights: Weights | None, counts: Counts | None
+) -> tuple[OuterProblem, Weights]:
+    """Return the problem with counts, and the share of each row in the sample.
+
+    Data of rows without weight are replaced by those of a row with some.
+
+    Raises:
+        ValueError: The message names the argument.
+    """
+    is_weighted = weights is not None or counts is not None
+    weights, counts = read_sample(weights, counts, problem.n_obs)
+    if not is_weighted:
+        return problem, weights
+    data = fill_rows_without_weight(problem.data, weights)
+    return dataclasses.replace(problem, data=data, counts=counts), weights
