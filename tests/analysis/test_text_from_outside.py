@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from synthetic_study import make_process
 
-from analysis.exchange import read_csv, to_csv
-from analysis.labels import label_parameter_math
-from analysis.make import _slug
+from analysis.exchange import read_replications, table_to_csv
+from analysis.files import slug
 from analysis.measures.summarise import summarise, summarise_process
+from analysis.symbols import in_latex
 from analysis.tables.markdown import to_markdown
 from analysis.tables.performance import performance_table
 from analysis.tables.rounding import counts_beside, format_table
@@ -20,17 +20,17 @@ GIVEN = {"estimate": "b", "truth": 0, "replication": "i"}
     "name", [r"\input{/etc/passwd}", "a%b", "a$b", "x^2", "a&b", r"a\\b", "ü#"]
 )
 def test_a_parameter_in_latex_is_text(name):
-    written = label_parameter_math(name)
+    written = in_latex(name)
     for mark in "%$&#^":
         assert mark not in written.replace(rf"\{mark}", "")
     assert r"\input" not in written
-    assert label_parameter_math("coef[0]") == r"$\mathrm{coef}_{0}$"
+    assert in_latex("coef[0]") == r"$\mathrm{coef}_{0}$"
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+cmd", "-2+3", "@SUM(A1)", "\t=1"])
 def test_no_name_in_a_csv_is_a_formula(name):
     table = pd.DataFrame({"parameter": [name, "b"], "bias": [-1.0, 2.0]})
-    _, first, second = to_csv(table).splitlines()
+    _, first, second = table_to_csv(table).splitlines()
     assert first.replace('"', "").startswith("'")
     assert first.endswith(",-1.0")
     assert second == "b,2.0"
@@ -45,15 +45,15 @@ def test_a_bar_does_not_end_a_cell_of_a_markdown_table():
 
 def test_names_that_differ_have_files_that_differ():
     names = ["LASSO+", "LASSO*", "a b", "a?b", "a_b", "..", ".", "/x", "x"]
-    found = [_slug(name) for name in names]
+    found = [slug(name) for name in names]
     assert len(set(found)) == len(names)
     assert not any(x.startswith(".") or "/" in x for x in found)
-    assert _slug("linear_factor_discrete") == "linear_factor_discrete"
+    assert slug("linear_factor_discrete") == "linear_factor_discrete"
 
 
 def read(tmp_path, text, **columns):
     (tmp_path / "a.csv").write_text(text)
-    return read_csv(tmp_path / "a.csv", **(GIVEN | columns))
+    return read_replications(tmp_path / "a.csv", **(GIVEN | columns))
 
 
 @pytest.mark.parametrize(
