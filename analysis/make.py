@@ -188,14 +188,9 @@ def load_summary(study_dir: Path | str) -> xr.DataTree:
 def _read_tree(path: Path) -> xr.DataTree:
     """Read a file that a study or this program wrote, after a look at its seal."""
     try:
-        if not has_seal(path):
-            print(
-                f"warning: {path} has no checksum, being older than these or of "
-                "another program: whether it was changed is not known.",
-                file=sys.stderr,
-            )
+        sealed = has_seal(path)
         with xr.open_datatree(path, engine="netcdf4") as tree:
-            return tree.load()
+            read = tree.load()
     except FileNotFoundError:
         raise
     except UNREADABLE as error:
@@ -204,6 +199,13 @@ def _read_tree(path: Path) -> xr.DataTree:
             f"cannot read {path} ({reason}); make it again: `python -m "
             f"experiments.run report {path.parent.name}`."
         ) from error
+    if not sealed:
+        print(
+            f"warning: {path} has no checksum, being older than these or of another "
+            "program: whether it was changed is not known.",
+            file=sys.stderr,
+        )
+    return read
 
 
 def _write_tree(tree: xr.DataTree, path: Path) -> None:

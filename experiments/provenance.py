@@ -1,6 +1,5 @@
 """What a result depends on besides its design: code, packages, flags, machine, time."""
 
-import datetime
 import functools
 import importlib.metadata
 import math
@@ -106,11 +105,6 @@ def read_peak_memory() -> float:
         return math.nan
     # In bytes on macOS, where there is no /proc.
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-
-
-def read_clock() -> str:
-    """Return the time in UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _processor() -> str:

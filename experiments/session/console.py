@@ -7,8 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments.provenance import read_clock
-from experiments.store.atomic import write_errors
+from experiments.store.atomic import read_clock, write_errors
 
 LOG = "log.txt"
 

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import datetime
 import os
 import re
 import uuid
@@ -13,6 +14,11 @@ LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp(\.\w+)?")
 """Names of temporary files: those of `replacing`, and those of `analysis.files`."""
 
 HOUR = 3600.0
+
+
+def read_clock() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 @contextlib.contextmanager

@@ -25,7 +25,12 @@ from analysis.seal import CHECKSUM, add_seal, has_seal
 from experiments import provenance
 from experiments.errors import StoreError
 from experiments.estimators import QUANTITIES
-from experiments.store.atomic import netcdf_errors, remove_leftovers, replacing
+from experiments.store.atomic import (
+    netcdf_errors,
+    read_clock,
+    remove_leftovers,
+    replacing,
+)
 from experiments.store.fingerprint import NUMBERS, Fingerprint
 from experiments.store.manifest import NAME, read_manifest, write_manifest
 from experiments.study import Block, Cell, Result
@@ -79,7 +84,7 @@ class Store:
                 "remove that link, or make the folder itself one (results_dir)."
             )
         manifest = read_manifest(self.folder)
-        created = provenance.read_clock()
+        created = read_clock()
         if manifest is not None:
             created = manifest["created"]
             lines = self.fingerprint.difference(
@@ -97,7 +102,7 @@ class Store:
                 )
         manifest = {
             "created": created,
-            "updated": provenance.read_clock(),
+            "updated": read_clock(),
             "numbers": NUMBERS,
             "code": provenance.describe_code(),
             "software": provenance.describe_software(),
@@ -186,7 +191,7 @@ class Store:
             "seconds": result.seconds,
             "error": result.error,
             "peak_memory": result.peak_memory,
-            "created": provenance.read_clock(),
+            "created": read_clock(),
             **provenance.describe_code(),
             "instructions": provenance.describe_instructions(),
             "jax_version": provenance.describe_software()["jax"],

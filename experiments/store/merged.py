@@ -22,7 +22,7 @@ from analysis.seal import add_seal, encode
 from experiments import provenance
 from experiments.errors import StoreError
 from experiments.estimators import QUANTITIES, RAISED, Quantity, grid_use
-from experiments.store.atomic import netcdf_errors, replacing
+from experiments.store.atomic import netcdf_errors, read_clock, replacing
 from experiments.store.blocks import DATA_HASH, Store, naming
 from experiments.store.fingerprint import NUMBERS
 from experiments.store.truth import describe_mixing
@@ -131,7 +131,7 @@ def _describe_study(
         "streams": design.streams,
         # Studies of older versions had no choice.
         "exclusion_rule": config.get("exclusion_rule", "per_estimator"),
-        "created": provenance.read_clock(),
+        "created": read_clock(),
         "config": yaml.safe_dump(settings, sort_keys=False),
     }
 

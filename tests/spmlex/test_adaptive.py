@@ -46,7 +46,11 @@ class RandomCoefficients(eqx.Module):
 def bare_fit(model, supp, probs, n_obs):
     """Return a `Fit` that holds a mixing distribution and nothing else."""
     none, zero, count = jnp.zeros((0, 0)), jnp.array(0.0), jnp.array(0)
+    rows = jnp.zeros((n_obs, 1))
+    problem = OuterProblem(model, rows, supp, None, None, (), "active_set")
     return Fit(
+        problem=problem,
+        given=problem,
         model=model,
         probs=probs,
         supp=supp,
@@ -203,11 +207,11 @@ def test_certificate_of_groups_adds_their_shares(sample):
     grid, groups = jnp.linspace(-4.0, 4.0, 7), np.arange(60) % 3 == 0
     parts = [npmle(sample[~groups], grid), npmle(sample[groups], grid)]
     probs = jnp.stack([part.probs for part in parts], axis=1)
+    problem = OuterProblem(
+        Normal(), sample, grid, jnp.asarray(groups, int), 2, (), "active_set"
+    )
     both = dataclasses.replace(
-        bare_fit(Normal(), grid, probs, 60),
-        problem=OuterProblem(
-            Normal(), sample, grid, jnp.asarray(groups, int), 2, (), "active_set"
-        ),
+        bare_fit(Normal(), grid, probs, 60), problem=problem, given=problem
     )
     own = [sample[~groups], sample[groups]]
     gaps = [
