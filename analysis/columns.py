@@ -102,9 +102,12 @@ def name_columns(
         if isinstance(column, float | int):
             tidy[name] = float(column)
         elif name not in KEYS:
-            tidy[name] = _read_values(table[column], str(column), rows)
+            tidy[name] = _read_values(pd.Series(table[column]), str(column), rows)
         else:
-            parts = [_read_key(table[x], name, x, rows) for x in _list_parts(column)]
+            parts = [
+                _read_key(pd.Series(table[x]), name, x, rows)
+                for x in _list_parts(column)
+            ]
             tidy[name] = parts[0] if isinstance(column, str) else _join(parts)
     for name in ("estimator", "parameter", "process"):
         if name not in tidy:
@@ -199,7 +202,7 @@ def _join(keys: Sequence[pd.Series]) -> pd.Series:
     words = []
     for key in keys:
         texts = key.astype(str)
-        number = pd.to_numeric(key, errors="coerce").notna().all()
+        number = pd.Series(pd.to_numeric(key, errors="coerce")).notna().all()
         words.append(f"{key.name} " + texts if number else texts)
     joined = words[0]
     for more in words[1:]:
