@@ -105,6 +105,10 @@ class MixedPoisson(eqx.Module):
         return MixedPoisson(maximise_concave(objective, jnp.zeros(self.coef.shape)))
 
 
+_LARGE = 1e4
+_MOST = 2.0**53  # above it doubles are no whole numbers any more
+
+
 def _draw_counts(
     uniform: Float[Array, "n_obs n_periods"], mean: Float[Array, "n_obs n_periods"]
 ) -> Int[Array, "n_obs n_periods"]:
@@ -112,8 +116,15 @@ def _draw_counts(
 
     So that counts increase with the mean, and no draw depends on the others in its
     array, as those of `jax.random.poisson` do from a mean of ten on. The sum starts and
-    ends where less than 1e-15 of the mass is beyond.
+    ends where less than 1e-15 of the mass is beyond. It has as many terms as the root
+    of the largest mean says, which has no bound where a search tries parameters far
+    out: from a mean of 10,000 on counts are Cornish and Fisher's quantiles, off by less
+    than one in a hundred thousand.
     """
+    deviate = jsp.special.ndtri(uniform)
+    large = mean + deviate * jnp.sqrt(mean) + (deviate**2 - 1.0) / 6.0
+    is_large = mean > _LARGE
+    mean = jnp.where(is_large, 1.0, mean)
     spread = 12.0 * jnp.sqrt(mean)
     first = jnp.maximum(jnp.floor(mean - spread), 0.0)
     last = mean + spread + 40.0
@@ -132,4 +143,5 @@ def _draw_counts(
     log_mass = first * jnp.log(mean) - mean - jsp.special.gammaln(first + 1)
     start = (first, log_mass, jnp.exp(log_mass))
     found = jax.lax.while_loop(lambda state: is_searching(state).any(), advance, start)
-    return found[0].astype(int)
+    large = jnp.clip(jnp.round(large), 0.0, _MOST)
+    return jnp.where(is_large, large, found[0]).astype(int)

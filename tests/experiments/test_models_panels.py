@@ -193,7 +193,7 @@ def test_first_observations_do_not_depend_on_their_number(name):
         np.testing.assert_array_equal(value, draw(name, 31)[key])
 
 
-@pytest.mark.parametrize("mean", [1e-3, 0.7, 9.0, 35.0, 2000.0])
+@pytest.mark.parametrize("mean", [1e-3, 0.7, 9.0, 35.0, 2000.0, 1.1e4])
 def test_counts_are_quantiles_of_the_poisson_distribution(mean):
     model = MixedPoisson([1.0])
     data = {
@@ -203,6 +203,14 @@ def test_counts_are_quantiles_of_the_poisson_distribution(mean):
     drawn = jax.jit(lambda data: model.simulate(data, rng=jr.key(4)))(data)
     uniform = jr.uniform(jr.key(4), (N_OBS, 1))
     np.testing.assert_array_equal(drawn["outcomes"], poisson.ppf(uniform, mean))
+
+
+def test_counts_of_any_mean_are_drawn_at_once():
+    # A search that tries parameters far out asks for these; it once did not end.
+    model = MixedPoisson([1.0])
+    data = {"latent": jnp.full(N_OBS, 70.0), "covariates": jnp.zeros((N_OBS, 1, 1))}
+    drawn = jax.jit(lambda data: model.simulate(data, rng=jr.key(4)))(data)
+    assert (np.asarray(drawn["outcomes"]) > 1e15).all()
 
 
 def test_covariates_are_the_same_for_another_mixing_distribution():
