@@ -19,6 +19,7 @@ def pytest_configure(config):
     # Modules of the tests that their studies build parts from.
     os.environ["SPMLEX_PACKAGES"] = (
         "study_helpers model_helpers mine broken needy fractions types"
+        " test_efficient_estimator"
     )
 
     import matplotlib as mpl

@@ -75,6 +75,7 @@ def test_a_study_keeps_open_intervals_and_counts_them(tmp_path):
         *("study=tiny", "dgp=poisson_discrete", "estimator=efficient", "grid=uniform"),
         "dgp.poisson_discrete.truth._target_=test_efficient_estimator.Shift",
         "dgp.poisson_discrete.truth.coef=[0.5]",
+        "~dgp.poisson_discrete.symbol",
         "dgp.poisson_discrete.covariates._target_=test_efficient_estimator.Ones",
         "dgp.poisson_discrete.covariates.n_covariates=1",
         *("sample_size=[80]", "n_supp=[20]", "n_replications=3", "block_size=3"),

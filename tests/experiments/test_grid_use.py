@@ -91,7 +91,8 @@ def test_a_cell_without_a_grid_can_be_looked_at_and_run_again(study):
     code, text = call("status", "tiny", folder)
     assert code == 0
     (line,) = [x for x in text.splitlines() if "moments" in x and " 20 " in x]
-    assert line.split()[:5] == [DGP, "-", "moments", "20", "-"]
+    assert DGP in text
+    assert line.split()[:4] == ["-", "moments", "20", "-"]
     where = ["sample_size=20", "replication=2"]
     code, text = call("rerun", "tiny", folder, "estimator=moments", *where)
     assert code == 0, text
