@@ -17,7 +17,7 @@ class Stub:
     # A process that takes any model, as ours does without checks of types.
     simulate = None
 
-    def __init__(self, label, truth, mixing):
+    def __init__(self, label, truth, mixing, symbol=()):
         self.label, self.mixing = label, mixing
         self.truth = type("LinearFactor", (), {"lclk": None, "simulate": None})()
 
