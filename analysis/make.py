@@ -5,10 +5,11 @@ that exists is whole, and one that an earlier call made and this one does not is
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import get_args
@@ -33,7 +34,12 @@ from analysis.files import (
     write_text,
 )
 from analysis.labels import name_entries, name_groups
-from analysis.measures.summarise import ExclusionRule, summarise, used_replications
+from analysis.measures.summarise import (
+    FITTED,
+    ExclusionRule,
+    summarise,
+    used_replications,
+)
 from analysis.report.page import Drawn, render_report
 from analysis.seal import add_seal, encode, has_seal
 from analysis.tables.catalogue import list_tables
@@ -82,11 +88,15 @@ def make(
         StudyError: No such folder, no replications in it, or an unreadable file.
     """
     study_dir = Path(study_dir)
-    replications = load_replications(study_dir)
-    if (link := find_link_outside(study_dir)) is not None:
-        raise StudyError(f"{link} leads out of the study's folder; remove that link.")
-    rule = exclusion_rule or replications.attrs.get("exclusion_rule", "per_estimator")
-    summary = summarise(replications, exclusion_rule=rule)
+    with open_replications(study_dir) as stored:
+        if (link := find_link_outside(study_dir)) is not None:
+            raise StudyError(f"{link} leads out of the study's folder; remove it.")
+        rule = exclusion_rule or stored.attrs.get("exclusion_rule", "per_estimator")
+        summary = summarise(stored, exclusion_rule=rule)
+        replications = {
+            name: node.to_dataset().drop_vars(FITTED, errors="ignore").load()
+            for name, node in stored.children.items()
+        }
     paths = [write_file(study_dir / SUMMARY, lambda path: _write_tree(summary, path))]
     named = name_groups(summary)
     listed, shown = {}, {}
@@ -109,7 +119,7 @@ def make(
             csv = table_to_csv(stored.numbers.assign(process=name))
             paths.append(write_text(folder / f"{stored.name}.csv", csv))
             paths += write_table(table, folder, name, label)
-        process = replications[name].to_dataset()
+        process = replications[name]
         if tidy_csv:
             path = study_dir / "tables" / slug(name) / TIDY
             paths.append(write_text(path, table_to_csv(tidy_replications(process))))
@@ -134,8 +144,16 @@ def make(
     return paths
 
 
-def load_replications(study_dir: Path) -> xr.DataTree:
-    """Read `replications.nc` of a study into memory and check what it holds."""
+@contextlib.contextmanager
+def open_replications(study_dir: Path) -> Iterator[xr.DataTree]:
+    """Open `replications.nc` of a study and check what it holds.
+
+    Values are read when they are used, and not kept: of a large study the fitted
+    distributions do not fit into memory.
+
+    Raises:
+        StudyError: There is no such file, or it is damaged.
+    """
     if not study_dir.is_dir():
         raise StudyError(f"there is no study folder {study_dir}; give results/<study>.")
     path = study_dir / REPLICATIONS
@@ -144,14 +162,14 @@ def load_replications(study_dir: Path) -> xr.DataTree:
             f"{study_dir} holds no {REPLICATIONS}; of a study that runs, `python -m "
             f"experiments.run report {study_dir.name}` merges what is done."
         )
-    replications = _read_tree(path)
-    if not replications.children:
-        raise StudyError(f"{path} holds no process (no group below its root).")
-    for name, node in replications.children.items():
-        for variable in ("estimate", "truth"):
-            if variable not in node:
-                raise StudyError(f"{path}: group {name} holds no `{variable}`.")
-    return replications
+    with _open_tree(path) as replications:
+        if not replications.children:
+            raise StudyError(f"{path} holds no process (no group below its root).")
+        for name, node in replications.children.items():
+            for variable in ("estimate", "truth"):
+                if variable not in node:
+                    raise StudyError(f"{path}: group {name} holds no `{variable}`.")
+        yield replications
 
 
 def store_replications(path: Path, columns: Sequence[str], study_dir: Path) -> Path:
@@ -182,30 +200,41 @@ def load_summary(study_dir: Path | str) -> xr.DataTree:
     Raises:
         StudyError: The file is damaged.
     """
-    return _read_tree(Path(study_dir) / SUMMARY)
+    with _open_tree(Path(study_dir) / SUMMARY) as tree:
+        return tree.load()
 
 
-def _read_tree(path: Path) -> xr.DataTree:
-    """Read a file that a study or this program wrote, after a look at its seal."""
-    try:
+@contextlib.contextmanager
+def _open_tree(path: Path) -> Iterator[xr.DataTree]:
+    """Open a file that a study or this program wrote, after a look at its seal."""
+    with _read_errors(path, UNREADABLE), contextlib.ExitStack() as stack:
         sealed = has_seal(path)
-        with xr.open_datatree(path, engine="netcdf4") as tree:
-            read = tree.load()
-    except FileNotFoundError:
-        raise
-    except UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StudyError(
-            f"cannot read {path} ({reason}); make it again: `python -m "
-            f"experiments.run report {path.parent.name}`."
-        ) from error
+        opened = xr.open_datatree(path, engine="netcdf4", cache=False)
+        tree = stack.enter_context(opened)
+        stack = stack.pop_all()
     if not sealed:
         print(
             f"warning: {path} has no checksum, being older than these or of another "
             "program: whether it was changed is not known.",
             file=sys.stderr,
         )
-    return read
+    # Of a file without checksum a number may turn out to be unreadable only now.
+    with stack, _read_errors(path, (OSError, RuntimeError)):
+        yield tree
+
+
+@contextlib.contextmanager
+def _read_errors(path: Path, kinds: tuple[type[Exception], ...]) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except kinds as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StudyError(
+            f"cannot read {path} ({reason}); make it again: `python -m "
+            f"experiments.run report {path.parent.name}`."
+        ) from error
 
 
 def _write_tree(tree: xr.DataTree, path: Path) -> None:

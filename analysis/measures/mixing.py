@@ -15,9 +15,12 @@ computed step by step of the fitted cdf, not point by point of the grid.
 
 Where the latent variable has several coordinates `supp` has a dimension for them, and
 so does the truth, for each margin alone: then the margins are measured.
+
+Masses and points take most of the memory of a study, by far. They are read, measured
+and dropped a chunk of a design point at a time, from a file as from memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import xarray as xr
@@ -33,6 +36,9 @@ from analysis.measures.steps import Grid
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 BAND = (0.025, 0.975)  # of the fitted cdf over replications, pointwise
 BAND_POINTS = 201  # at most, evenly chosen from the grid
+
+CHUNK = 10_000
+"""Most fitted distributions that are in memory at once."""
 
 RATES = {"wasserstein": 1.0, "cdf_sup": 1.0, "cdf_squared": 0.5}  # power of the loss
 
@@ -71,26 +77,95 @@ def mixing_measures(
         yield me.mean_of(values.where(used), name=name, dim=dim)
     if "probs" not in process or "supp" not in process:
         return
-    probs, supp = process["probs"].where(used), process["supp"].where(used)
-    yield me.mean_of(edge_mass(probs, supp), name="edge_mass", dim=dim)
+    points = [x for x in process["probs"].dims if x not in (dim, "point")]
+    found = _by_slice(
+        lambda at: _measure_point(process, used, at, dim),
+        {str(x): process.sizes[x] for x in points},
+    )
+    bands = {str(x) for x in found if dim not in found[x].dims}
+    for name in (str(x) for x in found if str(x) not in bands):
+        yield me.mean_of(found[name], name=name, dim=dim)
+        if name in RATES and found[name].sizes.get("sample_size", 1) > 1:
+            loss, rate = found[name], f"{name}_rate"
+            yield rate_of(loss, name=rate, power=RATES[name], sizes=sizes, dim=dim)
+    if bands:
+        yield found[sorted(bands)]
+
+
+def _measure_point(
+    process: xr.Dataset, used: xr.DataArray, at: dict[str, slice], dim: str
+) -> xr.Dataset:
+    """Measure the fitted distributions of one design point, each by itself.
+
+    Args:
+        process: As in `mixing_measures`.
+        used: As there.
+        at: Where the design point is.
+        dim: The replication dimension.
+
+    Returns:
+        The errors of every fit; and the mean cdf with its band, without `dim`.
+    """
+    fits = process[["probs", "supp"]].isel(at)
+    grid = _band_grid(process)
+
+    def measure(rows: dict[str, slice]) -> xr.Dataset:
+        chunk = fits.isel(rows).load()
+        kept = used.isel(at | rows)
+        probs, supp = chunk["probs"].where(kept), chunk["supp"].where(kept)
+        found = xr.Dataset({"edge_mass": edge_mass(probs, supp)})
+        found = found.merge(_measure_fits(process, probs, supp))
+        if grid is not None:
+            found["fitted_cdf"] = fitted_cdf(probs, supp, grid)
+        return found
+
+    found = _by_slice(measure, {dim: fits.sizes[dim]}, CHUNK)
+    if grid is None:
+        return found
+    cdf = found["fitted_cdf"].assign_coords(band_point=grid)
+    return found.drop_vars("fitted_cdf").merge(_band(cdf, dim))
+
+
+def _by_slice(
+    apply: Callable[[dict[str, slice]], xr.Dataset],
+    sizes: dict[str, int],
+    step: int = 1,
+) -> xr.Dataset:
+    """Apply a function to slices along dimensions, and put together what it returns."""
+    if not sizes:
+        return apply({})
+    (dim, size), *others = sizes.items()
+    slices = [slice(i, i + step) for i in range(0, max(size, 1), step)]
+
+    def within(piece: slice) -> Callable[[dict[str, slice]], xr.Dataset]:
+        return lambda at: apply({dim: piece, **at})
+
+    parts = [_by_slice(within(piece), dict(others), step) for piece in slices]
+    return _concatenate(parts, dim)
+
+
+def _concatenate(parts: Sequence[xr.Dataset], dim: str) -> xr.Dataset:
+    if len(parts) == 1:
+        return parts[0]
+    return xr.concat(
+        parts, dim, data_vars="minimal", coords="minimal", compat="equals", join="exact"
+    )
+
+
+def _measure_fits(
+    process: xr.Dataset, probs: xr.DataArray, supp: xr.DataArray
+) -> xr.Dataset:
+    """Compare fitted distributions with the truth, margin by margin."""
     if "coordinate" not in supp.dims:
-        errors = _errors(process, probs, supp).items()
-        for name, error in ((str(x), y) for x, y in errors):
-            yield me.mean_of(error, name=name, dim=dim)
-            if name in RATES and error.sizes.get("sample_size", 1) > 1:
-                yield rate_of(
-                    error, name=f"{name}_rate", power=RATES[name], sizes=sizes, dim=dim
-                )
-        if "true_cdf" in process and "true_cdf_at" in process:
-            yield _band(probs, supp, process["true_cdf_at"].values, dim)
-        return
+        return _errors(process, probs, supp)
     margins = [
         _errors(process.isel(coordinate=k), probs, supp.isel(coordinate=k))
         for k in range(supp.sizes["coordinate"])
     ]
-    for name, error in xr.concat(margins, "coordinate").items():
-        margin = f"margin_{str(name).removeprefix('latent_')}"
-        yield me.mean_of(error, name=margin, dim=dim)
+    found = xr.concat(margins, "coordinate")
+    return found.rename(
+        {x: f"margin_{str(x).removeprefix('latent_')}" for x in found.data_vars}
+    )
 
 
 def _errors(process: xr.Dataset, probs: xr.DataArray, supp: xr.DataArray) -> xr.Dataset:
@@ -193,10 +268,17 @@ def true_quantiles(at: Grid, truth: Grid) -> xr.DataArray:
     return xr.DataArray(values, {"quantile": list(QUANTILES)})
 
 
-def _band(probs: xr.DataArray, supp: xr.DataArray, at: Grid, dim: str) -> xr.Dataset:
-    step = -(-at.size // BAND_POINTS)
-    shown = at[::step]
-    cdf = fitted_cdf(probs, supp, shown).assign_coords(band_point=shown)
+def _band_grid(process: xr.Dataset) -> Grid | None:
+    """Choose the values at which the fitted cdf is kept; none of several margins."""
+    if "coordinate" in process["supp"].dims:
+        return None
+    if "true_cdf" not in process or "true_cdf_at" not in process:
+        return None
+    at = process["true_cdf_at"].values
+    return at[:: -(-at.size // BAND_POINTS)]
+
+
+def _band(cdf: xr.DataArray, dim: str) -> xr.Dataset:
     band = xr.apply_ufunc(
         _nan_quantiles, cdf, input_core_dims=[[dim]], output_core_dims=[["band"]]
     )

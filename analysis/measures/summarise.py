@@ -37,6 +37,9 @@ from analysis.measures.moments import as_finite, count
 
 ExclusionRule = Literal["per_estimator", "all_or_none"]
 
+FITTED = ("probs", "supp")
+"""What takes most of the room: read a design point at a time."""
+
 COPIED = ("truth", "true_cdf_at", "true_cdf", "true_mean", "true_variance")
 
 
@@ -77,7 +80,9 @@ def summarise_process(
         raise ValueError(
             f"exclusion_rule is {exclusion_rule!r}; choose one of {', '.join(rules)}."
         )
-    process = with_default_kind(process.load())
+    # All but the fitted distributions, which are read as they are measured.
+    process = process.assign(process[[x for x in process if x not in FITTED]].load())
+    process = with_default_kind(process)
     coords = process.coords
     # Without labels there is nothing to align, which takes more time than the sums.
     process = process.drop_vars(list(coords))

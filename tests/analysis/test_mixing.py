@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -172,3 +174,32 @@ def test_study_without_a_replication_has_missing_distances():
     summary = summarise_process(make_process(not_run=40, **ONE))
     for name in ("wasserstein", "edge_mass", "num_atoms", "fitted_cdf", "cdf_band"):
         assert summary[name].isnull().all()
+
+
+def measure_all(process):
+    """Measure the fitted distributions, without what labels find to align."""
+    plain = process.drop_vars(list(process.coords))
+    sizes = xr.DataArray(process["sample_size"].variable)
+    found = mixing.mixing_measures(plain, plain["code"] == 0, sizes=sizes)
+    return xr.merge(found, compat="no_conflicts", join="exact")
+
+
+def test_chunks_change_no_bit(monkeypatch):
+    process = make_process(n_supp=(25, 50), n_replications=23)
+    whole = measure_all(process)
+    monkeypatch.setattr(mixing, "CHUNK", 7)
+    xr.testing.assert_identical(measure_all(process), whole)
+
+
+@pytest.mark.thorough
+def test_fitted_distributions_are_read_a_design_point_at_a_time(tmp_path):
+    process = make_process(n_supp=(90, 95, 100), n_replications=400)
+    room = process["probs"].nbytes + process["supp"].nbytes
+    process.to_netcdf(tmp_path / "fits.nc")
+    del process
+    with xr.open_dataset(tmp_path / "fits.nc", engine="netcdf4", cache=False) as fits:
+        tracemalloc.start()
+        measure_all(fits)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < room, (peak, room)

@@ -15,7 +15,7 @@ import xarray as xr
 import yaml
 from study_helpers import call, sweep
 
-from analysis.make import StudyError, load_replications, load_summary
+from analysis.make import StudyError, load_summary, open_replications
 from experiments.commands.shared import open_study
 from experiments.errors import InputError, StoreError
 from experiments.store.claims import Claims
@@ -75,7 +75,8 @@ def read_numbers(path, study):
         _, design, files = open_study(study.parent, "tiny")
         return [files.fingerprint.hash_cell(cell) for cell in design.cells()]
     if path.name == "replications.nc":
-        return load_replications(study)
+        with open_replications(study) as tree:
+            return tree.load()
     if path.name == "summary.nc":
         return load_summary(study)
     _, design, files = open_study(study.parent, "tiny")
