@@ -156,11 +156,14 @@ class Design:
         return list(spmlex.parameter_names(model)), np.asarray(theta)
 
 
-CELLS_AT_ONCE = 32
+CELLS_AT_ONCE = 8
+"""Cells whose programs are in memory, some 60 MB each for a fit; or one a thread."""
 
 
 def order_blocks(
-    missing: dict[Cell, list[tuple[int, int]]], block_size: int
+    missing: dict[Cell, list[tuple[int, int]]],
+    block_size: int,
+    cells_at_once: int = CELLS_AT_ONCE,
 ) -> list[Block]:
     """Cut missing replications into blocks, the first block of every cell first.
 
@@ -170,6 +173,7 @@ def order_blocks(
     Args:
         missing: By cell, the ranges (first, last) that are not done.
         block_size: Most replications in a block; blocks end at its multiples.
+        cells_at_once: Of how many cells blocks take turns.
     """
     by_cell = [
         [Block(cell, *piece) for span in spans for piece in _cut(span, block_size)]
@@ -177,7 +181,7 @@ def order_blocks(
     ]
     return [
         block
-        for group in itertools.batched(by_cell, CELLS_AT_ONCE)
+        for group in itertools.batched(by_cell, cells_at_once)
         for blocks in itertools.zip_longest(*group)
         for block in blocks
         if block is not None

@@ -14,7 +14,7 @@ def main(arguments: list[str]) -> int:
     console = make_console()
     session = open_session(arguments, StudyConsole())
     tracker = session.tracker
-    if run_rounds(session, lambda: tracker.plan_blocks(pilot=True)):
+    if run_rounds(session, lambda: session.plan_blocks(pilot=True)):
         console.print("Stopped; the same command goes on from there.")
         return INTERRUPTED
 

@@ -91,7 +91,7 @@ def run_missing(session: Session) -> bool:
     shard = Shard.parse(text) if text else None
 
     def plan() -> list[Block]:
-        blocks = tracker.plan_blocks()
+        blocks = session.plan_blocks()
         if shard is None:
             return blocks
         number_of = session.design.shard_of

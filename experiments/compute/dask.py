@@ -45,6 +45,10 @@ class DaskLocal:
         """Return the number of processes."""
         return self.n_workers or count_cores()
 
+    def count_threads(self) -> int:
+        """Return 1: every process has one thread."""
+        return 1
+
     @contextlib.contextmanager
     def start(self) -> Iterator["DaskWorkers"]:
         """Start the processes."""
@@ -101,6 +105,10 @@ class DaskSlurm:
     def count_workers(self) -> int:
         """Return the number of cores of all jobs."""
         return self.n_workers
+
+    def count_threads(self) -> int:
+        """Return the number of cores of a job."""
+        return self.cores
 
     @contextlib.contextmanager
     def start(self) -> Iterator["DaskWorkers"]:
@@ -164,6 +172,10 @@ class DaskAddress:
     def count_workers(self) -> int:
         """Return the number of threads, 1 if not given."""
         return self.n_workers or 1
+
+    def count_threads(self) -> int:
+        """Return 1: how many threads a worker has is not known here."""
+        return 1
 
     @contextlib.contextmanager
     def start(self) -> Iterator["DaskWorkers"]:

@@ -41,6 +41,10 @@ class Compute(Protocol):
         """Return how many blocks run at the same time."""
         ...
 
+    def count_threads(self) -> int:
+        """Return how many of them run in the same process."""
+        ...
+
     def start(self) -> contextlib.AbstractContextManager[Workers]:
         """Start the workers; they are ended on leaving the context."""
         ...
@@ -63,6 +67,10 @@ class Local:
     def count_workers(self) -> int:
         """Return the number of threads."""
         return self.n_workers or count_cores()
+
+    def count_threads(self) -> int:
+        """Return the number of threads."""
+        return self.count_workers()
 
     def start(self) -> contextlib.AbstractContextManager["Local"]:
         """Start nothing: threads start with the tasks."""

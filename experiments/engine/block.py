@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from experiments.engine.compiling import (
 )
 from experiments.estimators import QUANTITIES, RAISED
 from experiments.provenance import read_peak_memory
-from experiments.study import Block, Cell, Design, Result
+from experiments.study import CELLS_AT_ONCE, Block, Cell, Design, Result
 
 MAX_DATA_BYTES = 2**26
 """Memory for the data sets that are drawn together, per worker."""
@@ -34,10 +35,15 @@ class Engine:
 
     Drawing and estimating are two compiled functions, so that processes with the same
     model, and grids with the same number of points, share the expensive one.
+
+    Args:
+        design: The study.
+        cells_at_once: How many cells have their programs in memory.
     """
 
-    def __init__(self, design: Design):
+    def __init__(self, design: Design, cells_at_once: int = CELLS_AT_ONCE):
         self.design = design
+        self.cells_at_once = cells_at_once
 
     def run(self, block: Block) -> Result:
         """Compute a block; an error becomes part of the result."""
@@ -76,7 +82,7 @@ class Engine:
             )
 
         args = (np.asarray(count), numbers, stream, process)
-        return compile_once(draw_all, args, "draw", cell.sample_size)(*args)
+        return self._compile(draw_all, args, "draw", cell.sample_size)(*args)
 
     def capacity(self, cell: Cell) -> int:
         """Return how many replications of a cell are drawn together.
@@ -90,6 +96,9 @@ class Engine:
         )
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
         return max(1, min(PIECE, MAX_DATA_BYTES // max(size, 1)))
+
+    def _compile(self, function: Callable, args: tuple, *names: Any) -> Callable:
+        return compile_once(function, args, *names, cells=self.cells_at_once)
 
     def _run(self, block: Block) -> Result:
         cell = block.cell
@@ -117,7 +126,7 @@ class Engine:
             count = min(capacity, block.last + 1 - first)
             data, hashes = self.draw(cell, first, count)
             args = (np.asarray(count), data, process.truth, supp, mixing)
-            program = compile_once(
+            program = self._compile(
                 estimate_all, args, "estimate", estimator, batch_size, grid
             )
             start = time.perf_counter()

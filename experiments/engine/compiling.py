@@ -1,6 +1,7 @@
 """Compile a function once for all threads; map it over the first rows of arrays."""
 
 import collections
+import ctypes
 import dataclasses
 import threading
 from collections.abc import Callable
@@ -10,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Int
+
+from experiments.study import CELLS_AT_ONCE
 
 
 class CompilationError(Exception):
@@ -29,14 +32,50 @@ class _Program:
     compiled: Callable | None = None
 
 
-MOST_PROGRAMS = 96
-"""Of these the programs last used are kept; a study of many cells needs few at once."""
+PROGRAMS_A_CELL = 2
+"""What draws, and what estimates; of other cells the one or the other may be shared."""
+
+COMPILATIONS_BETWEEN_SWEEPS = 32
+"""After so many JAX's own memory of traces is emptied: of a fit it takes 8 MB."""
 
 _programs: collections.OrderedDict[Any, _Program] = collections.OrderedDict()
 _programs_lock = threading.Lock()
 
 
-def compile_once(function: Callable, args: tuple, *names: Any) -> Callable:
+class _Gate:
+    """Lets compilations through, and stops them to sweep up what they leave."""
+
+    def __init__(self):
+        self._changed = threading.Condition()
+        self._running, self._done = 0, 0
+
+    def __enter__(self) -> None:
+        """Wait for a sweep that is due."""
+        with self._changed:
+            while self._done >= COMPILATIONS_BETWEEN_SWEEPS:
+                if not self._running:
+                    # Programs stay; only what was traced is traced again.
+                    jax.clear_caches()
+                    self._done = 0
+                else:
+                    self._changed.wait()
+            self._running += 1
+            self._done += 1
+
+    def __exit__(self, *_: object) -> None:
+        """Give back the memory of the compilation."""
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
+        trim_memory()
+
+
+_gate = _Gate()
+
+
+def compile_once(
+    function: Callable, args: tuple, *names: Any, cells: int = CELLS_AT_ONCE
+) -> Callable:
     """Compile a function for arguments like these, once in this process.
 
     Unlike `jax.jit` alone, threads that want the same program wait for one compilation,
@@ -46,6 +85,8 @@ def compile_once(function: Callable, args: tuple, *names: Any) -> Callable:
         function: What to compile.
         args: Arguments of the types and shapes it will be called with.
         names: Identify the function beside its arguments: all that it closes over.
+        cells: How many cells are worked on at once. The programs of so many are kept,
+            those last used; the others are let go.
 
     Raises:
         CompilationError: Tracing or compiling raised; no replication can be computed.
@@ -55,17 +96,36 @@ def compile_once(function: Callable, args: tuple, *names: Any) -> Callable:
     with _programs_lock:
         program = _programs.setdefault((names, structure, types), _Program())
         _programs.move_to_end((names, structure, types))
-        while len(_programs) > MOST_PROGRAMS:
+        while len(_programs) > PROGRAMS_A_CELL * cells:
             _programs.popitem(last=False)  # who runs it now holds it
     with program.lock:
         if program.compiled is None:
             # Only so are the rows of a draw the first rows of a longer one.
             try:
-                with jax.threefry_partitionable(True):
+                with _gate, jax.threefry_partitionable(True):
                     program.compiled = jax.jit(function).lower(*args).compile()
             except Exception as error:
                 raise CompilationError(describe_error(error)) from error
         return program.compiled
+
+
+def trim_memory() -> None:
+    """Return what was freed to the system: of a compilation a hundred megabytes.
+
+    The GNU allocator keeps it, scattered among what is in use; others do not.
+    """
+    if _trim is not None:
+        _trim(0)
+
+
+def _find_trim() -> Callable[[int], int] | None:
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # musl, macOS; Windows
+        return None
+
+
+_trim = _find_trim()
 
 
 def map_first(

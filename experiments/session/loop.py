@@ -25,7 +25,7 @@ from experiments.session.tracker import Tracker
 from experiments.store.blocks import Store, UnusableBlockError, read_result
 from experiments.store.claims import Claims
 from experiments.store.fingerprint import Fingerprint
-from experiments.study import Block, Design, Result
+from experiments.study import CELLS_AT_ONCE, Block, Design, Result
 
 SECONDS_BETWEEN_LOOKS = 0.5  # at blocks that another process has claimed
 INTERRUPTED = 130
@@ -44,6 +44,10 @@ class Session:
     tracker: Tracker
     console: Console
 
+    def plan_blocks(self, pilot: bool = False) -> list[Block]:
+        """List the blocks to run before looking again, see `Tracker.plan_blocks`."""
+        return self.tracker.plan_blocks(pilot, self.engine.cells_at_once)
+
 
 def open_session(arguments: list[str], console: StudyConsole) -> Session:
     """Compose and check a study, open its folder, and read what is there.
@@ -56,7 +60,7 @@ def open_session(arguments: list[str], console: StudyConsole) -> Session:
     config = cfg.compose(arguments)
     design = build_design(config)
     compute = cfg.instantiate(config, "compute")
-    engine = Engine(design)
+    engine = Engine(design, max(CELLS_AT_ONCE, compute.count_threads()))
     check_design(engine)
     files = Store(
         Path(config["results_dir"]) / config["study"], Fingerprint.from_config(config)

@@ -21,7 +21,14 @@ from analysis.measures.formulas import (
 from experiments.estimators import RAISED
 from experiments.provenance import name_code
 from experiments.store.blocks import Store, UnusableBlockError, naming, read_result
-from experiments.study import Block, Cell, Design, Result, order_blocks
+from experiments.study import (
+    CELLS_AT_ONCE,
+    Block,
+    Cell,
+    Design,
+    Result,
+    order_blocks,
+)
 
 MIN_REPLICATIONS = 200
 """The fewest with a target: below, the precision itself is too uncertain."""
@@ -282,11 +289,14 @@ class Tracker:
             final is None or block.first < final
         )
 
-    def plan_blocks(self, pilot: bool = False) -> list[Block]:
+    def plan_blocks(
+        self, pilot: bool = False, cells_at_once: int = CELLS_AT_ONCE
+    ) -> list[Block]:
         """List the blocks to run before looking again.
 
         Args:
             pilot: Only the first block of every cell.
+            cells_at_once: Of how many cells blocks take turns.
         """
         size = self.design.block_size
         missing = {
@@ -294,7 +304,7 @@ class Tracker:
             for cell, record in self.records.items()
             if not record.halted
         }
-        return order_blocks(missing, size)
+        return order_blocks(missing, size, cells_at_once)
 
     def counts(self) -> dict[Cell, int]:
         """Return how many replications of each cell the merged file holds.

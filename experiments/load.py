@@ -1,0 +1,104 @@
+"""What a study of many cells holds: `python -m experiments.load [--cells 500]`.
+
+Runs `sweep`, in a process of its own with no program compiled before, on a study of so
+many sample sizes, of a few observations and replications each, and prints how much
+memory its processes held and how much processor time they took as cells got done.
+Linux only.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+STEPS = 10
+SECONDS_BETWEEN_LOOKS = 0.2
+FIRST_SIZE = 30  # observations: the smallest sample
+
+
+def read_processes(session: int) -> tuple[float, float]:
+    """Return what the processes of a session hold and have used.
+
+    Args:
+        session: Its number, that of its first process.
+
+    Returns:
+        Bytes in memory, those that processes share counted for each; and seconds of
+        processor time, those of processes that ended included.
+    """
+    held, ticks = 0.0, 0.0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            # What follows the name, which may hold anything.
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        if int(fields[3]) == session:
+            held += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+            ticks += sum(map(int, fields[11:15]))
+    return held, ticks / os.sysconf("SC_CLK_TCK")
+
+
+def measure(command: list[str], blocks: Path, cells: int) -> int:
+    """Run a sweep and print a line whenever another part of the cells is begun.
+
+    Args:
+        command: The words of the command.
+        blocks: The folder in which a cell has a folder once it has a result.
+        cells: How many cells there are.
+
+    Returns:
+        The exit code of the sweep.
+    """
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": ""}  # keeps none
+    print(f"{'cells':>8} {'MB held':>8} {'MB most':>8} {'cpu s':>8}")
+    most, shown, seconds = 0.0, 0, 0.0
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as sweep:
+        while sweep.poll() is None:
+            held, seconds = read_processes(sweep.pid)
+            most = max(most, held)
+            begun = sum(1 for _ in blocks.iterdir()) if blocks.is_dir() else 0
+            if begun * STEPS // cells > shown:
+                shown = begun * STEPS // cells
+                _print_line(str(begun), held, most, seconds)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    _print_line("end", 0.0, most, seconds)
+    print(f"{seconds / cells:.2f} s of processor time a cell, all included.")
+    return sweep.returncode
+
+
+def _print_line(name: str, held: float, most: float, seconds: float) -> None:
+    print(f"{name:>8} {held / 1e6:8.0f} {most / 1e6:8.0f} {seconds:8.1f}", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure one study; return the exit code of its sweep."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.load",
+        description=(__doc__ or "").split("\n\n")[0],
+    )
+    parser.add_argument("--cells", type=int, default=500)
+    parser.add_argument("--replications", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--estimator", default="moments", help="of conf/estimator")
+    chosen = parser.parse_args(arguments)
+    sizes = range(FIRST_SIZE, FIRST_SIZE + chosen.cells)
+    with tempfile.TemporaryDirectory() as results:
+        command = [
+            *(sys.executable, "-m", "experiments.run", "sweep"),
+            *(f"results_dir={results}", "study=load", "n_supp=25"),
+            f"sample_size=[{','.join(map(str, sizes))}]",
+            f"estimator={chosen.estimator}",
+            f"n_replications={chosen.replications}",
+            f"compute.n_workers={chosen.workers}",
+        ]
+        return measure(command, Path(results, "load", "blocks"), chosen.cells)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
