@@ -4,6 +4,7 @@ import importlib
 import sys
 import traceback
 
+from experiments.commands import complete
 from experiments.config import compose as cfg
 from experiments.errors import ComputeError, InputError, StoreError
 from experiments.session.console import silence
@@ -27,6 +28,8 @@ Actions
   -h, --help    show this text
   --cfg         show the composed study, in place of running it
   --traceback   show where in the code an error arose
+  -sc           complete with the tab key, in bash:
+                eval "$(python -m experiments.run -sc install=bash)"
 
 Experiments: the default one, or experiment=NAME
 {experiments}
@@ -66,6 +69,8 @@ def main(arguments: list[str]) -> int:
             print(_write_help())
             return 0
         action, *rest = arguments
+        if action == "-sc":
+            return complete.main(rest, ACTIONS)
         if action not in ACTIONS:
             raise InputError(
                 f"{action}: no such action.{cfg.suggest(action, ACTIONS)} "

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from experiments import provenance
 from experiments.commands.shared import make_console, open_study, split_arguments
-from experiments.config.schema import MOST_REPLICATIONS
+from experiments.config.schema import CELL_AXES, MOST_REPLICATIONS
 from experiments.engine.block import Engine
 from experiments.engine.trace import trace
 from experiments.errors import InputError
@@ -19,17 +19,16 @@ from experiments.store.atomic import replacing
 from experiments.store.blocks import Store, UnusableBlockError
 from experiments.study import Block, Cell, Design
 
+KNOWN = {*CELL_AXES, "replication", "csv", "results_dir"}
+
 MADE_BY = "made by"
 """Beside a stored result's numbers: the attributes of its block."""
-
-CELL_AXES = ("dgp", "estimator", "sample_size", "grid", "n_supp")
 
 
 def main(arguments: list[str]) -> int:
     """Draw and fit one replication again and compare; return the exit code."""
     console = make_console()
-    known = {*CELL_AXES, "replication", "csv", "results_dir"}
-    names, settings = split_arguments(arguments, known)
+    names, settings = split_arguments(arguments, KNOWN)
     if len(names) != 1 or "replication" not in settings:
         raise InputError(
             "rerun: name a study and a replication, such as `rerun default "

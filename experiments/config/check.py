@@ -48,7 +48,7 @@ def check_settings(overrides: list[Override], tree: dict[str, Any]) -> None:
     Raises:
         InputError: Names the setting.
     """
-    known = [*_flatten(tree), *ALL_GROUPS]
+    known = [*flatten(tree), *ALL_GROUPS]
     for override in overrides:
         name = override.key_or_group
         if name not in known:
@@ -122,8 +122,9 @@ def _has_fraction(value: Any) -> bool:
     return any(isinstance(x, float) for x in values)
 
 
-def _flatten(node: Any, prefix: str = "") -> Iterator[str]:
+def flatten(node: Any, prefix: str = "") -> Iterator[str]:
+    """Name every setting of a tree, parts with their numbers too: grid.uniform.low."""
     for name, value in node.items():
         yield f"{prefix}{name}"
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}.")
+            yield from flatten(value, f"{prefix}{name}.")

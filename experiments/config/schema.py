@@ -19,6 +19,16 @@ LISTED = (*GROUPS, "table")
 """Config groups of which several may be chosen."""
 
 
+CELL_AXES = ("dgp", "estimator", "sample_size", "grid", "n_supp")
+"""What a cell is named by, on the command line."""
+
+CHOICES = {
+    "streams": ("common", "independent"),
+    "exclusion_rule": ("per_estimator", "all_or_none"),
+}
+"""Settings that take one of a few words."""
+
+
 @dataclasses.dataclass
 class TargetConfig:
     """The precision at which a cell is done; nothing set: `n_replications` decide."""
@@ -105,15 +115,9 @@ def check_values(config: dict[str, Any]) -> None:
     if not 0 <= share <= 1:
         raise ValueError(f"max_failure_share={share}: give a share from 0 to 1.")
     _check_target(config)
-    if config["streams"] not in ("common", "independent"):
-        raise ValueError(
-            f"streams={config['streams']!r}: choose common or independent."
-        )
-    if config["exclusion_rule"] not in ("per_estimator", "all_or_none"):
-        raise ValueError(
-            f"exclusion_rule={config['exclusion_rule']!r}: choose per_estimator or "
-            "all_or_none."
-        )
+    for name, choices in CHOICES.items():
+        if config[name] not in choices:
+            raise ValueError(f"{name}={config[name]!r}: choose {' or '.join(choices)}.")
     for name in GROUPS:
         if not config[name]:
             raise ValueError(f"{name}=[] leaves nothing to run: choose at least one.")
