@@ -4,6 +4,7 @@ Hydra refuses a wrong one too, but in words about its own insides. Here the tree
 which settings there are, and the schema which values they take.
 """
 
+import dataclasses
 import difflib
 import typing
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,12 @@ from experiments.errors import InputError
 
 ALL_GROUPS = (*LISTED, "compute", "experiment")
 
-_IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
+_IN_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number, such as 0.5",
+    str: "a text",
+}
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -106,7 +112,11 @@ def describe_type(name: str) -> str:
     """Say what a setting takes, by the schema's annotation; "" if it does not tell."""
     hint: Any = Study
     for part in name.split("."):
+        if not dataclasses.is_dataclass(hint):
+            return ""  # of a part of a study: the schema leaves it open
         hint = typing.get_type_hints(hint).get(part)
+    if typing.get_origin(hint) is list:
+        return "give whole numbers, such as [500,1000]."
     kinds = [kind for kind in _IN_WORDS if kind in (hint, *typing.get_args(hint))]
     return f"give {_IN_WORDS[kinds[0]]}." if kinds else ""
 

@@ -155,7 +155,8 @@ def instantiate(config: dict[str, Any], path: str) -> Any:
         while isinstance(cause, HydraException) and cause.__cause__ is not None:
             cause = cause.__cause__
         where = _find_unbuildable(node, path)
-        file = f"conf/{path.replace('.', '/')}.yaml"
+        group, _, name = path.partition(".")
+        file = f"conf/{group}/{name}.yaml" if name else f"the files in conf/{group}/"
         # Of a module that can't be imported, what its own first error was.
         root = _find_root(cause)
         text = _first_line(cause).rstrip(".:")
@@ -210,7 +211,7 @@ def _read_override(text: str) -> str:
     if name.partition(".")[0] == "hydra":
         raise InputError(f"{text}: Hydra's own settings are not used here.")
     if override.is_sweep_override():
-        raise InputError(f"{text}: write a list, {name}=[{_list_values(override)}].")
+        raise InputError(f"{text}: {_explain_sweep(override)}")
     if name in ALL_GROUPS and not override.is_delete():
         _check_choices(override, text)
     if name in _LISTS and override.is_add() is False and not isinstance(value, list):
@@ -246,6 +247,15 @@ def _explain_form(text: str) -> str:
         return f"{bare}: no such setting.{suggest(bare, Study.__dataclass_fields__)}"
     wanted = describe_type(bare) or f"put it in quotes, \"{name}='{value}'\"."
     return f"{text}: {value} can't be read as a value; {wanted}"
+
+
+def _explain_sweep(override: Override) -> str:
+    """Say what to write in place of values with commas between, or a range of them."""
+    name = override.key_or_group
+    if name in ALL_GROUPS and name not in LISTED:
+        return f"choose one {name}."
+    wanted = "" if name in _LISTS else describe_type(name)
+    return wanted or f"write a list, {name}=[{_list_values(override)}]."
 
 
 def _list_values(override: Override) -> str:
