@@ -99,8 +99,10 @@ class Adequacy(eqx.Module):
         at: That point, in the form of a support point; of groups, in the worst one.
         edge_mass: Probability on the edge of the range; where it is not zero, the range
             binds. The largest of the groups.
-        is_proof: Whether every kernel was concave at every cell examined, so that `gap`
-            is a bound and not a numerical estimate of one.
+        is_proof: Whether every kernel was concave at the centre of every cell examined,
+            so that `gap` is a bound and not a numerical estimate of one; as far as
+            within a cell kernels stay concave and their third derivatives, relative to
+            the second, at most double: a heuristic, of which no violation is known.
         num_cells: Cells examined.
     """
 

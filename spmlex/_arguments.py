@@ -84,6 +84,8 @@ def check_level(level: Any) -> None:
     Raises:
         ValueError: It is not between 0 and 1.
     """
+    if isinstance(level, jax.Array) and not isinstance(level, Tracer):
+        level = np.asarray(level)[()]
     number = isinstance(level, float | int | np.number) and not np.iscomplexobj(level)
     if not isinstance(level, Tracer) and not (number and 0.0 < level < 1.0):
         raise ValueError(

@@ -10,12 +10,15 @@ where `v -> lclk_i(v)` is concave and s_i its slope at c.
 - Second order: concavity also gives `lclk_i(c + t) <= lclk_i(c) + s_i t + r_i t'L_i t /
   2` with L_i the Hessian at c and r_i the share of it that is left anywhere in the
   cell: one for normal kernels, `exp(-k)` where the third derivative is at most k times
-  the second, as with logistic and Poisson kernels (Bach 2010). k is taken as twice its
-  value at the centre. With `exp(x) <= 1 + x + x²/2 + |x|³ e^|x| / 6` the sum over i is
-  a quadratic function of t and a remainder of third order, so that a few cells remain
-  around an atom. Q is its Hessian, G its slope: where Q is negative definite, the rise
-  is at most `G'(-Q)^{-1} G / 2`, and it is never more than the sum of |G| and what the
-  largest eigenvalue of Q adds.
+  the second, as with logistic and Poisson kernels (Bach 2010). What k is anywhere in
+  the cell is not known: it is taken as twice its value at the centre, a heuristic. No
+  violation was found, but where k more than doubles within a cell the bound may not
+  hold; as cells shrink the factor of two does more and more. With
+  `exp(x) <= 1 + x + x²/2 + |x|³ e^|x| / 6` the sum over i is a quadratic function of t
+  and a remainder of third order, so that a few cells remain around an atom. Q is its
+  Hessian, G its slope: where Q is negative definite, the rise is at most
+  `G'(-Q)^{-1} G / 2`, and it is never more than the sum of |G| and what the largest
+  eigenvalue of Q adds.
 
 Bach, F. (2010). Self-concordant analysis for logistic regression. *Electronic Journal
 of Statistics* 4.

@@ -81,7 +81,14 @@ def result_code(result) -> Int[Array, "..."]:
 
     Args:
         result: A member of `RESULTS`.
+
+    Raises:
+        ValueError: It is none.
     """
+    if not isinstance(result, RESULTS):
+        raise ValueError(
+            f"result={result!r}: give a member of RESULTS, such as `estimate.result`."
+        )
     return jnp.asarray(result._value, dtype=jnp.int32)
 
 

@@ -25,9 +25,18 @@ _ON_FACE = 1e-6
 _BEYOND = np.array([0.02, 0.1, 0.5, 1.0, 2.0, 4.0, 8.0])
 """How far beyond the end the likelihood is looked at, in ranges."""
 
-_FLAT = 0.05
-"""Change in the log-likelihood of the sample, in nats, that changes nothing: theta
-moves by a few hundredths of a standard error."""
+_MOST_SHIFT = 1 / 3
+"""Standard errors by which theta may move for the range to do. It takes about a
+hundredth off the coverage of an interval of 95%: `c phi(c)` times its square, with c
+the normal quantile and phi the density."""
+
+_FLAT = 0.5 * _MOST_SHIFT**2
+"""Change in the log-likelihood of the sample, in nats, by which theta moves no more.
+
+Where other distributions gain at most x at every theta nearby, the profile likelihood
+that they have is at most x above the one that the range has. Its maximum is then where
+the latter, quadratic with curvature one in standard errors, is at most x below its own:
+within `sqrt(2 x)` standard errors."""
 
 _MOST_POINTS = 8
 
@@ -140,8 +149,9 @@ def describe_faces(evidence: Evidence) -> list[str]:
                 f"{share} sits on the {'upper' if face.is_upper else 'lower'} end of "
                 f"the range{where}, beyond which the likelihood no longer changes: an "
                 "atom at infinity, as of people who never move. A wider range gains at "
-                f"most {face.gain:.1g} nats and leaves theta as it is; the place of "
-                "that atom, and means of F, are not identified."
+                f"most {face.gain:.1g} nats, which moves theta by at most about "
+                f"{np.sqrt(2 * face.gain):.1g} standard errors; the place of that "
+                "atom, and means of F, are not identified."
             )
         else:
             sentences.append(f"{share} sits on the ends of the range{where}; widen it.")

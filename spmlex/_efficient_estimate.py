@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._arguments import check_level, read_floats
 from spmlex._codes import RESULTS
 from spmlex._covariance import sum_within
 from spmlex._score_equation import Root, ScoreEquation
@@ -103,8 +104,17 @@ class EfficientEstimate(eqx.Module):
     def sum_scores(
         self, scores: Float[Array, "n_obs p"], clusters: Clusters = None
     ) -> Float[Array, "n_obs p"]:
-        """Return scores weighted with mean one and summed within clusters."""
+        """Return scores weighted with mean one and summed within clusters.
+
+        Raises:
+            ValueError: `scores` has no row for each observation, or `clusters` is no
+                whole number for each.
+        """
         equation = self.equation
+        scores = read_floats("scores", scores, "estimate.scores")
+        shape = self.scores.shape
+        if scores.shape != shape:
+            raise ValueError(f"scores has shape {scores.shape}; give one of {shape}.")
         return sum_within(scores, equation.weights, clusters, equation.problem.counts)
 
     def standard_errors(self, clusters: Clusters = None) -> Float[Array, " p"]:
@@ -114,7 +124,13 @@ class EfficientEstimate(eqx.Module):
     def wald_limits(
         self, level: float | Scalar, clusters: Clusters = None
     ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
-        """Return the estimate plus and minus the normal quantile times its error."""
+        """Return the estimate plus and minus the normal quantile times its error.
+
+        Raises:
+            ValueError: `level` is not between 0 and 1, or `clusters` is no whole number
+                for each observation.
+        """
+        check_level(level)
         critical = student_quantile(0.5 + 0.5 * level, jnp.inf)
         margin = critical * self.standard_errors(clusters)
         margin = jnp.where(self.identified, margin, jnp.inf)
@@ -127,7 +143,11 @@ class EfficientEstimate(eqx.Module):
 
         Infinite where the data set no limit, `nan` where the search for one did not
         end. Equation (13).
+
+        Raises:
+            ValueError: As `wald_limits`.
         """
+        check_level(level)
         return _invert(self, jnp.asarray(level, float), clusters)
 
 

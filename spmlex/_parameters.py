@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from spmlex._arguments import show
 from spmlex._types import Model
 
 
@@ -109,10 +110,20 @@ def parameter_names(model: Model, free: tuple[bool, ...] | None = None) -> list[
         model: The model.
         free: For each leaf whether it belongs to theta; by default every
             floating-point array does.
+
+    Raises:
+        ValueError: `free` is not a truth value for each leaf.
     """
     if free is None:
         kept = eqx.filter(model, eqx.is_inexact_array)
     else:
+        number = len(jax.tree.leaves(model))
+        wrong = not isinstance(free, tuple | list) or len(free) != number
+        if wrong or not all(isinstance(x, bool | np.bool_) for x in free):
+            raise ValueError(
+                f"free={show(free)}: give True or False for each of the {number} "
+                "leaves of the model, in a tuple."
+            )
         kept, _ = split_model(model, free)
     names = []
     for path, leaf in jax.tree_util.tree_leaves_with_path(kept):

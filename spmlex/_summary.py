@@ -200,7 +200,9 @@ def _list(names: list[str], chosen: np.ndarray) -> str:
 
 
 def _describe_certificate(certificate: Adequacy) -> str:
-    proof = "proved" if bool(certificate.is_proof) else "numerical"
+    proof = "numerical"
+    if bool(certificate.is_proof):
+        proof = "proved, if third derivatives at most double within a cell"
     return (
         "no distribution on the range gains more than "
         f"{max(float(certificate.gap), 0.0):.1e} nats per observation ({proof})"

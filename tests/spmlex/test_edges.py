@@ -65,10 +65,18 @@ def test_an_atom_at_infinity_is_recognised(movers):
     text = wide.summary(kind="sandwich")
     assert "lower end of the range, beyond which the likelihood no longer" in text
     assert "widen" not in text
+    assert "moves theta by at most about" in text
     # Indeed: a range twice as wide changes nothing.
     wider = on(np.linspace(-19.5, 14.0, 68), movers)
     error = float(wide.standard_errors("sandwich").slope)
-    assert abs(float(wider.theta[0] - wide.theta[0])) < 0.01 * error
+    moved = abs(float(wider.theta[0] - wide.theta[0])) / error
+    assert moved < 0.01
+    # As the bound says, on narrower ranges too.
+    assert moved <= np.sqrt(2 * face.gain)
+    for low in (-4.0, -6.0, -7.5):
+        narrow = on(np.arange(low, 14.1, 0.5), movers)
+        bound = np.sqrt(2 * find_loaded_faces(narrow.evidence)[0].gain)
+        assert abs(float(wider.theta[0] - narrow.theta[0])) / error <= bound
     assert wider.log_likelihood == approx(wide.log_likelihood, 0.05)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jax.scipy.special import gammaln
 from problems import LinearFactor, approx, linear_factor
+from scipy import stats
 
 from spmlex import RESULTS, data_range, fit
 from spmlex._continuum import box_of
@@ -281,3 +282,29 @@ def test_a_start_far_too_narrow_or_wide_ends_at_the_maximum(log_std):
     slope = np.sum(x * rest) / np.sum(x**2)
     scale = np.sqrt(np.mean((rest - slope * x) ** 2))
     assert estimate.theta == approx([slope, np.log(scale)], 1e-7)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_a_slope_in_dollars_is_estimated_tested_and_printed(unit):
+    """A covariate in millions of dollars, or in millionths of one."""
+    model, data, supp = panel()
+    model = Panel(jnp.array(0.0), model.log_std)
+    data |= {"y": data["y"] - 0.65 * data["x"]}  # a small slope: P is no zero
+    plain = fit(model, data, supp, support="grid")
+    estimate = fit(model, data | {"x": unit * data["x"]}, supp, support="grid")
+    assert estimate.result == RESULTS.successful
+    slope = float(estimate.theta[0])
+    assert slope * unit == approx(float(plain.theta[0]), 1e-6)
+    assert abs(slope) > 1e4 or abs(slope) < 1e-6
+    made = estimate.intervals(kind="jackknife")
+    text = estimate.summary(kind="jackknife").splitlines()
+    (shown,) = [line.split()[1:] for line in text if line.startswith("slope")]
+    assert float(shown[0]) / slope == approx(1.0, 1e-3)
+    # P is one minus the level of the interval that has an end at zero.
+    t = abs(float(made.centre[0] / made.standard_error[0]))
+    p_value = 2 * stats.t.sf(t, made.degrees_of_freedom)
+    assert float(shown[3]) == approx(float(p_value), 6e-4)
+    assert abs(p_value - 2 * stats.norm.sf(t)) > 2e-3
+    closed = estimate.intervals(kind="jackknife", level=1 - float(p_value))
+    nearest = min(abs(float(closed.lower[0])), abs(float(closed.upper[0])))
+    assert nearest / abs(slope) == approx(0.0, 1e-8)

@@ -12,7 +12,7 @@ import pytest
 import spmlex
 
 HERE = Path(__file__).parent
-METHODS = ("Fit",)
+METHODS = ("Fit", "EfficientEstimate")
 """Classes whose methods take arguments."""
 
 
