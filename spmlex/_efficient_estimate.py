@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 from spmlex._arguments import check_level, read_floats
 from spmlex._codes import RESULTS
 from spmlex._covariance import sum_within
+from spmlex._inputs import number_clusters
 from spmlex._score_equation import Root, ScoreEquation
 from spmlex._score_inversion import invert_score
 from spmlex._student import student_quantile
@@ -148,6 +149,8 @@ class EfficientEstimate(eqx.Module):
             ValueError: As `wald_limits`.
         """
         check_level(level)
+        if clusters is not None:  # in words, before they are traced
+            number_clusters(clusters, self.equation.n_obs)
         return _invert(self, jnp.asarray(level, float), clusters)
 
 
