@@ -1,3 +1,4 @@
+# pyright: basic
 """How fast the estimator is: `python -m experiments.benchmark [--quick] [--out FILE]`.
 
 Times the inner solve with each solver, the gradient, the Hessian and the whole fit on

@@ -89,8 +89,12 @@ def delta_method(
 
 
 @eqx.filter_jit
-def _delta(problem: OuterProblem, evidence: Evidence, function) -> Functional:
-    def flat(theta, probs):
+def _delta(
+    problem: OuterProblem,
+    evidence: Evidence,
+    function: Callable[[Any, Float[Array, "..."]], Any],
+) -> Functional:
+    def flat(theta: Array, probs: Array) -> Array:
         return ravel_pytree(function(problem.build(theta), probs))[0]
 
     theta, probs, weights = evidence.theta, evidence.probs, evidence.weights

@@ -30,7 +30,7 @@ def has_reverse(function: Callable[[Any], Array], at: Any) -> bool:
     that follow say so.
     """
 
-    def pull_back(at):
+    def pull_back(at: Any) -> Any:
         values, pull = jax.vjp(function, at)
         return pull(jnp.ones_like(values))[0]
 
@@ -100,7 +100,7 @@ def profile_derivatives(
     order = jnp.argsort(-mass)
     num_points = jnp.sum(mass > 0)
 
-    def add_chunk(state):
+    def add_chunk(state: tuple[Any, ...]) -> tuple[Any, ...]:
         start, expected, outer, curvature, crossed = state
         first = jnp.minimum(start, n_supp - chunk)
         columns = jax.lax.dynamic_slice(order, (first,), (chunk,))
@@ -110,18 +110,18 @@ def profile_derivatives(
         posterior = relative * held
         frozen = weights[:, None] * posterior
 
-        def some_lclk(theta):
+        def some_lclk(theta: Array) -> Array:
             return lclk_at(theta, columns)
 
-        def backwards(theta):
+        def backwards(theta: Array) -> tuple[Array, Array]:
             """Return `lclk` and the gradient of its expectation, weights frozen."""
             values, pull_back = jax.vjp(some_lclk, theta)
             return values, pull_back(frozen)[0]
 
-        def forwards(theta):
+        def forwards(theta: Array) -> tuple[Array, Array]:
             """Return the same, a forward pass a parameter."""
 
-            def along(direction):
+            def along(direction: Array) -> Array:
                 slope = jax.jvp(some_lclk, (theta,), (direction,))[1]
                 return jnp.sum(frozen * slope, where=frozen > 0)
 
@@ -153,7 +153,7 @@ def profile_derivatives(
         (0, jnp.zeros((size, n_obs)), square, square, jnp.zeros((size, n_supp))),
     )
 
-    def solve_on(columns):
+    def solve_on(columns: Int[Array, " k"]) -> tuple[Array, Array, Array]:
         """Solve (5) on these columns; return what follows from it."""
         if kernel is None:
             own, across = scaled[:, columns], crossed[:, columns]

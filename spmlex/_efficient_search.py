@@ -15,6 +15,7 @@ from spmlex._codes import RESULTS, raise_if_failed
 from spmlex._draws import how_rows_are_made
 from spmlex._efficient import N_DRAWS
 from spmlex._efficient_estimate import EfficientEstimate
+from spmlex._evaluation import Evaluation
 from spmlex._evidence import Evidence
 from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inputs import read_count
@@ -87,9 +88,11 @@ def efficient_estimate(
         ValueError: The call is wrong, or the model can't generate data.
         RuntimeError: Under `throw`, with the sentence of the result code.
 
-    Example:
-        >>> estimate = efficient_estimate(model0, data, supp)
-        >>> estimate.theta, estimate.standard_errors(), estimate.score_limits(0.95)
+    Examples:
+        >>> found = efficient_estimate(model0, data, supp)
+        >>> lower, upper = found.score_limits(0.95)
+        >>> bool(lower[0] < found.theta[0] < upper[0])
+        True
     """
     check_truth("throw", throw)
     if not isinstance(seed, Tracer):
@@ -207,7 +210,7 @@ def climb_smoothly(problem: OuterProblem, weights: Weights) -> Float[Array, " p"
     kernel = smoothing_kernel(problem.supp, jnp.array(BANDWIDTHS[-1]), spread)
     sieve = problem.within(kernel)
 
-    def at(theta, probs):
+    def at(theta: Array, probs: Array) -> Evaluation:
         return sieve.evaluate(theta, probs, weights)
 
     begin = sieve.uniform_probs()

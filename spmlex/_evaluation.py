@@ -115,7 +115,7 @@ def evaluate_groups(
     pooled one.
     """
 
-    def add_group(scores, item):
+    def add_group(scores: Array, item: tuple[Array, Array]) -> tuple[Array, Evaluation]:
         group, start = item
         own = jnp.where(groups == group, weights, 0.0)
         share = jnp.sum(own)

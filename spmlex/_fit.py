@@ -125,7 +125,8 @@ def fit(
     ):
         raise ValueError(f"support={support!r}: choose from {', '.join(SUPPORTS)}.")
     if support == "free":
-        if obstacle or (unbounded := _unbounded_parameters(problem, weights)):
+        unbounded = [] if obstacle else _unbounded_parameters(problem, weights)
+        if obstacle or unbounded:
             reason = obstacle or (
                 f"the likelihood of model0={type(model0).__name__} grows without bound "
                 f"in {', '.join(unbounded)} where support points are free to move. "

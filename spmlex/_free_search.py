@@ -75,10 +75,13 @@ def search_from(
     max_steps: int | Int[Array, ""],
 ) -> Outcome:
     """Search from one start, with more room for atoms where the first is too little."""
-    for n_slots in _SLOTS:
-        outcome = _search(outer, weights, theta, n_slots, jnp.asarray(max_steps))
+    first, *larger = _SLOTS
+    limit = jnp.asarray(max_steps)
+    outcome = _search(outer, weights, theta, first, limit)
+    for n_slots in larger:
         if bool(outcome.search.fits):
             break
+        outcome = _search(outer, weights, theta, n_slots, limit)
     return outcome
 
 

@@ -5,6 +5,8 @@ ones in a coordinate differentiates at all atoms in it, and all the second deriv
 cost p + d passes, not p + K d.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -111,7 +113,7 @@ class JointProblem(eqx.Module):
             jnp.concatenate([jnp.zeros((size, chunk, dimension)), units]),
         )
 
-        def add_chunk(state):
+        def add_chunk(state: tuple[Any, ...]) -> tuple[Any, ...]:
             start, expected, own, square, mixed, alone, to_mass = state
             first = jnp.minimum(start, count - chunk)
             columns = jax.lax.dynamic_slice(order, (first,), (chunk,))
@@ -121,15 +123,15 @@ class JointProblem(eqx.Module):
             posterior = ratio * held
             frozen = self.weights[:, None] * posterior
 
-            def backwards(theta, places):
+            def backwards(theta: Array, places: Array) -> tuple[Array, Any]:
                 """Return `lclk` and the gradient of its mean, weights frozen."""
                 values, pull_back = jax.vjp(self.lclk, theta, places)
                 return values, pull_back(frozen)
 
-            def forwards(theta, places):
+            def forwards(theta: Array, places: Array) -> tuple[Array, Any]:
                 """Return the same by forward passes alone."""
 
-                def move(*tangent):
+                def move(*tangent: Array) -> Array:
                     slope = jax.jvp(self.lclk, (theta, places), tangent)[1]
                     return jnp.sum(frozen * slope, axis=0, where=frozen > 0)
 
@@ -139,7 +141,7 @@ class JointProblem(eqx.Module):
                     each[size:].T,
                 )
 
-            def at_atoms(joint):
+            def at_atoms(joint: tuple[Array, Array]) -> Array:
                 return self.lclk(*joint)
 
             two_way = has_reverse(at_atoms, (theta, places[columns]))

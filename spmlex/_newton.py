@@ -89,7 +89,7 @@ def climb(
             that they say nothing about the value.
     """
 
-    def is_running(state):
+    def is_running(state: State) -> Bool[Array, ""]:
         return ~state.converged & ~state.stalled & (state.num_steps < max_steps)
 
     def advance(state: State) -> State:

@@ -17,6 +17,8 @@ Inside `jax.lax.scan` or `jax.lax.map` JAX (0.9) drops custom rules when it spli
 loop for second derivatives: compute `lclk` inside the loop, or use `jax.vmap`.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -76,7 +78,9 @@ def profile_value(lclk: LogCondLik, weights: Weights, probs: Probs) -> Scalar:
 
 
 @profile_value.defjvp
-def _profile_value_jvp(primals, tangents):
+def _profile_value_jvp(
+    primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[Array, Array]:
     lclk, weights, probs = primals
     lclk_dot, weights_dot, _ = tangents
     relative = relative_densities(lclk, probs)
@@ -97,7 +101,9 @@ def optimal_probs(lclk: LogCondLik, weights: Weights, probs: Probs) -> Probs:
 
 
 @optimal_probs.defjvp
-def _optimal_probs_jvp(primals, tangents):
+def _optimal_probs_jvp(
+    primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[Array, Array]:
     lclk, weights, probs = primals
     lclk_dot, weights_dot, _ = tangents
     # Calling itself, not taking `probs`, so that it can be differentiated again.
@@ -143,10 +149,10 @@ def solve_face(
     )
     scale = jnp.where(jnp.isfinite(scale), scale, 0.0)
 
-    def apply(vector):
+    def apply(vector: Array) -> Array:
         return scale * (system @ (scale * vector))
 
-    def solve(_, vector):
+    def solve(_: Any, vector: Array) -> Array:
         matrix = jax.lax.stop_gradient(scale[:, None] * system * scale)
         values: Float[Array, " n_supp"]
         values, vectors = jnp.linalg.eigh(matrix)
@@ -216,7 +222,7 @@ def profile_ll(
         jax.lax.stop_gradient(own),
     )
 
-    def one_group(weights, probs):
+    def one_group(weights: Weights, probs: Probs) -> tuple[Scalar, Probs]:
         probs = optimal_probs(lclk, weights, probs)
         return profile_value(lclk, weights, probs), probs
 

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from spmlex._arguments import check_choice
 from spmlex._codes import result_code
+from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._inputs import number_clusters, read_count
 from spmlex._newton import climb, judge
@@ -169,7 +170,9 @@ class _Units(eqx.Module):
     n_rows: int = eqx.field(static=True)
 
     @classmethod
-    def of(cls, row, unit, share, n_rows: int) -> "_Units":
+    def of(
+        cls, row: np.ndarray, unit: np.ndarray, share: np.ndarray, n_rows: int
+    ) -> "_Units":
         """Return units from NumPy arrays."""
         return cls(jnp.asarray(row), jnp.asarray(unit), jnp.asarray(share), n_rows)
 
@@ -213,7 +216,7 @@ def _refit(
     n_obs = evidence.n_obs
     root = covariance_root(hessian, n_obs)
 
-    def refit(number):
+    def refit(number: Array) -> tuple[Array, Array]:
         weights = evidence.weights * units.spread(reweight(number))
         weights = weights / jnp.sum(weights)
         # Newton's first step, from the scores at hand. The unweighted one is zero.
@@ -222,7 +225,7 @@ def _refit(
         step = uphill * jnp.minimum(1.0, _MAX_START / length)
         start = theta0 + n_obs * root @ step
 
-        def at(theta, probs):
+        def at(theta: Array, probs: Array) -> Evaluation:
             return problem.evaluate(theta, probs, weights)
 
         state = climb(at, weights.size, start, probs0, _TOL, _MAX_STEPS)

@@ -137,7 +137,7 @@ class ScoreEquation(eqx.Module):
         # Written so that an unknown distance counts as far.
         far = ~(moved @ carried.remaining @ moved <= _NEAR) | jnp.asarray(chooses)
 
-        def one_group(item) -> _Group:
+        def one_group(item: tuple[Array, SmoothMixing, Rows]) -> _Group:
             own: Weights
             own, mixing, rows = item
             share = jnp.sum(own)

@@ -5,7 +5,7 @@ No backend, no pyplot, no global setting: figures are made and saved inside `sty
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import matplotlib.style
@@ -43,7 +43,7 @@ _PANEL_WIDTH = 1.4  # inches, of the narrowest panel
 
 
 @contextlib.contextmanager
-def style() -> Iterator[None]:
+def style() -> Generator[None]:
     """Set the style sheet of the study while a figure is made and saved."""
     with light_font() as families:
         with matplotlib.style.context([STYLE, {"font.sans-serif": families}]):
@@ -129,12 +129,14 @@ def _apart(sizes: np.ndarray, low: float, high: float) -> list[float]:
 class PlainLogLocator(Locator):
     """Three to seven ticks at round numbers, for whatever range a log axis shows."""
 
-    def __call__(self) -> np.ndarray:
+    def __call__(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the ticks of the axis as it is."""
         assert self.axis is not None
         return self.tick_values(*sorted(self.axis.get_view_interval()))
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, vmin: float, vmax: float
+    ) -> np.ndarray:
         """Return the ticks between two values, the roundest that are enough."""
         if not 0 < vmin < vmax:
             return np.array([])

@@ -1,3 +1,4 @@
+# pyright: basic
 """Maximum likelihood with F described by parameters: what these estimators share.
 
 Every one of them maximises a `NodeSum` over theta and the parameters of F. The search

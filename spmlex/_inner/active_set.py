@@ -44,6 +44,10 @@ class _State(NamedTuple):
     stuck: Bool[Array, ""]
 
 
+_Trial = tuple[Scalar, Scalar, Int[Array, ""]]
+"""Length of a step, change of the objective, lengths tried."""
+
+
 class ActiveSet(eqx.Module):
     """Active-set sequential quadratic programming with an interior-point safety net.
 
@@ -119,13 +123,15 @@ class ActiveSet(eqx.Module):
         first, *larger = self.working_sizes
         return [min(first, n_supp), *[k for k in larger if 2 * k <= n_supp][-1:]]
 
-    def _iterate(self, scaled, weights, state, size):
+    def _iterate(
+        self, scaled: ScaledLik, weights: Weights, state: _State, size: int
+    ) -> _State:
         last = state.num_steps + self.max_steps
 
-        def is_running(state):
+        def is_running(state: _State) -> Bool[Array, ""]:
             return ~state.done & ~state.stuck & (state.num_steps < last)
 
-        def step(state):
+        def step(state: _State) -> _State:
             return _step(scaled, weights, state, size, self.atol)
 
         state = state._replace(stuck=jnp.array(False))
@@ -246,11 +252,11 @@ def _step(
         gain = weights @ jnp.log1p(length * change)
         return length * (jnp.sum(cost * direction)) - gain
 
-    def shorten(trial):
+    def shorten(trial: _Trial) -> _Trial:
         length = 0.5 * trial[0]
         return length, objective_change(length), trial[2] + 1
 
-    def too_long(trial):
+    def too_long(trial: _Trial) -> Bool[Array, ""]:
         length, change, tried = trial
         enough = change <= _ARMIJO * length * slope + 1e-15
         return ~enough & (tried < 31)
@@ -260,7 +266,7 @@ def _step(
     longest = jnp.minimum(1.0, 0.99 / jnp.maximum(-jnp.min(change), 0.99))
     # From twice that, which is not tried, so that the search is compiled in one place.
     length, _, tried = jax.lax.while_loop(
-        too_long, shorten, (2.0 * longest, jnp.array(jnp.inf), 0)
+        too_long, shorten, (2.0 * longest, jnp.array(jnp.inf), jnp.array(0))
     )
     # Exactly the target after a full step, so that its zeros stay zeros.
     new = jnp.where(length == 1.0, target, now + length * direction)

@@ -61,7 +61,7 @@ def minimise(
     """
     n_supp = scaled.shape[0]
 
-    def evaluate(mass):
+    def evaluate(mass: Probs) -> tuple[Weights, Probs]:
         density = mass @ scaled
         return density, scaled @ weight_per_density(density, weights)
 
@@ -80,7 +80,7 @@ def minimise(
         factor = jnp.linalg.cholesky(system + ridge * jnp.eye(n_supp))
         stationarity = 1.0 - state.gradient - dual
 
-        def direction(target):
+        def direction(target: Probs) -> tuple[Probs, Probs]:
             right = root * (target / mass - stationarity)
             mass_change = root * jax.scipy.linalg.cho_solve((factor, True), right)
             return mass_change, (target - dual * mass_change) / mass
