@@ -69,6 +69,11 @@ def gradient_on(
         probs: Its probabilities.
         points: Where to evaluate, in the form of `supp`.
         weights: Nonnegative observation weights; their scale does not matter.
+
+    Examples:
+        >>> model, at, probs = estimate.model, estimate.supp, estimate.probs
+        >>> gradient_on(model, data, at, probs, supp).shape
+        (25,)
     """
     model, data, supp = read_inputs(model, data, supp)
     check_rows("points", points, "n_points")
@@ -147,6 +152,11 @@ def adequacy(
 
     Raises:
         ValueError: The range is empty or does not have the form of a support point.
+
+    Examples:
+        >>> found = adequacy(estimate, data, -3.0, 3.0)
+        >>> bool(found.gap >= found.found)
+        True
     """
     evidence = evidence_of("fit", fit)
     tol = float(read_number("tol", tol, "1e-9", least=0.0))

@@ -82,6 +82,10 @@ def result_code(result: Any) -> Int[Array, "..."]:
 
     Args:
         result: A member of `RESULTS`.
+
+    Examples:
+        >>> int(result_code(estimate.result))
+        0
     """
     return jnp.asarray(result._value, dtype=jnp.int32)
 

@@ -65,6 +65,11 @@ def delta_method(
 
     Raises:
         ValueError: The fit has groups, or its support points were moved.
+
+    Examples:
+        >>> mean = delta_method(estimate, lambda model, probs: probs @ supp)
+        >>> mean.value.shape, mean.standard_errors.shape
+        ((1,), (1,))
     """
     evidence = evidence_of("estimate", estimate)
     problem = evidence.on_grid()

@@ -65,6 +65,11 @@ def likelihood_ratio_test(
 
     Raises:
         ValueError: There is no such parameter, or a value is missing.
+
+    Examples:
+        >>> test = likelihood_ratio_test(estimate, "coef", 0.0)
+        >>> bool(test.p_value < 0.05), test.degrees_of_freedom
+        (True, 1)
     """
     evidence = evidence_of("estimate", estimate)
     names = evidence.names
@@ -119,6 +124,11 @@ def likelihood_ratio_interval(
     Args:
         estimate: A fit.
         level: Confidence level.
+
+    Examples:
+        >>> lower, upper = likelihood_ratio_interval(estimate, 0.95)
+        >>> bool(lower[0] < estimate.theta[0] < upper[0])
+        True
     """
     evidence = evidence_of("estimate", estimate)
     check_level(level)

@@ -109,6 +109,10 @@ def parameter_names(model: Model, free: tuple[bool, ...] | None = None) -> list[
         model: The model.
         free: For each leaf whether it belongs to theta; by default every
             floating-point array does.
+
+    Examples:
+        >>> parameter_names(model0)
+        ['coef']
     """
     if free is None:
         kept = eqx.filter(model, eqx.is_inexact_array)

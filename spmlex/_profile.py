@@ -54,6 +54,11 @@ def profile(
 
     Returns:
         The negative mean log-likelihood, nats per observation, and `probs`.
+
+    Examples:
+        >>> value, probs = profile(model0.lclk(data, supp))
+        >>> value.shape, round(float(probs.sum()), 9)
+        ((), 1.0)
     """
     if jnp.ndim(lclk) != 2 or not isinstance(lclk, jax.Array):
         lclk = read_floats("lclk", lclk, "a matrix")
@@ -201,6 +206,12 @@ def profile_ll(
 
     Raises:
         ValueError: The call is wrong: the message names the argument.
+
+    Examples:
+        >>> value, probs = profile_ll(model0, data, supp)
+        >>> value.shape, probs.shape
+        ((), (25,))
+        >>> gradient = jax.grad(profile_ll, has_aux=True)(model0, data, supp)[0]
     """
     lclk = conditional_likelihoods(*read_inputs(model, data, supp))
     if groups is None:

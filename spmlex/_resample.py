@@ -95,6 +95,11 @@ def jackknife(
 
     Raises:
         ValueError: The number of groups or the clusters do not fit.
+
+    Examples:
+        >>> refits = jackknife(estimate, n_groups=5)
+        >>> refits.theta.shape, refits.standard_errors.shape
+        ((5, 1), (1,))
     """
     evidence = evidence_of("estimate", estimate)
     problem = evidence.on_grid()
@@ -136,6 +141,11 @@ def bootstrap(
 
     Raises:
         ValueError: The number of draws, the weights or the clusters do not fit.
+
+    Examples:
+        >>> refits = bootstrap(estimate, n_draws=4)
+        >>> refits.theta.shape, refits.covariance.shape
+        ((4, 1), (1, 1))
     """
     evidence = evidence_of("estimate", estimate)
     problem = evidence.on_grid()

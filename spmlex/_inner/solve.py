@@ -112,6 +112,11 @@ def solve_probs(
     Raises:
         ValueError: The call is wrong: the message names the argument.
         RuntimeError: Under `throw`, with the sentence of the result code.
+
+    Examples:
+        >>> solution = solve_probs(model0.lclk(data, supp))
+        >>> bool(solution.gap < 1e-9)
+        True
     """
     check_truth("throw", throw)
     lclk = read_floats("lclk", lclk, "a matrix")
