@@ -24,7 +24,7 @@ from matplotlib.ticker import (
 )
 
 from analysis import labels
-from analysis.figures.fonts import light_font
+from analysis.figures.fonts import light_fonts
 from analysis.kinds import at_default_kind
 
 STYLE = Path(__file__).with_name("study.mplstyle")
@@ -45,9 +45,8 @@ _PANEL_WIDTH = 1.4  # inches, of the narrowest panel
 @contextlib.contextmanager
 def style() -> Generator[None]:
     """Set the style sheet of the study while a figure is made and saved."""
-    with light_font() as families:
-        with matplotlib.style.context([STYLE, {"font.sans-serif": families}]):
-            yield
+    with matplotlib.style.context(STYLE):
+        yield
 
 
 def select(
@@ -210,7 +209,8 @@ def save_figure(figure: Figure, path: Path) -> None:
 
     Call it inside `style()`.
     """
-    if path.suffix == ".pdf":
-        figure.savefig(path, metadata={"CreationDate": None})
-    else:
-        figure.savefig(path)
+    with light_fonts(figure):
+        if path.suffix == ".pdf":
+            figure.savefig(path, metadata={"CreationDate": None})
+        else:
+            figure.savefig(path)
