@@ -96,13 +96,13 @@ def plot_heatmap(process: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> Axe
             continue
         spread = float(error[row, column])
         fill = np.asarray(image.cmap(image.norm(x))).tolist()
-        white = drawing.contrast(fill, (1, 1, 1)) > drawing.contrast(fill, (0, 0, 0))
+        white, black = (drawing.contrast(fill, [x] * 3) for x in (1.0, 0.0))
         text = f"{format_value(x, spread)}\n"
         ax.text(
             column + 0.5,
             row + 0.5,
             text + format_error(spread),
-            color="white" if white else "black",
+            color="white" if white > black else "black",
             fontsize=6.5,
             ha="center",
             va="center",
