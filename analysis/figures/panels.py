@@ -27,9 +27,9 @@ WIDTHS = {"column": 3.4, "page": 6.5}  # of a page with two columns
 PAGE_HEIGHT = 9.0  # of the text on a page
 PANEL_HEIGHT = 1.9  # a row of panels
 
-_TICK = 0.1  # a tick and the gap to its word
+_TICK = 0.1  # a tick and the space to its word
 _LINE = 0.12  # height of a word on an axis
-_LABEL = 0.17  # height of the name of an axis, with a gap
+_LABEL = 0.17  # height of the name of an axis, with its space
 _TITLE = 0.22
 _EDGE = 0.06  # white on every side
 _LEGEND_EDGE, _LEGEND_LINE = 0.14, 0.147

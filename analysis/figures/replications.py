@@ -131,9 +131,9 @@ def plot_zip(process: xr.Dataset, ax: Axes) -> Axes:
         (inside, "C0", "covers the truth"),
         (~inside, _MISSED, "misses the truth"),
     ):
-        gap = np.full(hit.sum(), np.nan)  # one path for all is drawn the fastest
+        breaks = np.full(hit.sum(), np.nan)  # one path for all is drawn the fastest
         ax.plot(
-            np.stack([*(x[order][hit] for x in drawn), gap], axis=1).ravel(),
+            np.stack([*(x[order][hit] for x in drawn), breaks], axis=1).ravel(),
             np.repeat(centile[hit], 3),
             color=colour,
             lw=0.4,
