@@ -14,7 +14,7 @@ from spmlex._evaluation import Evaluation
 from spmlex._inner import CERTIFICATE_TOL
 from spmlex._joint import make_joint
 from spmlex._mixture import count_observations
-from spmlex._newton import State, climb, judge
+from spmlex._newton import State, climb
 from spmlex._normal_points import covariance_root, normal_design
 from spmlex._optima import Optima
 from spmlex._outer import OuterProblem
@@ -22,6 +22,7 @@ from spmlex._polish import polish, take_polished
 from spmlex._result import Fit
 from spmlex._starts import choose_start, number_optima
 from spmlex._types import Scalar, Weights
+from spmlex._verdict import judge
 
 REACH = 2.0
 """Standard deviation of random starts around an end, in observed standard errors."""

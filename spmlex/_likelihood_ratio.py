@@ -16,8 +16,9 @@ from spmlex._covariance import covariance_matrix
 from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._free_ratio import free_ratio
-from spmlex._newton import climb, judge
+from spmlex._newton import climb
 from spmlex._types import Scalar
+from spmlex._verdict import judge
 
 _TOL = 1e-6
 _MAX_STEPS = 50
@@ -235,6 +236,7 @@ def _interval(
     size = evidence.theta.size
     index = jnp.tile(jnp.arange(size), 2)
     side = jnp.repeat(jnp.array([-1.0, 1.0]), size)
+    # One limit after the other: each ends after its own number of fits.
     limits: Float[Array, " k"] = jax.lax.map(limit, (index, side))
     return limits[:size], limits[size:]
 

@@ -17,9 +17,10 @@ from spmlex._codes import result_code
 from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._inputs import number_clusters, read_count
-from spmlex._newton import climb, judge
+from spmlex._newton import climb
 from spmlex._normal_points import covariance_root
 from spmlex._outer import OuterProblem
+from spmlex._verdict import judge
 
 BOOTSTRAP_WEIGHTS = ("multinomial", "exponential")
 
@@ -243,6 +244,7 @@ def _refit(
         result = judge(state, weights, resolution, _TOL)
         return state.theta, result_code(result)
 
+    # Not `vmap`: every refit would take as many steps as the slowest.
     return jax.lax.map(refit, jnp.arange(count))
 
 

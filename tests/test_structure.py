@@ -46,7 +46,7 @@ ANALYSIS = {
 WINGS = {"experiments": EXPERIMENTS, "analysis": ANALYSIS}
 
 # The likelihoods of rival estimators are climbed by the optimiser of spmlex.
-OPTIMISER = {"_covariance", "_evaluation", "_newton", "_trust_region"}
+OPTIMISER = {"_covariance", "_evaluation", "_newton", "_trust_region", "_verdict"}
 
 
 # What makes a `Fit`, and what says why it failed.
@@ -147,7 +147,7 @@ def test_a_wing_knows_only_those_below_it(package, wing):
 
 
 def test_modules_beside_the_wings_know_the_parts_of_a_study_alone():
-    commands = {"run", "benchmark", "throughput"}
+    commands = {"run", "benchmark", "throughput", "timings"}
     for module in MODULES:
         package, _, name = module.partition(".")
         if package != "experiments" or wing_of(module) or name in commands:
