@@ -7,8 +7,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._codes import RESULTS
 from spmlex._covariance import sum_within
-from spmlex._score_equation import Root, ScoreEquation
+from spmlex._score_equation import ScoreEquation
 from spmlex._score_inversion import invert_score
+from spmlex._score_root import Root
 from spmlex._student import student_quantile
 from spmlex._types import Model, Scalar, Support
 

@@ -23,7 +23,8 @@ from spmlex._newton import climb
 from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
 from spmlex._problem import pose_problem, weigh_rows
-from spmlex._score_equation import ScoreEquation, solve_score
+from spmlex._score_equation import ScoreEquation
+from spmlex._score_root import solve_score
 from spmlex._smooth_mixing import BANDWIDTHS, smoothing_kernel
 from spmlex._types import Counts, Data, Model, Support, Weights
 

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._score_equation import Root, ScoreAt, ScoreEquation
+from spmlex._score_equation import ScoreAt, ScoreEquation
+from spmlex._score_root import Root
 from spmlex._types import Scalar
 
 _MAX_STEPS = 24
