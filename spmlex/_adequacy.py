@@ -220,6 +220,7 @@ def bound_gradient(
         )
         examined += len(centres)
         proof = proof and bool(np.all(concave))
+        # From the best centres, always as many, so that the climb is compiled once.
         top = np.argsort(-values)[:16]
         peaks, heights = maximise_gradient(
             model,

@@ -165,6 +165,8 @@ def solve_face(
         inverse = jnp.where(kept, 1.0 / jnp.where(kept, values, 1.0), 0.0)
         return vectors @ (inverse * (vectors.T @ vector))
 
+    # Differentiated as a linear system, not through `eigh`, whose derivative divides by
+    # differences of eigenvalues: zero where points are duplicated.
     scaled = jax.lax.custom_linear_solve(apply, scale * right, solve, symmetric=True)
     return scale * scaled
 

@@ -83,6 +83,7 @@ def estimate_mixing(
         best = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, best)
         return best, jnp.where(better, worth, criterion), spread
 
+    # A bound known at run time only: where nothing is chosen the loop runs once.
     count = jnp.where(chooses, bandwidths.size, 1)
     start = (given, jnp.array(-jnp.inf), given.spread)
     best, _, spread = jax.lax.fori_loop(0, count, add, start)

@@ -45,6 +45,8 @@ def solve_trust_region(
         too_long = jnp.linalg.norm(step_at(middle)) > radius
         return jnp.where(too_long, middle, low), jnp.where(too_long, high, middle)
 
+    # Bisection, a fixed number of times: on eigenvalues it costs next to nothing, and
+    # it can't fail in the hard case, as Newton's method for the same root can.
     interior = (values[0] > floor) & (jnp.linalg.norm(step_at(0.0)) <= radius)
     shift: Array
     _, shift = jax.lax.fori_loop(0, _SECULAR_STEPS, bisect, (least, most))
