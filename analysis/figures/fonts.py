@@ -33,22 +33,30 @@ _CHARACTERS = frozenset(x for low, high in _BLOCKS for x in range(low, high + 1)
 @contextlib.contextmanager
 def light_fonts(figure: Figure) -> Generator[None]:
     """Set the words of a figure in the copy while it is saved."""
-    copies = copy_fonts()
     before: list[tuple[Text, FontProperties]] = []
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         font = text.get_fontproperties()
-        copy = copies.get(Path(font_manager.findfont(font)).name)
-        if copy and all(ord(x) in _CHARACTERS for x in text.get_text()):
-            before.append((text, font))
-            light = font.copy()
-            light.set_file(str(copy))
-            text.set_fontproperties(light)
+        before.append((text, font))
+        text.set_fontproperties(choose_font(text.get_text(), font))
     try:
         yield
     finally:
         for text, font in before:
             text.set_fontproperties(font)
+
+
+def choose_font(text: str, font: FontProperties) -> FontProperties:
+    """Return the copy of a font for a text, or the font where the copy lacks a letter.
+
+    Widths differ: the copy has no ligatures.
+    """
+    copy = copy_fonts().get(Path(font_manager.findfont(font)).name)
+    if copy is None or not all(ord(x) in _CHARACTERS for x in text):
+        return font
+    light = font.copy()
+    light.set_file(str(copy))
+    return light
 
 
 @functools.cache

@@ -20,6 +20,7 @@ from matplotlib.textpath import text_to_path
 
 from analysis import labels
 from analysis.figures import drawing
+from analysis.figures.fonts import choose_font
 from analysis.symbols import in_unicode
 
 Width = Literal["column", "page"]
@@ -240,5 +241,7 @@ def _width(text: str, font: FontProperties) -> float:
 def _measure(text: str, weight: str | int, size: float) -> float:
     """Measure a word, in the style that is set."""
     font = FontProperties(weight=weight, size=size)
-    points, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    points, _, _ = text_to_path.get_text_width_height_descent(
+        text, choose_font(text, font), ismath=False
+    )
     return points / 72

@@ -43,8 +43,9 @@ def draw(kind):
     chosen, plot, options = plots[kind]
     with drawing.style():
         figure = figure_of(draw_panels(chosen, plot, **options))
-        figure.draw_without_rendering()
-        boxes = [ax.get_tightbbox() for ax in figure.axes]
+        with fonts.light_fonts(figure):  # as it is saved
+            figure.draw_without_rendering()
+            boxes = [ax.get_tightbbox() for ax in figure.axes]
     assert None not in boxes
     return figure, [x for x in boxes if x is not None]
 
