@@ -117,7 +117,7 @@ def name_columns(
     return tidy
 
 
-def _list_parts(column: Column | float) -> list[str]:
+def _list_parts(column: Column | float | int) -> list[str]:
     """List the columns that one thing is in; a number is in none."""
     if column is None or isinstance(column, float | int):
         return []

@@ -42,7 +42,7 @@ def read_replications(
     standard_error: str | None = None,
     lower: str | None = None,
     upper: str | None = None,
-    df: str | float | None = None,
+    df: str | float | int | None = None,
     code: str | None = None,
     estimator: Column = None,
     grid: Column = None,

@@ -41,6 +41,7 @@ import jax
 import jax.numpy as jnp
 from spmlex import *
 
+
 class Panel(eqx.Module):
     \"\"\"Three outcomes x_it coef + v_i + e_it, with e standard normal.\"\"\"
 
@@ -53,6 +54,7 @@ class Panel(eqx.Module):
     def lclk(self, data, supp):
         rest = (data["y"] - data["x"] * self.coef)[:, :, None] - supp
         return jax.scipy.stats.norm.logpdf(rest).sum(axis=1)
+
 
 keys = jax.random.split(jax.random.key(0), 3)
 data = {"x": jax.random.normal(keys[0], (60, 3))}

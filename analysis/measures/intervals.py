@@ -243,7 +243,7 @@ def _ceil(x: float) -> int:
 
 
 def _critical_value(
-    level: float, df: xr.DataArray | float | int | None
+    level: float | int, df: xr.DataArray | float | int | None
 ) -> xr.DataArray:
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}; try 0.95.")
