@@ -16,7 +16,7 @@ WIDE = "*"
 """Stands in the name of a column for what tells wide columns apart."""
 
 Source = pd.DataFrame | xr.Dataset | Path | str
-Truth = str | float | Mapping[str, float]
+Truth = str | float | int | Mapping[str, float | int]
 Column = str | Sequence[str] | None
 
 
@@ -117,7 +117,7 @@ def name_columns(
     return tidy
 
 
-def _list_parts(column: Column | float) -> list[str]:
+def _list_parts(column: Column | float | int) -> list[str]:
     """List the columns that one thing is in; a number is in none."""
     if column is None or isinstance(column, float | int):
         return []
@@ -211,7 +211,7 @@ def _join(keys: Sequence[pd.Series]) -> pd.Series:
 
 
 def _find_truth(
-    tidy: pd.DataFrame, truth: float | Mapping[str, float]
+    tidy: pd.DataFrame, truth: float | int | Mapping[str, float | int]
 ) -> pd.Series | float:
     if not isinstance(truth, Mapping):
         return float(truth)

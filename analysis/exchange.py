@@ -42,7 +42,7 @@ def read_replications(
     standard_error: str | None = None,
     lower: str | None = None,
     upper: str | None = None,
-    df: str | float | None = None,
+    df: str | float | int | None = None,
     code: str | None = None,
     estimator: Column = None,
     grid: Column = None,
@@ -50,7 +50,7 @@ def read_replications(
     n_supp: str | None = None,
     parameter: Column = None,
     process: Column = None,
-    level: float = 0.95,
+    level: float | int = 0.95,
     wide: str = "estimator",
 ) -> xr.DataTree:
     """Read replications from a table whose columns are named by the arguments.
@@ -187,7 +187,7 @@ def tidy_replications(process: xr.Dataset, *, kind: str | None = None) -> pd.Dat
     return pd.DataFrame(table).reset_index(drop=True)
 
 
-def _to_dataset(tidy: pd.DataFrame, level: float) -> xr.Dataset:
+def _to_dataset(tidy: pd.DataFrame, level: float | int) -> xr.Dataset:
     dims = [x for x in TIDY if x in tidy]
     twice = tidy.duplicated(dims)
     if twice.any():

@@ -1,3 +1,4 @@
+# pyright: basic
 """Readable names of everything that appears in tables and figures: the one place.
 
 A name without an entry is shown as it is stored, so a new model or measure needs no

@@ -1,18 +1,19 @@
 """The page of the public API, from the docstrings: `python -m experiments.api_page`.
 
-Writes `spmlex/API.md`. Signatures are read from the source, so that they show the names
-of shapes that the code uses. A test holds that the page is current.
+Writes `spmlex/API.md`. Griffe reads the source, so that signatures show the names of
+shapes that the code uses. A test holds that the page is current, and runs its examples.
 """
 
-import ast
-import re
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
+
+import griffe
 
 import spmlex
 
-PACKAGE = Path(__file__).parents[1] / "spmlex"
-PAGE = PACKAGE / "API.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "spmlex" / "API.md"
 
 GROUPS = {
     "Estimate": ("fit", "Fit", "Optima", "SUPPORTS"),
@@ -34,22 +35,54 @@ GROUPS = {
     "How it ended": ("RESULTS", "RESULT_CODES", "result_code"),
 }
 
-HEAD = """\
+SETTING = """\
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from spmlex import *
+
+
+class Panel(eqx.Module):
+    \"\"\"Three outcomes x_it coef + v_i + e_it, with e standard normal.\"\"\"
+
+    coef: jax.Array
+
+    def simulate(self, data, *, rng):
+        mean = data["x"] * self.coef + data["latent"][:, None]
+        return {"y": mean + jax.random.normal(rng, mean.shape)}
+
+    def lclk(self, data, supp):
+        rest = (data["y"] - data["x"] * self.coef)[:, :, None] - supp
+        return jax.scipy.stats.norm.logpdf(rest).sum(axis=1)
+
+
+keys = jax.random.split(jax.random.key(0), 3)
+data = {"x": jax.random.normal(keys[0], (60, 3))}
+latent = {"latent": jnp.sign(jax.random.normal(keys[1], (60,)))}
+data |= Panel(jnp.array(0.5)).simulate(data | latent, rng=keys[2])
+supp = jnp.linspace(-3.0, 3.0, 25)
+model0 = Panel(jnp.array(0.0))
+estimate = fit(model0, data, supp, support="grid")
+"""
+
+HEAD = f"""\
 # The public API of spmlex
 
 Made from the docstrings by `python -m experiments.api_page`. Equations are those of
 [README.md](README.md). `Scalar`, `Probs`, `Weights`, `LogCondLik` are arrays of floats
 of shapes (), (n_supp,), (n_obs,) and (n_obs, n_supp); `Model`, `Data` and `Support` are
 pytrees, as `fit` says; `Estimated` is what `fit` returns, or anything else with an
-`evidence`; `Clusters` are whole numbers of shape (n_obs,), or `None`.
-"""
+`evidence`; `Clusters` are whole numbers of shape (n_obs,), or `None`. A test runs the
+examples, each after this:
 
-SECTION = re.compile(r"(Args|Attributes|Returns|Raises):")
+```python
+{SETTING}```
+"""
 
 
 def render() -> str:
     """Return the page."""
-    nodes = find_nodes()
+    objects = find_objects()
     parts = [HEAD]
     # Of two headings that differ in case only the second gets a number.
     anchors: dict[str, str] = {}
@@ -61,82 +94,87 @@ def render() -> str:
         text = f"- {title}: {', '.join(links)}"
         parts.append(textwrap.fill(text, 88, subsequent_indent="  "))
     for title, names in GROUPS.items():
-        parts += [f"\n## {title}", *(describe(name, nodes[name]) for name in names)]
+        parts += [f"\n## {title}", *(describe(name, objects[name]) for name in names)]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def find_nodes() -> dict[str, ast.stmt]:
-    """Return the definition of every public name, and the text below constants."""
-    nodes = {}
-    for node in ast.parse((PACKAGE / "__init__.py").read_text()).body:
-        if not isinstance(node, ast.ImportFrom) or node.module is None:
-            continue
-        path = PACKAGE.parent / Path(*node.module.split("."))
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        names = [alias.name for alias in node.names]
-        for source in (path, *sorted(path.parent.glob("*.py"))):
-            for found in ast.parse(source.read_text()).body:
-                for name in names:
-                    if name not in nodes and defines(found, name):
-                        nodes[name] = found
-    return nodes
+def find_objects() -> dict[str, griffe.Object]:
+    """Return what griffe knows of every public name."""
+    package = griffe.load(
+        "spmlex",
+        search_paths=[ROOT],
+        docstring_parser="google",
+        docstring_options=griffe.GoogleOptions(
+            returns_named_value=False, returns_multiple_items=False
+        ),
+        allow_inspection=False,
+    )
+    found = {name: package.members[name] for name in spmlex.__all__}
+    return {
+        name: each.final_target if isinstance(each, griffe.Alias) else each
+        for name, each in found.items()
+    }
 
 
-def defines(node: ast.stmt, name: str) -> bool:
-    """Tell whether a statement defines a name."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return node.name == name
-    if isinstance(node, ast.AnnAssign):
-        return ast.unparse(node.target) == name
-    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
-
-
-def describe(name: str, node: ast.stmt) -> str:
+def describe(name: str, thing: griffe.Object) -> str:
     """Return the entry of one public name."""
-    if isinstance(node, ast.FunctionDef):
-        return f"\n### {name}\n\n{describe_function(node)}"
-    if not isinstance(node, ast.ClassDef) or name == "RESULTS":
-        return f"\n### {name}\n\n{describe_values(name)}"
-    lines = [f"\n### {name}\n", format_docstring(node)]
-    for method in node.body:
-        if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
-            decorators = [ast.unparse(each) for each in method.decorator_list]
-            if "property" in decorators:
-                kind = ast.unparse(method.returns) if method.returns else ""
-                text = format_docstring(method)
-                lines.append(f"\n**`{name}.{method.name}`** (`{kind}`): {text}")
-            else:
-                lines.append(f"\n{describe_function(method, f'{name}.')}")
+    head = f"\n### {name}\n"
+    if isinstance(thing, griffe.Function):
+        return f"{head}\n{describe_function(thing)}"
+    if not isinstance(thing, griffe.Class) or name == "RESULTS":
+        return f"{head}\n{describe_values(name)}"
+    lines = [head, format_docstring(thing)]
+    for member in list_members(thing):
+        if isinstance(member, griffe.Function):
+            lines.append(f"\n{describe_function(member, f'{name}.')}")
+        else:
+            text = format_docstring(member)
+            kind = f"(`{member.annotation}`)"
+            lines.append(f"\n**`{name}.{member.name}`** {kind}: {text}")
     return "\n".join(lines)
 
 
-def describe_function(node: ast.FunctionDef, prefix: str = "") -> str:
+def list_members(
+    thing: griffe.Class,
+) -> Iterator[griffe.Function | griffe.Attribute]:
+    """Yield public methods and properties; fields are described with the class."""
+    for member in thing.members.values():
+        if member.name.startswith("_") or isinstance(member, griffe.Alias):
+            continue
+        if isinstance(member, griffe.Function):
+            yield member
+        elif isinstance(member, griffe.Attribute) and "property" in member.labels:
+            yield member
+
+
+def describe_function(function: griffe.Function, prefix: str = "") -> str:
     """Return a function's signature and docstring."""
-    arguments = [each for each in list_arguments(node.args) if each != "self"]
-    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    call = f"{prefix}{node.name}({', '.join(arguments)}){returns}"
+    arguments = list_arguments(function)
+    returns = f" -> {function.returns}" if function.returns else ""
+    call = f"{prefix}{function.name}({', '.join(arguments)}){returns}"
     if len(call) > 88:
         lines = "".join(f"    {argument},\n" for argument in arguments)
-        call = f"{prefix}{node.name}(\n{lines}){returns}"
-    return f"```python\n{call}\n```\n\n{format_docstring(node)}"
+        call = f"{prefix}{function.name}(\n{lines}){returns}"
+    return f"```python\n{call}\n```\n\n{format_docstring(function)}"
 
 
-def list_arguments(arguments: ast.arguments) -> list[str]:
+def list_arguments(function: griffe.Function) -> list[str]:
     """Return the arguments as they are written, with types and defaults."""
-
-    def write(argument: ast.arg, default: ast.expr | None) -> str:
-        text = ast.unparse(argument)
-        return text if default is None else f"{text} = {ast.unparse(default)}"
-
-    plain = arguments.args
-    defaults = [None] * (len(plain) - len(arguments.defaults)) + arguments.defaults
-    written = [write(*pair) for pair in zip(plain, defaults, strict=True)]
-    if arguments.vararg:
-        written.append(f"*{ast.unparse(arguments.vararg)}")
-    elif arguments.kwonlyargs:
-        written.append("*")
-    pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    return written + [write(*pair) for pair in pairs]
+    written: list[str] = []
+    for each in function.parameters:
+        if each.name in ("self", "cls"):
+            continue
+        text = each.name
+        if each.kind is griffe.ParameterKind.var_positional:
+            text = f"*{text}"
+        elif each.kind is griffe.ParameterKind.keyword_only and not any(
+            argument.startswith("*") for argument in written
+        ):
+            written.append("*")
+        text += f": {each.annotation}" if each.annotation else ""
+        has_default = each.default is not None and not text.startswith("*")
+        written.append(f"{text} = {each.default}" if has_default else text)
+    return written
 
 
 def describe_values(name: str) -> str:
@@ -161,21 +199,45 @@ def describe_values(name: str) -> str:
     return f"One of {values}."
 
 
-def format_docstring(node: ast.FunctionDef | ast.ClassDef) -> str:
-    """Return a docstring of Google's style as Markdown."""
-    lines = []
-    inside = ""
-    for line in (ast.get_docstring(node) or "").splitlines():
-        header = SECTION.fullmatch(line)
-        if header:
-            inside = header[1]
-            lines.append(f"*{'Arguments' if inside == 'Args' else inside}*\n")
-        elif inside in ("Args", "Attributes", "Raises"):
-            entry = re.fullmatch(r"    (\w+): (.*)", line)
-            lines.append(f"- `{entry[1]}`: {entry[2]}" if entry else line[4:])
-        else:
-            lines.append(textwrap.dedent(line) if inside else line)
-    return "\n".join(lines)
+def format_docstring(thing: griffe.Object) -> str:
+    """Return a docstring of Google's style as Markdown, attributes with shapes."""
+    sections = thing.docstring.parsed if thing.docstring else []
+    return "\n\n".join(_format_section(section) for section in sections)
+
+
+def _format_section(section: griffe.DocstringSection) -> str:
+    match section:
+        case griffe.DocstringSectionText():
+            return section.value
+        case griffe.DocstringSectionExamples():
+            parts = [
+                f"```pycon\n{text}\n```"
+                if kind is griffe.DocstringSectionKind.examples
+                else text
+                for kind, text in section.value
+            ]
+            return "\n\n".join(["*Example*", *parts])
+        case griffe.DocstringSectionReturns():
+            (returned,) = section.value
+            return f"*Returns*\n\n{returned.description}"
+        case griffe.DocstringSectionParameters():
+            title = "Arguments"
+            entries = [(f"`{x.name}`", x.description) for x in section.value]
+        case griffe.DocstringSectionAttributes():
+            title = "Attributes"
+            entries = [
+                (f"`{x.name}` (`{x.annotation}`)", x.description) for x in section.value
+            ]
+        case griffe.DocstringSectionRaises():
+            title = "Raises"
+            entries = [(f"`{x.annotation}`", x.description) for x in section.value]
+        case _:
+            raise ValueError(f"{section.kind}: a section that the page does not know.")
+    lines = [
+        textwrap.indent(f"{head}: {text}", "  ").replace("  ", "- ", 1)
+        for head, text in entries
+    ]
+    return "\n".join([f"*{title}*\n", *lines])
 
 
 if __name__ == "__main__":

@@ -1,23 +1,24 @@
-"""How fast the estimator is: `python -m experiments.benchmark [--quick] [--out FILE]`.
+# pyright: basic
+"""How fast the estimator is: `python -m experiments.benchmark [--quick] [--compare]`.
 
 Times the inner solve with each solver, the gradient, the Hessian and the whole fit on
 linear factor data, all in one run on the same matrices, and prints the ratios to
 `mixsqpx` and to a plain BFGS loop on `profile_ll` with `mixsqpx` inside; then what the
 efficient score and its intervals cost, in fits. The inner solve is timed from the
 matrix of log-likelihoods, exponential included, to its certificate. Medians of repeated
-calls, compiled; pin the process to one core for figures that repeat.
+calls, compiled; pin the process to one core for figures that repeat. Every run is kept
+in `results/benchmark.json`; `--compare` prints its times over those of the last one.
 """
 
 import argparse
 import functools
-import json
-import platform
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
 from experiments.environment import prepare
+from experiments.errors import InputError
 
 SIZES = (
     (500, 50),
@@ -31,6 +32,12 @@ QUICK_SIZES = SIZES[:2]
 SAMPLES = 7
 FIT_SIZES = ((500, 50), (2000, 75), (2000, 200))
 EFFICIENT_SIZES = ((500, 66), (2000, 100))
+
+TITLES = {
+    "inner": "Inner problem, from lclk to certificate (milliseconds)",
+    "fit": "Fit from the moment start, 5 parameters, with standard errors",
+    "efficient": "Efficient score, intervals of all parameters, in fits",
+}
 
 
 def median_ms(function, *arguments, seconds: float = 1.0) -> float:
@@ -236,9 +243,18 @@ def main(arguments: list[str] | None = None) -> int:
         description=(__doc__ or "").split("\n\n")[0],
     )
     parser.add_argument("--quick", action="store_true", help="the smallest sizes only")
-    parser.add_argument("--out", type=Path, help="write the figures to this JSON file")
+    parser.add_argument("--compare", action="store_true", help="with the last run")
+    parser.add_argument("--out", type=Path, help="file of the runs, else the usual one")
     chosen = parser.parse_args(arguments)
     prepare()
+    # Imports JAX, for which `prepare` has to be first.
+    from experiments import timings
+
+    path = chosen.out or timings.KEPT
+    try:
+        before = timings.read_runs(path)
+    except InputError as error:
+        parser.error(str(error))
     sizes = QUICK_SIZES if chosen.quick else SIZES
     inner = []
     for size in sizes:
@@ -247,15 +263,21 @@ def main(arguments: list[str] | None = None) -> int:
     fits = [time_fit(*size, bfgs=size[0] * size[1] <= 150_000) for size in FIT_SIZES]
     sizes = EFFICIENT_SIZES[:1] if chosen.quick else EFFICIENT_SIZES
     efficient = [row for size in sizes for row in time_efficient(*size)]
-    print_table("Inner problem, from lclk to certificate (milliseconds)", inner)
-    print_table("Fit from the moment start, 5 parameters, with standard errors", fits)
-    print_table("Efficient score, intervals of all parameters, in fits", efficient)
-    if chosen.out:
-        figures = {"machine": platform.processor(), "inner": inner, "fit": fits}
-        figures["efficient"] = efficient
-        chosen.out.parent.mkdir(parents=True, exist_ok=True)
-        chosen.out.write_text(json.dumps(figures, indent=2) + "\n")
-        print(f"\nWritten: {chosen.out}")
+    tables = dict(zip(TITLES, (inner, fits, efficient), strict=True))
+    for name, rows in tables.items():
+        print_table(TITLES[name], rows)
+    run = timings.describe_run(tables)
+    timings.keep_run(run, path)
+    print(f"\nKept in {path}: {timings.name_run(run)}")
+    if chosen.compare and before:
+        last = before[-1]
+        print(f"Last: {timings.name_run(last)}")
+        if run["machine"] != last["machine"]:
+            print("Another machine: the ratios tell of both.")
+        for name, rows in timings.compare_runs(run, last, list(tables)).items():
+            print_table(f"{TITLES[name]}: now over last", rows)
+    elif chosen.compare:
+        print("There was no run before to compare with.")
     return 0
 
 

@@ -1,3 +1,4 @@
+# pyright: basic
 """How fast a study runs: `python -m experiments.throughput [--workers 2] [--dask]`.
 
 For three sizes, fits with standard errors a second: a plain loop of bare compiled fits

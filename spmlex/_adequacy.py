@@ -15,7 +15,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._arguments import read_masses, read_number
 from spmlex._cell_bound import bound_cells
@@ -35,7 +35,10 @@ from spmlex._inputs import (
     read_inputs,
 )
 from spmlex._mixture import normalise_weights
-from spmlex._types import Data, Model, Probs, Scalar, Support, Weights
+from spmlex._types import Data, Model, Point, Probs, Scalar, Support, Weights
+
+Vector = Float[np.ndarray, " d"]
+Rows = Float[np.ndarray, "cells d"]
 
 _FIRST_CELLS = 256
 _BATCH_ENTRIES = 4_000_000
@@ -66,6 +69,11 @@ def gradient_on(
         probs: Its probabilities.
         points: Where to evaluate, in the form of `supp`.
         weights: Nonnegative observation weights; their scale does not matter.
+
+    Examples:
+        >>> model, at, probs = estimate.model, estimate.supp, estimate.probs
+        >>> gradient_on(model, data, at, probs, supp).shape
+        (25,)
     """
     model, data, supp = read_inputs(model, data, supp)
     check_rows("points", points, "n_points")
@@ -82,7 +90,14 @@ def gradient_on(
 
 
 @eqx.filter_jit
-def _gradient_on(model, data, supp, probs, points, weights):
+def _gradient_on(
+    model: Model,
+    data: Data,
+    supp: Support,
+    probs: Probs,
+    points: Support,
+    weights: Weights | None,
+) -> Float[Array, " n_points"]:
     lclk = conditional_likelihoods(model, data, points)
     weights = normalise_weights(weights, lclk.shape[0])
     log_ratio = log_ratios(model, data, supp, probs, weights)
@@ -108,7 +123,7 @@ class Adequacy(eqx.Module):
 
     gap: Scalar
     found: Scalar
-    at: PyTree
+    at: Point
     edge_mass: Scalar
     is_proof: Bool[Array, ""]
     num_cells: Int[Array, ""]
@@ -117,8 +132,8 @@ class Adequacy(eqx.Module):
 def adequacy(
     fit: Estimated,
     data: Data,
-    low: PyTree,
-    high: PyTree,
+    low: Point,
+    high: Point,
     *,
     tol: float = 1e-9,
     max_cells: int = 100_000,
@@ -139,6 +154,11 @@ def adequacy(
 
     Raises:
         ValueError: The range is empty or does not have the form of a support point.
+
+    Examples:
+        >>> found = adequacy(estimate, data, -3.0, 3.0)
+        >>> bool(found.gap >= found.found)
+        True
     """
     evidence = evidence_of("fit", fit)
     tol = float(read_number("tol", tol, "1e-9", least=0.0))
@@ -194,13 +214,15 @@ def bound_gradient(
     span = high - low
     centres, radii = _first_cells(low, high)
     best, at = -np.inf, centres[0]
-    settled, examined, proof = -np.inf, 0, True
+    settled, remaining = -np.inf, np.inf
+    examined, proof = 0, True
     while len(centres) and examined < max_cells:
         upper, values, concave = _bound_cells(
             model, data, box, log_ratio, centres, radii
         )
         examined += len(centres)
         proof = proof and bool(np.all(concave))
+        # From the best centres, always as many, so that the climb is compiled once.
         top = np.argsort(-values)[:16]
         peaks, heights = maximise_gradient(
             model,
@@ -235,7 +257,7 @@ def bound_gradient(
     )
 
 
-def _first_cells(low, high):
+def _first_cells(low: Vector, high: Vector) -> tuple[Rows, Rows]:
     """Cut the box into about 256 equal cells."""
     size = low.size
     count = max(2, round(_FIRST_CELLS ** (1.0 / size)))
@@ -245,7 +267,9 @@ def _first_cells(low, high):
     return centres, np.broadcast_to(0.5 * (high - low) / count, centres.shape)
 
 
-def _halve(centres, radii, span):
+def _halve(
+    centres: Rows, radii: Rows, span: Vector
+) -> tuple[Float[np.ndarray, "halves d"], Float[np.ndarray, "halves d"]]:
     """Cut every cell in two across its longest side, measured in ranges."""
     rows = np.arange(len(centres))
     longest = np.argmax(radii / span, axis=1)
@@ -259,15 +283,22 @@ def _halve(centres, radii, span):
     )
 
 
-def _pad(rows, length):
+def _pad(rows: Rows, length: int) -> Float[Array, "k d"]:
     """Repeat the last row up to a fixed length, so that shapes compile once."""
     padding = np.repeat(rows[-1:], length - len(rows), axis=0)
     return jnp.asarray(np.concatenate([rows, padding]))
 
 
-def _bound_cells(model, data, box, log_ratio, centres, radii):
+def _bound_cells(
+    model: Model,
+    data: Data,
+    box: Box,
+    log_ratio: Float[Array, " n_obs"],
+    centres: Rows,
+    radii: Rows,
+) -> list[np.ndarray]:
     batch = int(np.clip(_BATCH_ENTRIES // log_ratio.size, 16, _FIRST_CELLS))
-    pieces = []
+    pieces: list[list[np.ndarray]] = []
     for start in range(0, len(centres), batch):
         rows = slice(start, start + batch)
         count = len(centres[rows])

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._continuum import maximise_gradient
 from spmlex._degenerate import width_in_steps
+from spmlex._evaluation import Evaluation
 from spmlex._inputs import conditional_likelihoods
 from spmlex._joint import Atoms, JointProblem
 from spmlex._mixture import scale_rows
@@ -101,7 +102,7 @@ def search_atoms(
         atoms = search.following
         joint = jnp.concatenate([search.state.theta[:size], atoms.places.ravel()])
 
-        def at(joint, probs0):
+        def at(joint: Float[Array, " q"], probs0: Float[Array, " k"]) -> Evaluation:
             return problem.evaluate(joint, probs0, atoms.present)
 
         state = climb(at, n_obs, joint, atoms.probs, tol, max_steps, keeps_masses=True)

@@ -25,6 +25,7 @@ of Statistics* 4.
 """
 
 import itertools
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -34,6 +35,8 @@ from jaxtyping import Array, Bool, Float
 from spmlex._continuum import Box, log_gradient
 from spmlex._inputs import conditional_likelihoods
 from spmlex._types import Data, Model
+
+_OfPoints = Callable[[Array], Array]
 
 _SLACK = 2.0
 """The third derivative in a cell is taken to be so many times that at its centre."""
@@ -50,13 +53,13 @@ def bound_cells(
 ) -> tuple[Float[Array, " cells"], Float[Array, " cells"], Bool[Array, " cells"]]:
     """Return a bound on `log g` over each cell, its value at the centre, concavity."""
 
-    def lclk_at(points):
+    def lclk_at(points: Array) -> Array:
         return conditional_likelihoods(model, data, box.to_supp(points))
 
-    def along(function, direction):
+    def along(function: _OfPoints, direction: Array) -> _OfPoints:
         """Return the derivative of a function of the centres in units of the radii."""
 
-        def slope(points):
+        def slope(points: Array) -> Array:
             moved: Array
             _, moved = jax.jvp(function, (points,), (direction * radii,))
             return moved

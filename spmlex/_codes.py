@@ -1,6 +1,7 @@
 """Result codes: how a solve or a fit ended, each with what to try next."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -76,7 +77,7 @@ RESULT_CODES: tuple[tuple[int, str, str], ...] = tuple(
 """Every result code as (integer, name, sentence); the integers are what is stored."""
 
 
-def result_code(result) -> Int[Array, "..."]:
+def result_code(result: Any) -> Int[Array, "..."]:
     """Return the integer of a result code, as an array, also under `jit`.
 
     Args:
@@ -84,6 +85,10 @@ def result_code(result) -> Int[Array, "..."]:
 
     Raises:
         ValueError: It is none.
+
+    Examples:
+        >>> int(result_code(estimate.result))
+        0
     """
     if not isinstance(result, RESULTS):
         raise ValueError(
@@ -92,7 +97,9 @@ def result_code(result) -> Int[Array, "..."]:
     return jnp.asarray(result._value, dtype=jnp.int32)
 
 
-def raise_if_failed(value, result, explain: Callable[[], str] = lambda: ""):
+def raise_if_failed[Value](
+    value: Value, result: Any, explain: Callable[[], str] = lambda: ""
+) -> Value:
     """Return `value`, or raise with the sentence of the result code.
 
     Under `jit` the check happens when the compiled code runs.

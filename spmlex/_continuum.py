@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float
 
 from spmlex._arguments import read_floats
 from spmlex._inputs import cast_to_float64, conditional_likelihoods
 from spmlex._mixture import log_mixture
-from spmlex._types import Data, Model, Probs, Support, Weights
+from spmlex._types import Data, Model, Point, Probs, Support, Weights
 
 _MAX_STEPS = 80
 
@@ -42,7 +42,7 @@ class Box(eqx.Module):
         return jax.vmap(self.unravel)(points)
 
 
-def make_box(low: PyTree, high: PyTree) -> Box:
+def make_box(low: Point, high: Point) -> Box:
     """Return the box between two support points.
 
     Args:
@@ -109,7 +109,7 @@ def coordinates(supp: Support) -> list[tuple[str, bool]]:
     return [("", found[0][1])] if len(found) == 1 else found
 
 
-def _as_floats(name: str, point: PyTree) -> PyTree:
+def _as_floats(name: str, point: Point) -> Point:
     return jax.tree.map(
         lambda leaf: read_floats(name, leaf, "-3.0"),
         point,
@@ -176,28 +176,28 @@ def maximise_gradient(
     """
     directions = jnp.eye(seeds.shape[1])
 
-    def values_at(points):
+    def values_at(points: Array) -> Array:
         return log_gradient(model, data, box, log_ratio, points)
 
-    def slope(points):
+    def slope(points: Array) -> tuple[Array, Array]:
         """Return the derivatives and the values: every point has its own."""
 
-        def each(direction):
+        def each(direction: Array) -> tuple[Array, Array]:
             tangent = jnp.broadcast_to(direction, points.shape)
             return jax.jvp(values_at, (points,), (tangent,))
 
         values, slopes = jax.vmap(each, out_axes=(None, 1))(directions)
         return slopes, values
 
-    def derivatives(points):
+    def derivatives(points: Array) -> _Slopes:
         # Forwards twice: next to no dimensions, and half the code of backwards.
-        def along(direction):
+        def along(direction: Array) -> tuple[Array, Array, Array]:
             tangent = jnp.broadcast_to(direction, points.shape)
             return jax.jvp(slope, (points,), (tangent,), has_aux=True)
 
         return _Slopes(*jax.vmap(along, out_axes=(None, 1, None))(directions))
 
-    def climb(state):
+    def climb(state: Any) -> Any:
         points, here, radius, _, count = state
         leaving = ((points <= box.low) & (here.gradient < 0)) | (
             (points >= box.high) & (here.gradient > 0)
@@ -219,7 +219,7 @@ def maximise_gradient(
         longest = jnp.where(count == 0, jnp.inf, jnp.max(taken))
         return points, now, radius, longest, count + 1
 
-    def is_running(state):
+    def is_running(state: Any) -> Bool[Array, ""]:
         return (state[3] > 1e-9) & (state[4] <= _MAX_STEPS)
 
     points: Float[Array, "k d"] = jnp.clip(seeds, box.low, box.high)
@@ -232,7 +232,12 @@ def maximise_gradient(
     return end[0], end[1].value
 
 
-def _newton_step(here: _Slopes, stays, reach, radius) -> Float[Array, "k d"]:
+def _newton_step(
+    here: _Slopes,
+    stays: Bool[Array, "k d"],
+    reach: Float[Array, " d"],
+    radius: Float[Array, " k"],
+) -> Float[Array, "k d"]:
     """Return ascent steps, no coordinate longer than `radius * reach`."""
     both = stays[:, :, None] & stays[:, None, :]
     hessian = jnp.where(both, here.hessian, 0.0) * (reach[:, None] * reach)

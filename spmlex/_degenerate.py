@@ -63,13 +63,13 @@ def width_in_steps(
     if n_supp == 1:
         return jnp.array(jnp.inf)
 
-    def count_points(some):
+    def count_points(some: Float[Array, "n_obs k"]) -> Float[Array, " n_obs"]:
         # As products, so that the exponentials are computed once for both sums.
         total = some @ jnp.ones(n_supp)
         square = jnp.einsum("ij,ij->i", some, some)
         return total**2 / square
 
-    def width(effective):
+    def width(effective: Float[Array, " n_obs"]) -> Scalar:
         return weighted_median(effective, weights) / (2.0 * jnp.sqrt(jnp.pi))
 
     if dimension == 1:

@@ -65,6 +65,11 @@ def delta_method(
 
     Raises:
         ValueError: The fit has groups, or its support points were moved.
+
+    Examples:
+        >>> mean = delta_method(estimate, lambda model, probs: probs @ supp)
+        >>> mean.value.shape, mean.standard_errors.shape
+        ((1,), (1,))
     """
     evidence = evidence_of("estimate", estimate)
     problem = evidence.on_grid()
@@ -89,8 +94,12 @@ def delta_method(
 
 
 @eqx.filter_jit
-def _delta(problem: OuterProblem, evidence: Evidence, function) -> Functional:
-    def flat(theta, probs):
+def _delta(
+    problem: OuterProblem,
+    evidence: Evidence,
+    function: Callable[[Any, Float[Array, "..."]], Any],
+) -> Functional:
+    def flat(theta: Array, probs: Array) -> Array:
         return ravel_pytree(function(problem.build(theta), probs))[0]
 
     theta, probs, weights = evidence.theta, evidence.probs, evidence.weights

@@ -30,7 +30,7 @@ def has_reverse(function: Callable[[Any], Array], at: Any) -> bool:
     that follow say so.
     """
 
-    def pull_back(at):
+    def pull_back(at: Any) -> Any:
         values, pull = jax.vjp(function, at)
         return pull(jnp.ones_like(values))[0]
 
@@ -91,17 +91,77 @@ def profile_derivatives(
             jnp.zeros((n_obs, 0)),
             jnp.zeros((n_supp, 0)),
         )
-    chunk = min(_FACE_CHUNK, n_supp)
     scaled, _ = scale_rows(lclk)
     mass = probs if kernel is None else kernel @ probs
     density = scaled @ mass
     density = jnp.where(density > 0, density, 1.0)
-    # Points with mass first; the last chunk may repeat some, with mass zero.
+    # Points with mass first: the loop over chunks ends where the mass does.
     order = jnp.argsort(-mass)
+    mixture = _Mixture(scaled, mass, density, weights)
+    sums = _add_up(lclk_at, theta, mixture, order)
+
+    # Equation (5) is solved on a face of fixed size where that holds all the mass: a
+    # matrix of 24 columns in place of all; both branches are compiled, one runs.
+    face = order if kernel is None else jnp.argsort(-probs)
+    size_of_face = min(_FACE_SIZE, n_supp)
+    given = (mixture, sums, probs, kernel)
+    probs_dot, shift, turn = jax.lax.cond(
+        jnp.sum(probs > 0) <= size_of_face,
+        lambda: _solve_on(face[:size_of_face], *given),
+        lambda: _solve_on(face, *given),
+    )
+    expected = sums.expected
+    scores = expected + shift
+    # With d posterior = posterior (slope - score) + relative d probs.
+    turned = sums.outer - (scores * weights) @ expected.T + turn
+    hessian = -(turned + sums.curvature)
+    gradient = -(expected @ weights)
+    # Rounding differs between the halves of the Hessian; eigenvalues want them equal.
+    return ProfileDerivatives(
+        gradient, 0.5 * (hessian + hessian.T), scores.T, probs_dot.T
+    )
+
+
+class _Mixture(NamedTuple):
+    """The mixture at theta: likelihoods, each row in a unit of its own, and F."""
+
+    scaled: LogCondLik
+    mass: Probs
+    density: Weights
+    weights: Weights
+
+
+class _Sums(NamedTuple):
+    """Derivatives of `lclk` in theta, weighed and added up over points with mass.
+
+    Attributes:
+        expected: Posterior mean of the slope, of each observation.
+        outer: Mean over the sample of the posterior mean of products of slopes.
+        curvature: The same of second derivatives.
+        crossed: Mean of density and slope at each point, for equation (5).
+    """
+
+    expected: Float[Array, "p n_obs"]
+    outer: Float[Array, "p p"]
+    curvature: Float[Array, "p p"]
+    crossed: Float[Array, "p n_supp"]
+
+
+def _add_up(
+    lclk_at: Callable[[Float[Array, " p"], Int[Array, " k"]], Float[Array, "n_obs k"]],
+    theta: Float[Array, " p"],
+    mixture: _Mixture,
+    order: Int[Array, " n_supp"],
+) -> _Sums:
+    """Differentiate the model at points with mass, `_FACE_CHUNK` at a time."""
+    scaled, mass, density, weights = mixture
+    n_obs, n_supp = scaled.shape
+    size, chunk = theta.size, min(_FACE_CHUNK, n_supp)
     num_points = jnp.sum(mass > 0)
 
-    def add_chunk(state):
-        start, expected, outer, curvature, crossed = state
+    def add_chunk(state: tuple[Array, _Sums]) -> tuple[Array, _Sums]:
+        start, sums = state
+        # Shapes are fixed, so the last chunk may repeat points, then with mass zero.
         first = jnp.minimum(start, n_supp - chunk)
         columns = jax.lax.dynamic_slice(order, (first,), (chunk,))
         fresh = first + jnp.arange(chunk) >= start
@@ -110,74 +170,84 @@ def profile_derivatives(
         posterior = relative * held
         frozen = weights[:, None] * posterior
 
-        def some_lclk(theta):
-            return lclk_at(theta, columns)
-
-        def backwards(theta):
-            """Return `lclk` and the gradient of its expectation, weights frozen."""
-            values, pull_back = jax.vjp(some_lclk, theta)
-            return values, pull_back(frozen)[0]
-
-        def forwards(theta):
-            """Return the same, a forward pass a parameter."""
-
-            def along(direction):
-                slope = jax.jvp(some_lclk, (theta,), (direction,))[1]
-                return jnp.sum(frozen * slope, where=frozen > 0)
-
-            return some_lclk(theta), jax.vmap(along)(jnp.eye(size))
-
-        differentiate = backwards if has_reverse(some_lclk, theta) else forwards
-        # (p, n_obs, chunk): one forward pass a parameter.
-        slopes: Float[Array, "p n_obs chunk"]
-        slopes, bends = jax.vmap(lambda v: jax.jvp(differentiate, (theta,), (v,))[1])(
-            jnp.eye(size)
+        slopes, bends = _differentiate_twice(
+            lambda theta: lclk_at(theta, columns), theta, frozen
         )
+        # Where the density is zero the slope may be anything, infinite too.
         slopes = jnp.where(relative > 0, slopes, 0.0)
 
         flat = slopes.reshape(size, -1)
-        return (
-            start + chunk,
-            expected + jnp.sum(posterior * slopes, axis=2),
-            outer + (frozen * slopes).reshape(size, -1) @ flat.T,
-            curvature + bends,
-            crossed.at[:, columns].set(
+        return start + chunk, _Sums(
+            sums.expected + jnp.sum(posterior * slopes, axis=2),
+            sums.outer + (frozen * slopes).reshape(size, -1) @ flat.T,
+            sums.curvature + bends,
+            sums.crossed.at[:, columns].set(
                 jnp.sum((weights[:, None] * relative) * slopes, axis=1)
             ),
         )
 
     square = jnp.zeros((size, size))
-    _, expected, outer, curvature, crossed = jax.lax.while_loop(
-        lambda state: state[0] < num_points,
-        add_chunk,
-        (0, jnp.zeros((size, n_obs)), square, square, jnp.zeros((size, n_supp))),
+    nothing = _Sums(jnp.zeros((size, n_obs)), square, square, jnp.zeros((size, n_supp)))
+    _, sums = jax.lax.while_loop(
+        lambda state: state[0] < num_points, add_chunk, (jnp.array(0), nothing)
     )
+    return sums
 
-    def solve_on(columns):
-        """Solve (5) on these columns; return what follows from it."""
-        if kernel is None:
-            own, across = scaled[:, columns], crossed[:, columns]
-        else:
-            own, across = scaled @ kernel[:, columns], crossed @ kernel[:, columns]
-        held = probs[columns]
-        system = face_system(own / density[:, None], weights, held)
-        right = across - (expected * (weights / density)) @ own
-        solved = jax.vmap(lambda r: solve_face(system, r, held))(right)
-        probs_dot = jnp.zeros((size, n_supp)).at[:, columns].set(solved)
-        return probs_dot, (solved @ own.T) / density, solved @ across.T
 
-    face = order if kernel is None else jnp.argsort(-probs)
-    size_of_face = min(_FACE_SIZE, n_supp)
-    probs_dot, shift, turn = jax.lax.cond(
-        jnp.sum(probs > 0) <= size_of_face,
-        lambda: solve_on(face[:size_of_face]),
-        lambda: solve_on(face),
+def _differentiate_twice(
+    some_lclk: Callable[[Float[Array, " p"]], Float[Array, "n_obs k"]],
+    theta: Float[Array, " p"],
+    frozen: Float[Array, "n_obs k"],
+) -> tuple[Float[Array, "p n_obs k"], Float[Array, "p p"]]:
+    """Return the slopes of some columns, and their second derivatives weighed.
+
+    Both come from one pass: the tangent of (values, gradient) along each parameter.
+    Backwards inside costs one pass for all parameters, forwards one for each.
+    """
+    directions = jnp.eye(theta.size)
+
+    def backwards(theta: Array) -> tuple[Array, Array]:
+        """Return `lclk` and the gradient of its expectation, weights frozen."""
+        values, pull_back = jax.vjp(some_lclk, theta)
+        return values, pull_back(frozen)[0]
+
+    def forwards(theta: Array) -> tuple[Array, Array]:
+        """Return the same, a forward pass a parameter."""
+
+        def along(direction: Array) -> Array:
+            slope = jax.jvp(some_lclk, (theta,), (direction,))[1]
+            return jnp.sum(frozen * slope, where=frozen > 0)
+
+        return some_lclk(theta), jax.vmap(along)(directions)
+
+    differentiate = backwards if has_reverse(some_lclk, theta) else forwards
+    slopes, bends = jax.vmap(lambda v: jax.jvp(differentiate, (theta,), (v,))[1])(
+        directions
     )
-    scores = expected + shift
-    # With d posterior = posterior (slope - score) + relative d probs.
-    turned = outer - (scores * weights) @ expected.T + turn
-    hessian = -(turned + curvature)
-    gradient = -(expected @ weights)
-    return ProfileDerivatives(
-        gradient, 0.5 * (hessian + hessian.T), scores.T, probs_dot.T
-    )
+    return slopes, bends
+
+
+def _solve_on(
+    columns: Int[Array, " k"],
+    mixture: _Mixture,
+    sums: _Sums,
+    probs: Probs,
+    kernel: Kernel | None,
+) -> tuple[Float[Array, "p n_supp"], Float[Array, "p n_obs"], Float[Array, "p p"]]:
+    """Solve (5) on these columns.
+
+    Returns:
+        The derivative of `probs`, what it adds to the scores, and to the Hessian.
+    """
+    scaled, density, weights = mixture.scaled, mixture.density, mixture.weights
+    if kernel is None:
+        own, across = scaled[:, columns], sums.crossed[:, columns]
+    else:
+        own, across = scaled @ kernel[:, columns], sums.crossed @ kernel[:, columns]
+    held = probs[columns]
+    system = face_system(own / density[:, None], weights, held)
+    right = across - (sums.expected * (weights / density)) @ own
+    solved = jax.vmap(lambda r: solve_face(system, r, held))(right)
+    size, n_supp = across.shape[0], scaled.shape[1]
+    probs_dot = jnp.zeros((size, n_supp)).at[:, columns].set(solved)
+    return probs_dot, (solved @ own.T) / density, solved @ across.T

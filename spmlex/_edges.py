@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from spmlex._adequacy import gradient_on
-from spmlex._continuum import coordinates, range_of
+from spmlex._continuum import Box, coordinates, range_of
 from spmlex._evidence import Evidence
 
 _EDGE_MASS = 1e-3
@@ -103,7 +103,15 @@ def _width_of_face(grid: np.ndarray, k: int) -> float:
     return 0.5 * n_supp ** (-1.0 / dimension) if scattered else _ON_FACE
 
 
-def _look_beyond(evidence, box, points, mass, group, k, is_upper) -> tuple[float, bool]:
+def _look_beyond(
+    evidence: Evidence,
+    box: Box,
+    points: np.ndarray,
+    mass: np.ndarray,
+    group: int,
+    k: int,
+    is_upper: bool,
+) -> tuple[float, bool]:
     """Return what mass beyond a face gains at most, and whether g stays one there."""
     given, weights = evidence.given, np.asarray(evidence.weights)
     counts = (

@@ -110,7 +110,7 @@ def split_score(
         data: The rows.
     """
 
-    def lclk_at(theta):
+    def lclk_at(theta: Array) -> Array:
         return conditional_likelihoods(problem.build(theta), data, problem.supp)
 
     scaled, shift = scale_rows(lclk_at(theta))
@@ -118,7 +118,7 @@ def split_score(
     relative = scaled / jnp.where(density > 0, density, 1.0)[:, None]
     posterior = relative * probs
 
-    def score_along(direction):
+    def score_along(direction: Array) -> Array:
         slope: Float[Array, "n_rows n_supp"]
         _, slope = jax.jvp(lclk_at, (theta,), (direction,))
         return jnp.sum(jnp.where(posterior > 0, posterior * slope, 0.0), axis=1)
@@ -139,14 +139,14 @@ def _score_flows(
     _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], problem.supp))
     points = jax.vmap(lambda point: ravel_pytree(point)[0])(problem.supp)
 
-    def lclk_at(points):
+    def lclk_at(points: Array) -> Array:
         return conditional_likelihoods(model, data, jax.vmap(unravel)(points))
 
     spread = jnp.std(points, axis=0)
     centred = (points - jnp.mean(points, axis=0)) / jnp.where(spread > 0, spread, 1.0)
     moves = jnp.hstack([jnp.ones((points.shape[0], 1)), centred])
 
-    def score_coordinate(coordinate):
+    def score_coordinate(coordinate: Array) -> Array:
         tangent = jnp.broadcast_to(coordinate, points.shape)
         slope: Float[Array, "n_rows n_supp"]
         _, slope = jax.jvp(lclk_at, (points,), (tangent,))

@@ -9,8 +9,9 @@ from spmlex._arguments import check_level, read_floats
 from spmlex._codes import RESULTS
 from spmlex._covariance import sum_within
 from spmlex._inputs import number_clusters
-from spmlex._score_equation import Root, ScoreEquation
+from spmlex._score_equation import ScoreEquation
 from spmlex._score_inversion import invert_score
+from spmlex._score_root import Root
 from spmlex._student import student_quantile
 from spmlex._types import Model, Scalar, Support
 

@@ -15,6 +15,7 @@ from spmlex._codes import RESULTS, raise_if_failed
 from spmlex._draws import how_rows_are_made
 from spmlex._efficient import N_DRAWS
 from spmlex._efficient_estimate import EfficientEstimate
+from spmlex._evaluation import Evaluation
 from spmlex._evidence import Evidence
 from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inputs import read_count
@@ -22,7 +23,8 @@ from spmlex._newton import climb
 from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
 from spmlex._problem import pose_problem, weigh_rows
-from spmlex._score_equation import ScoreEquation, solve_score
+from spmlex._score_equation import ScoreEquation
+from spmlex._score_root import solve_score
 from spmlex._smooth_mixing import BANDWIDTHS, smoothing_kernel
 from spmlex._types import Counts, Data, Model, Support, Weights
 
@@ -87,9 +89,11 @@ def efficient_estimate(
         ValueError: The call is wrong, or the model can't generate data.
         RuntimeError: Under `throw`, with the sentence of the result code.
 
-    Example:
-        >>> estimate = efficient_estimate(model0, data, supp)
-        >>> estimate.theta, estimate.standard_errors(), estimate.score_limits(0.95)
+    Examples:
+        >>> found = efficient_estimate(model0, data, supp)
+        >>> lower, upper = found.score_limits(0.95)
+        >>> bool(lower[0] < found.theta[0] < upper[0])
+        True
     """
     check_truth("throw", throw)
     if not isinstance(seed, Tracer):
@@ -207,7 +211,7 @@ def climb_smoothly(problem: OuterProblem, weights: Weights) -> Float[Array, " p"
     kernel = smoothing_kernel(problem.supp, jnp.array(BANDWIDTHS[-1]), spread)
     sieve = problem.within(kernel)
 
-    def at(theta, probs):
+    def at(theta: Array, probs: Array) -> Evaluation:
         return sieve.evaluate(theta, probs, weights)
 
     begin = sieve.uniform_probs()

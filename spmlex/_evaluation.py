@@ -115,7 +115,7 @@ def evaluate_groups(
     pooled one.
     """
 
-    def add_group(scores, item):
+    def add_group(scores: Array, item: tuple[Array, Array]) -> tuple[Array, Evaluation]:
         group, start = item
         own = jnp.where(groups == group, weights, 0.0)
         share = jnp.sum(own)
@@ -131,6 +131,8 @@ def evaluate_groups(
             zero_likelihood=some & there.zero_likelihood,
         )
 
+    # One group after the other: mapped together, the loops of the inner solver would
+    # run as long as that of the slowest group, and memory grow with their number.
     none = jnp.zeros((lclk.shape[0], theta.size))
     each: Evaluation
     scores, each = jax.lax.scan(add_group, none, (jnp.arange(probs0.shape[0]), probs0))

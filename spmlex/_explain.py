@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array
 
 from spmlex._codes import RESULTS
 from spmlex._inputs import conditional_likelihoods, describe_non_finite
@@ -70,11 +71,11 @@ def _rows_without_derivative(
     theta, unravel = ravel_pytree(variable)
     direction = jnp.zeros_like(theta).at[index].set(1.0)
 
-    def lclk(length):
+    def lclk(length: Array | float) -> Array:
         model = eqx.combine(unravel(theta + length * direction), constant)
         return conditional_likelihoods(model, data, estimate.supp)
 
-    def slope(length):
+    def slope(length: Array) -> Array:
         return jax.jvp(lclk, (length,), (jnp.ones(()),))[1]
 
     derivative = slope if order == "first" else jax.jacfwd(slope)

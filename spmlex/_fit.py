@@ -103,6 +103,12 @@ def fit(
     Raises:
         ValueError: The call is wrong: the message names the argument.
         RuntimeError: Under `throw`, with the sentence of the result code.
+
+    Examples:
+        >>> estimate = fit(model0, data, supp)
+        >>> round(float(estimate.model.coef), 2)
+        0.44
+        >>> lower, upper = estimate.confint(0.95, kind="sandwich")
     """
     problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver)
     starts = cast_to_float64(starts)
@@ -125,7 +131,8 @@ def fit(
     ):
         raise ValueError(f"support={support!r}: choose from {', '.join(SUPPORTS)}.")
     if support == "free":
-        if obstacle or (unbounded := _unbounded_parameters(problem, weights)):
+        unbounded = [] if obstacle else _unbounded_parameters(problem, weights)
+        if obstacle or unbounded:
             reason = obstacle or (
                 f"the likelihood of model0={type(model0).__name__} grows without bound "
                 f"in {', '.join(unbounded)} where support points are free to move. "

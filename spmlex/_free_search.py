@@ -13,10 +13,10 @@ from spmlex._codes import RESULTS
 from spmlex._continuum import Box, log_ratios, rows_of
 from spmlex._inner import solve_probs
 from spmlex._joint import Atoms, make_joint
-from spmlex._newton import judge
 from spmlex._outer import OuterProblem
 from spmlex._profile_atoms import Moved, is_singular, profile_atoms
 from spmlex._types import Model, Weights
+from spmlex._verdict import judge
 
 _SLOTS = (24, 64)
 """Atoms that a search has room for: where the first are too few, the second."""
@@ -75,10 +75,13 @@ def search_from(
     max_steps: int | Int[Array, ""],
 ) -> Outcome:
     """Search from one start, with more room for atoms where the first is too little."""
-    for n_slots in _SLOTS:
-        outcome = _search(outer, weights, theta, n_slots, jnp.asarray(max_steps))
+    first, *larger = _SLOTS
+    limit = jnp.asarray(max_steps)
+    outcome = _search(outer, weights, theta, first, limit)
+    for n_slots in larger:
         if bool(outcome.search.fits):
             break
+        outcome = _search(outer, weights, theta, n_slots, limit)
     return outcome
 
 

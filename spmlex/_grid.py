@@ -27,6 +27,10 @@ def uniform_grid(low: float | int, high: float | int, n: int) -> Float[Array, " 
 
     Raises:
         ValueError: The range is empty or not finite, or n is below two.
+
+    Examples:
+        >>> uniform_grid(-1.0, 1.0, 3).tolist()
+        [-1.0, 0.0, 1.0]
     """
     _check_count(n, 2)
     read_number("low", low, "-3.0")
@@ -54,6 +58,10 @@ def quantile_grid(
 
     Raises:
         ValueError: The values are not finite, or have fewer than two distinct ones.
+
+    Examples:
+        >>> quantile_grid(jnp.array([0.0, 1.0, 2.0, 6.0]), 3).tolist()
+        [0.0, 1.5, 6.0]
     """
     _check_count(n, 2)
     points = np.asarray(read_floats("values", values, "np.arange(5.0)")).ravel()
@@ -90,6 +98,10 @@ def product_grid(*axes: Float[_Values, " _"]) -> Float[Array, "n d"]:
 
     Raises:
         ValueError: No axis is given, or one is not a vector.
+
+    Examples:
+        >>> product_grid(jnp.array([0.0, 1.0]), jnp.array([5.0, 6.0])).tolist()
+        [[0.0, 5.0], [0.0, 6.0], [1.0, 5.0], [1.0, 6.0]]
     """
     if not axes or any(np.ndim(axis) != 1 or np.size(axis) == 0 for axis in axes):
         shapes = ", ".join(str(np.shape(axis)) for axis in axes)
@@ -118,6 +130,10 @@ def halton_grid(
 
     Raises:
         ValueError: The box is empty, or has more than eight dimensions.
+
+    Examples:
+        >>> halton_grid(jnp.zeros(2), jnp.ones(2), 100).shape
+        (100, 2)
     """
     _check_count(n, 1)
     ends = (read_floats("low", low, "np.zeros(2)"), read_floats("high", high, "1.0"))
@@ -160,6 +176,10 @@ def locate_observations(
 
     Raises:
         ValueError: `probs` does not give a mass for each support point.
+
+    Examples:
+        >>> locate_observations(model0, data, supp).shape
+        (60,)
     """
     model, data, supp = read_inputs(model, data, supp)
     lclk = conditional_likelihoods(model, data, supp)
@@ -201,6 +221,11 @@ def data_range(
 
     Raises:
         ValueError: The trial range is empty.
+
+    Examples:
+        >>> low, high = data_range(model0, data, -20.0, 20.0)
+        >>> -20.0 < low < high < 20.0
+        True
     """
     _check_count(n_trial, 2, "n_trial")
     widths = float(read_number("widths", widths, "3.0"))

@@ -10,10 +10,11 @@ from jaxtyping import Array, Float, Int
 
 from spmlex._codes import RESULTS, result_code
 from spmlex._degenerate import is_crowded, is_degenerate
+from spmlex._evaluation import Evaluation
 from spmlex._inner import CERTIFICATE_TOL
 from spmlex._joint import make_joint
 from spmlex._mixture import count_observations
-from spmlex._newton import State, climb, judge
+from spmlex._newton import State, climb
 from spmlex._normal_points import covariance_root, normal_design
 from spmlex._optima import Optima
 from spmlex._outer import OuterProblem
@@ -21,6 +22,7 @@ from spmlex._polish import polish, take_polished
 from spmlex._result import Fit
 from spmlex._starts import choose_start, number_optima
 from spmlex._types import Scalar, Weights
+from spmlex._verdict import judge
 
 REACH = 2.0
 """Standard deviation of random starts around an end, in observed standard errors."""
@@ -63,8 +65,8 @@ def maximise_on_grid(
     """
     probs0 = problem.uniform_probs()
 
-    def search(theta0, limit) -> _End:
-        def at(theta, probs0):
+    def search(theta0: Array, limit: int | Array) -> _End:
+        def at(theta: Array, probs0: Array) -> Evaluation:
             return problem.evaluate(theta, probs0, weights)
 
         state = climb(at, weights.size, theta0, probs0, tol, limit)
@@ -141,7 +143,9 @@ def _search_all(
         design = normal_design(size, n_random)[:n_random]
         around = around.at[n_given:].set(REACH * design)
 
-    def step(carry, item):
+    def step(
+        carry: tuple[Array, Array], item: tuple[Array, Array, Array, Array]
+    ) -> tuple[tuple[Array, Array], _End]:
         theta0, offset, limit, is_given = item
         end, root = carry
         if n_random:

@@ -34,10 +34,10 @@ def read_inputs(model: Model, data: Data, supp: Support) -> tuple[Model, Data, S
     return cast_to_float64((model, data, supp))
 
 
-def cast_to_float64(tree):
+def cast_to_float64[Tree](tree: Tree) -> Tree:
     """Cast floating-point array leaves to float64; leave everything else alone."""
 
-    def cast(leaf):
+    def cast(leaf: Any) -> Any:
         if isinstance(leaf, _ARRAYS) and jnp.issubdtype(leaf.dtype, jnp.floating):
             return jnp.asarray(leaf, jnp.float64)
         return leaf

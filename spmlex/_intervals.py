@@ -17,6 +17,8 @@ from spmlex._likelihood_ratio import likelihood_ratio_interval
 from spmlex._resample import Resamples, jackknife
 from spmlex._student import student_quantile
 
+Level = float | int
+
 
 class Intervals(eqx.Module):
     """Confidence intervals for theta.
@@ -71,19 +73,23 @@ class IntervalKind(NamedTuple):
     label: str
     sentence: str
     centre: str
-    make: Callable[[Any, Any, Clusters, Resamples | None], Intervals]
+    make: Callable[[Any, Level, Clusters, Resamples | None], Intervals]
     covariance: Callable[[Any, Clusters], Float[Array, "p p"]] | None = None
     needs: str = ""
     takes_clusters: bool = True
     has_error: bool = True
 
 
-def _invert_test(found: EfficientEstimate, level, clusters, _) -> Intervals:
+def _invert_test(
+    found: EfficientEstimate, level: Level, clusters: Clusters, _: Resamples | None
+) -> Intervals:
     lower, upper = found.score_limits(level, clusters)
     return Intervals(found.theta, found.standard_errors(clusters), lower, upper)
 
 
-def _wald_efficient(found: EfficientEstimate, level, clusters, _) -> Intervals:
+def _wald_efficient(
+    found: EfficientEstimate, level: Level, clusters: Clusters, _: Resamples | None
+) -> Intervals:
     lower, upper = found.wald_limits(level, clusters)
     return Intervals(found.theta, found.standard_errors(clusters), lower, upper)
 
@@ -91,11 +97,13 @@ def _wald_efficient(found: EfficientEstimate, level, clusters, _) -> Intervals:
 def _by_covariance(kind: str, label: str, sentence: str, **rest: Any) -> IntervalKind:
     """Return a kind whose limits come from a covariance of the maximum."""
 
-    def covariance(evidence: Evidence, clusters):
+    def covariance(evidence: Evidence, clusters: Clusters) -> Float[Array, "p p"]:
         given = (evidence.hessian, evidence.scores, evidence.weights)
         return covariance_matrix(*given, kind, clusters, evidence.counts)
 
-    def make(evidence: Evidence, level, clusters, _) -> Intervals:
+    def make(
+        evidence: Evidence, level: Level, clusters: Clusters, _: Resamples | None
+    ) -> Intervals:
         errors = jnp.sqrt(jnp.diagonal(covariance(evidence, clusters)))
         return Intervals.symmetric(evidence.theta, errors, level)
 
@@ -103,19 +111,21 @@ def _by_covariance(kind: str, label: str, sentence: str, **rest: Any) -> Interva
     return IntervalKind(label, sentence, "maximum", make, covariance, **rest)
 
 
-def _by_jackknife(evidence: Evidence, level, clusters, resamples) -> Intervals:
+def _by_jackknife(
+    evidence: Evidence, level: Level, clusters: Clusters, resamples: Resamples | None
+) -> Intervals:
     made = jackknife(evidence, clusters=clusters) if resamples is None else resamples
     given = (made.standard_errors, level, made.degrees_of_freedom)
     return Intervals.symmetric(evidence.theta, *given)
 
 
-def _by_ratio(evidence: Evidence, level, *_) -> Intervals:
+def _by_ratio(evidence: Evidence, level: Level, *_: Any) -> Intervals:
     lower, upper = likelihood_ratio_interval(evidence, level)
     missing = jnp.full_like(lower, jnp.nan)
     return Intervals(evidence.theta, missing, lower, upper)
 
 
-def _covariance_of(found: EfficientEstimate, clusters) -> Float[Array, "p p"]:
+def _covariance_of(found: EfficientEstimate, clusters: Clusters) -> Float[Array, "p p"]:
     return found.covariance(clusters)
 
 

@@ -5,6 +5,8 @@ ones in a coordinate differentiates at all atoms in it, and all the second deriv
 cost p + d passes, not p + K d.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -111,7 +113,7 @@ class JointProblem(eqx.Module):
             jnp.concatenate([jnp.zeros((size, chunk, dimension)), units]),
         )
 
-        def add_chunk(state):
+        def add_chunk(state: tuple[Any, ...]) -> tuple[Any, ...]:
             start, expected, own, square, mixed, alone, to_mass = state
             first = jnp.minimum(start, count - chunk)
             columns = jax.lax.dynamic_slice(order, (first,), (chunk,))
@@ -121,35 +123,10 @@ class JointProblem(eqx.Module):
             posterior = ratio * held
             frozen = self.weights[:, None] * posterior
 
-            def backwards(theta, places):
-                """Return `lclk` and the gradient of its mean, weights frozen."""
-                values, pull_back = jax.vjp(self.lclk, theta, places)
-                return values, pull_back(frozen)
-
-            def forwards(theta, places):
-                """Return the same by forward passes alone."""
-
-                def move(*tangent):
-                    slope = jax.jvp(self.lclk, (theta, places), tangent)[1]
-                    return jnp.sum(frozen * slope, axis=0, where=frozen > 0)
-
-                each = jax.vmap(move)(*tangents)
-                return self.lclk(theta, places), (
-                    jnp.sum(each[:size], axis=1),
-                    each[size:].T,
-                )
-
-            def at_atoms(joint):
-                return self.lclk(*joint)
-
-            two_way = has_reverse(at_atoms, (theta, places[columns]))
-            differentiate = backwards if two_way else forwards
-
             # A tangent of ones moves every atom, and each column only by its own.
-            slopes: Float[Array, "directions n_obs chunk"]
-            slopes, (bends, turns) = jax.vmap(
-                lambda t, v: jax.jvp(differentiate, (theta, places[columns]), (t, v))[1]
-            )(*tangents)
+            slopes, (bends, turns) = self._differentiate_twice(
+                theta, places[columns], frozen, tangents
+            )
             slopes = jnp.where(ratio > 0, slopes, 0.0)
             moment = frozen * slopes
             by_theta, by_place = slopes[:size], slopes[size:]
@@ -194,6 +171,47 @@ class JointProblem(eqx.Module):
         to_mass = to_mass.at[index, jnp.arange(count)[:, None]].set(per_mass[:, size:])
         rows = jnp.concatenate([expected, own.reshape(flat, n_obs)])
         return rows, second, to_mass
+
+    def _differentiate_twice(
+        self,
+        theta: Float[Array, " p"],
+        places: Float[Array, "k d"],
+        frozen: Float[Array, "n_obs k"],
+        tangents: tuple[Float[Array, "q p"], Float[Array, "q k d"]],
+    ) -> tuple[Float[Array, "q n_obs k"], Any]:
+        """Return slopes along tangents, and second derivatives weighed.
+
+        Those of `lclk` at some atoms; the second ones by `frozen`, in theta and in each
+        place. Backwards over forwards where the model has a reverse mode: one pass for
+        all parameters; else forwards twice.
+        """
+        size = theta.size
+
+        def backwards(theta: Array, places: Array) -> tuple[Array, Any]:
+            """Return `lclk` and the gradient of its mean, weights frozen."""
+            values, pull_back = jax.vjp(self.lclk, theta, places)
+            return values, pull_back(frozen)
+
+        def forwards(theta: Array, places: Array) -> tuple[Array, Any]:
+            """Return the same by forward passes alone."""
+
+            def move(*tangent: Array) -> Array:
+                slope = jax.jvp(self.lclk, (theta, places), tangent)[1]
+                return jnp.sum(frozen * slope, axis=0, where=frozen > 0)
+
+            each = jax.vmap(move)(*tangents)
+            return self.lclk(theta, places), (
+                jnp.sum(each[:size], axis=1),
+                each[size:].T,
+            )
+
+        two_way = has_reverse(lambda joint: self.lclk(*joint), (theta, places))
+        differentiate = backwards if two_way else forwards
+        slopes: Float[Array, "q n_obs k"]
+        slopes, second = jax.vmap(
+            lambda t, v: jax.jvp(differentiate, (theta, places), (t, v))[1]
+        )(*tangents)
+        return slopes, second
 
     def evaluate(
         self,

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy as jsp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._arguments import check_level
 from spmlex._codes import RESULTS
@@ -16,8 +16,9 @@ from spmlex._covariance import covariance_matrix
 from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._free_ratio import free_ratio
-from spmlex._newton import climb, judge
+from spmlex._newton import climb
 from spmlex._types import Scalar
+from spmlex._verdict import judge
 
 _TOL = 1e-6
 _MAX_STEPS = 50
@@ -65,6 +66,11 @@ def likelihood_ratio_test(
 
     Raises:
         ValueError: There is no such parameter, or a value is missing.
+
+    Examples:
+        >>> test = likelihood_ratio_test(estimate, "coef", 0.0)
+        >>> bool(test.p_value < 0.05), test.degrees_of_freedom
+        (True, 1)
     """
     evidence = evidence_of("estimate", estimate)
     names = evidence.names
@@ -119,6 +125,11 @@ def likelihood_ratio_interval(
     Args:
         estimate: A fit.
         level: Confidence level.
+
+    Examples:
+        >>> lower, upper = likelihood_ratio_interval(estimate, 0.95)
+        >>> bool(lower[0] < estimate.theta[0] < upper[0])
+        True
     """
     evidence = evidence_of("estimate", estimate)
     check_level(level)
@@ -131,10 +142,11 @@ def likelihood_ratio_interval(
     critical = jsp.special.ndtri(0.5 + 0.5 * jnp.asarray(level, float))
 
     def limit(k: int, side: float) -> Scalar:
-        start = _begin(evidence, jnp.array(k), side, errors[k], critical)
-        while _is_running(start, critical):
-            start = _advance(start, evidence, jnp.array(k), side, errors[k], critical)
-        return _conclude(start, critical)
+        wanted = _Limit(jnp.array(k), jnp.array(side), errors[k], critical)
+        state = _begin(evidence, wanted)
+        while _is_running(state, critical):
+            state = _advance(state, evidence, wanted)
+        return _conclude(state, critical)
 
     lower, upper = (
         jnp.stack([limit(k, side) for k in range(size)]) for side in (-1.0, 1.0)
@@ -155,7 +167,7 @@ class _Secant(NamedTuple):
     at_before: Scalar
     now: Scalar
     at_now: Scalar
-    count: int | Int[Array, ""]
+    num_tried: int | Int[Array, ""]
 
 
 def _root(evidence: Evidence, k: Int[Array, ""], value: Scalar) -> Scalar:
@@ -163,13 +175,24 @@ def _root(evidence: Evidence, k: Int[Array, ""], value: Scalar) -> Scalar:
     return jnp.where(done, jnp.sqrt(jnp.maximum(statistic, 0.0)), jnp.nan)
 
 
-def _begin(evidence: Evidence, k, side, error, critical) -> _Secant:
+class _Limit(NamedTuple):
+    """Which limit is looked for: of parameter k, on a side, with its critical value."""
+
+    k: Int[Array, ""]
+    side: Scalar
+    error: Scalar
+    critical: Scalar
+
+
+def _begin(evidence: Evidence, limit: _Limit) -> _Secant:
+    k, side, error, critical = limit
     centre = evidence.theta[k]
     first = centre + side * critical * error
     return _Secant(centre, jnp.array(0.0), first, _root(evidence, k, first), 0)
 
 
-def _advance(state: _Secant, evidence: Evidence, k, side, error, critical) -> _Secant:
+def _advance(state: _Secant, evidence: Evidence, limit: _Limit) -> _Secant:
+    k, side, error, critical = limit
     centre = evidence.theta[k]
     slope = (state.at_now - state.at_before) / (state.now - state.before)
     # The statistic rises away from the estimate: no step back past it.
@@ -177,12 +200,14 @@ def _advance(state: _Secant, evidence: Evidence, k, side, error, critical) -> _S
     length = jnp.clip(side * (further - centre), 0.1 * error, 20.0 * error)
     following = centre + side * length
     at_following = _root(evidence, k, following)
-    return _Secant(state.now, state.at_now, following, at_following, state.count + 1)
+    return _Secant(
+        state.now, state.at_now, following, at_following, state.num_tried + 1
+    )
 
 
-def _is_running(state: _Secant, critical: Scalar):
+def _is_running(state: _Secant, critical: Scalar) -> Bool[Array, ""]:
     far = jnp.abs(state.at_now - critical) > _ROOT_TOL
-    return far & (state.count < _ROOT_STEPS)
+    return far & (state.num_tried < _ROOT_STEPS)
 
 
 def _conclude(state: _Secant, critical: Scalar) -> Scalar:
@@ -191,14 +216,16 @@ def _conclude(state: _Secant, critical: Scalar) -> Scalar:
 
 
 @eqx.filter_jit
-def _interval(evidence: Evidence, level: Scalar):
+def _interval(
+    evidence: Evidence, level: Scalar
+) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
     critical = jsp.special.ndtri(0.5 + 0.5 * level)
     errors = _observed_errors(evidence)
 
-    def limit(item):
+    def limit(item: tuple[Array, Array]) -> Scalar:
         k, side = item
-        given = (evidence, k, side, errors[k], critical)
-        start = _begin(*given)._replace(count=jnp.array(0))
+        given = evidence, _Limit(k, side, errors[k], critical)
+        start = _begin(*given)._replace(num_tried=jnp.array(0))
         end = jax.lax.while_loop(
             lambda state: _is_running(state, critical),
             lambda state: _advance(state, *given),
@@ -209,6 +236,7 @@ def _interval(evidence: Evidence, level: Scalar):
     size = evidence.theta.size
     index = jnp.tile(jnp.arange(size), 2)
     side = jnp.repeat(jnp.array([-1.0, 1.0]), size)
+    # One limit after the other: each ends after its own number of fits.
     limits: Float[Array, " k"] = jax.lax.map(limit, (index, side))
     return limits[:size], limits[size:]
 
@@ -250,10 +278,10 @@ def _ratio_on_grid(
     problem, n_obs = evidence.on_grid(), evidence.weights.shape[0]
     rest, base, others = _start(evidence, held, values)
 
-    def theta_of(rest):
+    def theta_of(rest: Array) -> Array:
         return base.at[others].set(rest)
 
-    def at(rest, probs) -> Evaluation:
+    def at(rest: Array, probs: Array) -> Evaluation:
         there = problem.evaluate(theta_of(rest), probs, evidence.weights)
         return there._replace(
             gradient=there.gradient[others],

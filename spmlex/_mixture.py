@@ -55,6 +55,7 @@ def row_max(lclk: LogCondLik) -> Float[Array, " n_obs"]:
 def scale_rows(lclk: LogCondLik) -> tuple[LogCondLik, Float[Array, " n_obs"]]:
     """Return `A = exp(lclk - row max)` and the row maxima."""
     largest = row_max(lclk)
+    # A row of -inf keeps it, and becomes zeros; -inf less -inf would be nan.
     shift = jnp.where(jnp.isfinite(largest), largest, 0.0)
     return jnp.exp(lclk - shift[:, None]), shift
 
@@ -88,6 +89,7 @@ def mix_columns(lclk: LogCondLik, kernel: Kernel) -> LogCondLik:
         logs = jnp.log(jnp.where(positive, mixed, 1.0)) + shift[:, None]
         return jnp.where(positive, logs, -jnp.inf)
 
+    # Compared at run time: the kernel is traced, and one program serves both cases.
     identity = jnp.eye(kernel.shape[0])
     return jax.lax.cond(jnp.array_equal(kernel, identity), lambda: lclk, mix)
 

@@ -13,33 +13,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._codes import RESULTS
 from spmlex._evaluation import Evaluation, nowhere
 from spmlex._inner import CERTIFICATE_TOL
 from spmlex._trust_region import solve_trust_region
-from spmlex._types import Scalar, Weights
-
-_LONG_STEP = 1e-3
-"""At a maximum the next step of Newton's method is shorter, relative to theta."""
+from spmlex._types import Scalar
 
 _LEAST_SHARE = 0.02
 """A step is not shortened by more than this for a mass that it would lose."""
 
-_NO_STEP = 1e-10
-"""Steps this short, in units of the parameters, are rounding."""
-
-_MUTE = 1e-2
-"""Where a parameter runs off, scores have less than this share of the curvature."""
-
-_FAR = 1e4
-"""A search that has not ended moved a parameter further than it should, in its units,
-where the curvature is less than the inverse of this share of the largest."""
-
 _STEEP = 1e-3
 """Least unit of a parameter: what it changes the value by at this slope, in nats."""
-
-_ONE_POINT = 0.2821
-"""Width of a kernel that sees one grid point, `1 / (2 sqrt(pi))` grid steps."""
 
 
 class State(NamedTuple):
@@ -89,7 +72,7 @@ def climb(
             that they say nothing about the value.
     """
 
-    def is_running(state):
+    def is_running(state: State) -> Bool[Array, ""]:
         return ~state.converged & ~state.stalled & (state.num_steps < max_steps)
 
     def advance(state: State) -> State:
@@ -103,6 +86,8 @@ def climb(
         there = evaluate(theta, probs0)
         return _accept_or_shrink(state, theta, there, tol)
 
+    # The start is evaluated by the first pass, not before the loop: the model and the
+    # inner solver, most of what there is to compile, stand in the program once.
     start = stand_at(n_obs, theta0, probs0)
     return jax.lax.while_loop(is_running, advance, start)
 
@@ -155,13 +140,14 @@ def _accept_or_shrink(
     # Values are known up to rounding and up to what the inner solve leaves.
     noise = 1e-13 * (1.0 + jnp.abs(there.value))
     noise = noise + jnp.clip(there.gap, 0.0, CERTIFICATE_TOL)
-    finite = _is_finite(there)
+    finite = is_finite(there)
     gained = here.value - there.value
     # Where the promise is below that, the gradient must judge.
     negligible = state.promised <= noise
-    scale = _units(state.scale, here.gradient)
+    scale = units_of(state.scale, here.gradient)
     before: Scalar = jnp.linalg.norm(here.gradient / scale)
     after: Scalar = jnp.linalg.norm(there.gradient / scale)
+    # Within the noise values decide nothing: there the gradient has to shrink.
     good = jnp.where(
         negligible,
         (after < before) & (gained >= -noise),
@@ -177,13 +163,14 @@ def _accept_or_shrink(
     radius = jnp.where(first, 1.0, radius)
 
     theta = jnp.where(accepted, theta, state.theta)
+    # `cond`, not `where`: one evaluation is kept, not two copied entry by entry.
     now = jax.lax.cond(accepted, lambda: there, lambda: here)
-    largest = jnp.maximum(state.scale, _curvature_roots(now))
-    scale = _units(largest, now.gradient)
+    largest = jnp.maximum(state.scale, curvature_roots(now))
+    scale = units_of(largest, now.gradient)
     step, promised, curvature = solve_trust_region(
         now.gradient / scale, now.hessian / (scale[:, None] * scale), radius
     )
-    flat = _scaled_gradient(now, largest) <= tol
+    flat = scaled_gradient(now, largest) <= tol
     converged = finite & accepted & flat & ((curvature > 0) | (promised <= noise))
     return State(
         state.start,
@@ -203,7 +190,8 @@ def _accept_or_shrink(
     )
 
 
-def _is_finite(there: Evaluation) -> Bool[Array, ""]:
+def is_finite(there: Evaluation) -> Bool[Array, ""]:
+    """Tell whether value, gradient and Hessian are."""
     return (
         jnp.isfinite(there.value)
         & jnp.all(jnp.isfinite(there.gradient))
@@ -211,11 +199,12 @@ def _is_finite(there: Evaluation) -> Bool[Array, ""]:
     )
 
 
-def _curvature_roots(here: Evaluation) -> Float[Array, " p"]:
+def curvature_roots(here: Evaluation) -> Float[Array, " p"]:
+    """Return the roots of the Hessian's diagonal, signs dropped."""
     return jnp.sqrt(jnp.abs(jnp.diagonal(here.hessian)))
 
 
-def _units(
+def units_of(
     roots: Float[Array, " p"], gradient: Float[Array, " p"]
 ) -> Float[Array, " p"]:
     """Return what theta is multiplied by, so that its units do not matter.
@@ -227,84 +216,12 @@ def _units(
     return jnp.where(units > 0, units, 1.0)
 
 
-def _scaled_gradient(here: Evaluation, largest: Float[Array, " p"]) -> Scalar:
+def scaled_gradient(here: Evaluation, largest: Float[Array, " p"]) -> Scalar:
     """Return the largest entry of the gradient in units of the curvature there.
 
     Not of the largest curvature so far, which can be many times that at the maximum. It
     counts only where the curvature is rounding beside it.
     """
-    roots = jnp.maximum(_curvature_roots(here), 1e-8 * largest)
+    roots = jnp.maximum(curvature_roots(here), 1e-8 * largest)
     units = jnp.where(roots > 0, roots, 1.0)
     return jnp.max(jnp.abs(here.gradient / units), initial=0.0)
-
-
-def judge(state: State, weights: Weights, resolution: Scalar, tol: float):
-    """Turn the last state into a result code.
-
-    Args:
-        state: Where the method ended.
-        weights: Observation weights with sum one.
-        resolution: Width of the kernels there, in grid steps.
-        tol: As in `climb`.
-    """
-    here = state.here
-    uncertified = (here.gap > CERTIFICATE_TOL) | (here.residual > CERTIFICATE_TOL)
-    result = RESULTS.where(
-        state.converged, RESULTS.successful, RESULTS.max_steps_reached
-    )
-    flat = _scaled_gradient(here, state.scale) <= 100 * tol
-    stuck = RESULTS.where(state.blocked, RESULTS.non_finite, RESULTS.stalled)
-    result = RESULTS.where(state.stalled & ~flat, stuck, result)
-    result = RESULTS.where(state.stalled & flat, RESULTS.successful, result)
-    succeeded = result == RESULTS.successful
-    diverging = jnp.where(succeeded, _runs_off(state, weights), _went_far(state))
-    result = RESULTS.where(diverging, RESULTS.parameter_diverging, result)
-    # Where a single parameter runs off, the Hessian need not be singular, nor the
-    # other way round; where both is the case, what was flat from the start decides.
-    singular = succeeded & _is_singular(here) & ~(diverging & jnp.any(_is_flat(state)))
-    result = RESULTS.where(singular, RESULTS.singular_hessian, result)
-    result = RESULTS.where(succeeded & uncertified, RESULTS.inner_not_certified, result)
-    result = RESULTS.where(_is_finite(here), result, RESULTS.non_finite)
-    result = RESULTS.where(here.zero_likelihood, RESULTS.zero_likelihood, result)
-    # Only the end of a failed search: a maximum may be that narrow, and is flagged.
-    collapsed = ~succeeded & (resolution < _ONE_POINT)
-    return RESULTS.where(collapsed, RESULTS.variance_collapsed, result)
-
-
-def _is_singular(here: Evaluation) -> Bool[Array, ""]:
-    """Tell whether the Hessian, scaled to a unit diagonal, is not positive definite."""
-    if here.gradient.size == 0:
-        return jnp.array(False)
-    roots = _curvature_roots(here)
-    units = jnp.where(roots > 0, roots, 1.0)
-    values = jnp.linalg.eigvalsh(here.hessian / (units[:, None] * units))
-    return values[0] < 1e-10
-
-
-def _runs_off(state: State, weights: Weights) -> Bool[Array, ""]:
-    """Tell whether the gradient vanished only because the likelihood became flat.
-
-    As where a binary outcome is predicted without error. Then the next step is still a
-    long one, and the scores say why: at a maximum they add up to zero, and their
-    variance is about the curvature (the information equality); on the way to infinity
-    each of them vanishes, and its square before the curvature does. Both are free of
-    units.
-    """
-    step = state.step
-    shortest = _LONG_STEP * jnp.abs(state.theta) + _NO_STEP / _units(
-        state.scale, state.here.gradient
-    )
-    is_long = jnp.any(jnp.abs(step) > shortest)
-    variance = weights @ (state.here.scores @ step) ** 2
-    return is_long & (variance < _MUTE * (step @ state.here.hessian @ step))
-
-
-def _went_far(state: State) -> Bool[Array, ""]:
-    """Tell whether a search without end led far away, to where it is flat."""
-    moved = jnp.abs(state.theta - state.start) * state.scale
-    return jnp.any((moved > _FAR) & _is_flat(state))
-
-
-def _is_flat(state: State) -> Bool[Array, " p"]:
-    """Tell in which parameters next to nothing is left of the curvature."""
-    return jnp.abs(jnp.diagonal(state.here.hessian)) * _FAR < state.scale**2

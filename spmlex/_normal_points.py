@@ -26,7 +26,7 @@ def normal_design(size: int, count: int) -> Float[Array, "n size"]:
     n_blocks = math.ceil(count / (2 * size))
     key = jr.key(_SEED)
 
-    def block(number):
+    def block(number: Array) -> Array:
         basis_key, length_key = jr.split(jr.fold_in(key, number))
         basis, _ = jnp.linalg.qr(jr.normal(basis_key, (size, size)))
         length = jnp.sqrt(2.0 * jr.gamma(length_key, 0.5 * size, (size,)))

@@ -124,7 +124,7 @@ class OuterProblem(eqx.Module):
     ) -> Evaluation:
         """Return the profile value at theta with all its derivatives."""
 
-        def lclk_at(theta, columns):
+        def lclk_at(theta: Array, columns: Array) -> Array:
             points = self.supp_at(theta, columns)
             return conditional_likelihoods(self.build(theta), self.data, points)
 

@@ -113,6 +113,10 @@ def parameter_names(model: Model, free: tuple[bool, ...] | None = None) -> list[
 
     Raises:
         ValueError: `free` is not a truth value for each leaf.
+
+    Examples:
+        >>> parameter_names(model0)
+        ['coef']
     """
     if free is None:
         kept = eqx.filter(model, eqx.is_inexact_array)

@@ -157,7 +157,7 @@ def _place(
     distance = jnp.max(jnp.abs(places[:, None] - grid[None]), axis=2)
     has_mass = probs > 0
 
-    def assign(k, state):
+    def assign(k: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
         taken, row_of = state
         row = jnp.argmin(jnp.where(taken, jnp.inf, distance[k]))
         return (

@@ -33,7 +33,7 @@ def posterior_of(evidence: Evidence) -> LogCondLik:
     return jnp.where(evidence.weights[:, None] > 0, posterior, jnp.nan)
 
 
-def posterior_means_of(
+def posterior_means_of(  # pyright: ignore[reportUnknownParameterType]
     evidence: Evidence, function: Callable[[Any], Any] | None
 ) -> PyTree[Float[Array, "n_obs ..."]]:
     """Return the posterior mean of a function of the unobservable.

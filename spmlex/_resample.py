@@ -14,11 +14,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from spmlex._arguments import check_choice
 from spmlex._codes import result_code
+from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._inputs import number_clusters, read_count
-from spmlex._newton import climb, judge
+from spmlex._newton import climb
 from spmlex._normal_points import covariance_root
 from spmlex._outer import OuterProblem
+from spmlex._verdict import judge
 
 BOOTSTRAP_WEIGHTS = ("multinomial", "exponential")
 
@@ -94,6 +96,11 @@ def jackknife(
 
     Raises:
         ValueError: The number of groups or the clusters do not fit.
+
+    Examples:
+        >>> refits = jackknife(estimate, n_groups=5)
+        >>> refits.theta.shape, refits.standard_errors.shape
+        ((5, 1), (1,))
     """
     evidence = evidence_of("estimate", estimate)
     problem = evidence.on_grid()
@@ -135,6 +142,11 @@ def bootstrap(
 
     Raises:
         ValueError: The number of draws, the weights or the clusters do not fit.
+
+    Examples:
+        >>> refits = bootstrap(estimate, n_draws=4)
+        >>> refits.theta.shape, refits.covariance.shape
+        ((4, 1), (1, 1))
     """
     evidence = evidence_of("estimate", estimate)
     problem = evidence.on_grid()
@@ -169,7 +181,9 @@ class _Units(eqx.Module):
     n_rows: int = eqx.field(static=True)
 
     @classmethod
-    def of(cls, row, unit, share, n_rows: int) -> "_Units":
+    def of(
+        cls, row: np.ndarray, unit: np.ndarray, share: np.ndarray, n_rows: int
+    ) -> "_Units":
         """Return units from NumPy arrays."""
         return cls(jnp.asarray(row), jnp.asarray(unit), jnp.asarray(share), n_rows)
 
@@ -213,7 +227,7 @@ def _refit(
     n_obs = evidence.n_obs
     root = covariance_root(hessian, n_obs)
 
-    def refit(number):
+    def refit(number: Array) -> tuple[Array, Array]:
         weights = evidence.weights * units.spread(reweight(number))
         weights = weights / jnp.sum(weights)
         # Newton's first step, from the scores at hand. The unweighted one is zero.
@@ -222,7 +236,7 @@ def _refit(
         step = uphill * jnp.minimum(1.0, _MAX_START / length)
         start = theta0 + n_obs * root @ step
 
-        def at(theta, probs):
+        def at(theta: Array, probs: Array) -> Evaluation:
             return problem.evaluate(theta, probs, weights)
 
         state = climb(at, weights.size, start, probs0, _TOL, _MAX_STEPS)
@@ -230,6 +244,7 @@ def _refit(
         result = judge(state, weights, resolution, _TOL)
         return state.theta, result_code(result)
 
+    # Not `vmap`: every refit would take as many steps as the slowest.
     return jax.lax.map(refit, jnp.arange(count))
 
 

@@ -159,7 +159,7 @@ class Fit(eqx.Module):
         """Distribution of each observation's unobservable on `supp`. Equation (4)."""
         return posterior_of(self.evidence)
 
-    def posterior_means(
+    def posterior_means(  # pyright: ignore[reportUnknownParameterType]
         self, function: Callable[[Any], Any] | None = None
     ) -> PyTree[Float[Array, "n_obs ..."]]:
         """Return the posterior mean of each observation's unobservable.
@@ -177,7 +177,7 @@ class Fit(eqx.Module):
         Raises:
             ValueError: The function does not return a value for each support point.
 
-        Example:
+        Examples:
             >>> mean = estimate.posterior_means()
             >>> variance = estimate.posterior_means(lambda v: v**2) - mean**2
         """

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._score_equation import Root, ScoreAt, ScoreEquation
+from spmlex._score_equation import ScoreAt, ScoreEquation
+from spmlex._score_root import Root
 from spmlex._types import Scalar
 
 _MAX_STEPS = 24
@@ -183,7 +184,7 @@ def invert_score(
     size, n_obs = root.theta.size, equation.n_obs
     carried, start = root.here.carried, root.theta
 
-    def limit(item):
+    def limit(item: tuple[Array, Array, Array]) -> tuple[Array, Array]:
         k: Int[Array, ""]
         side: Scalar
         error: Scalar
@@ -194,7 +195,7 @@ def invert_score(
         infinite = jnp.array(jnp.inf)
         untested = Tested(jnp.array(0.0), zero, infinite, infinite, zero)
 
-        def test_at(theta):
+        def test_at(theta: Array) -> Tested:
             here = equation.at(theta, carried)
             return test_parameter(here, k, sum_scores(here.scores), n_obs)
 
@@ -311,5 +312,5 @@ def _lighten(condition: Bool[Array, ""], tried: _Tried) -> _Tried:
     return tried._replace(excess=factor * tried.excess)
 
 
-def _choose(condition: Bool[Array, ""], one, other):
+def _choose[Tree](condition: Bool[Array, ""], one: Tree, other: Tree) -> Tree:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)

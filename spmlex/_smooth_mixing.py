@@ -40,6 +40,10 @@ class SmoothMixing(NamedTuple):
     spread: Probs
 
 
+_State = tuple[SmoothMixing, Scalar, Probs]
+"""The best estimate so far, its criterion, and the spread."""
+
+
 def estimate_mixing(
     lclk: LogCondLik,
     supp: Support,
@@ -63,7 +67,7 @@ def estimate_mixing(
     """
     bandwidths = jnp.array(BANDWIDTHS)
 
-    def add(number, state):
+    def add(number: Array, state: _State) -> _State:
         best, criterion, spread = state
         bandwidth = jnp.where(chooses, bandwidths[number], given.bandwidth)
         kernel = smoothing_kernel(supp, bandwidth, spread)
@@ -79,6 +83,7 @@ def estimate_mixing(
         best = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, best)
         return best, jnp.where(better, worth, criterion), spread
 
+    # A bound known at run time only: where nothing is chosen the loop runs once.
     count = jnp.where(chooses, bandwidths.size, 1)
     start = (given, jnp.array(-jnp.inf), given.spread)
     best, _, spread = jax.lax.fori_loop(0, count, add, start)

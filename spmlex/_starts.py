@@ -7,6 +7,7 @@ all optima are reported.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -123,7 +124,7 @@ def _theta_of_stack(
     return jax.vmap(lambda model: ravel_pytree(model)[0])(stack)
 
 
-def _shapes(model: Model):
+def _shapes(model: Model) -> tuple[Any, list[tuple[int, ...]]]:
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(model)]
     return jax.tree.structure(model), shapes
 

@@ -43,7 +43,7 @@ def student_quantile(level: _Value, degrees_of_freedom: _Value) -> Float[Array, 
     off_centre = ~(first <= 0)  # also for nan, which goes through
     target = jnp.log(2.0 * tail)
 
-    def step(_, log_t):
+    def step(_: Array, log_t: Array) -> Array:
         t = jnp.exp(log_t)
         both = _tails(t, few)
         slope = -2.0 * t * _density(t, few) / both

@@ -32,20 +32,23 @@ def solve_trust_region(
     scale = jnp.maximum(jnp.max(jnp.abs(values)), 1e-280)  # its floor is no subnormal
     floor = 1e-14 * scale
 
-    def step_at(shift):
+    def step_at(shift: Array | float) -> Array:
         return -along / jnp.maximum(values + shift, floor)
 
     least = jnp.maximum(0.0, -values[0])
     # At this shift every curvature is at least norm / radius: inside the ball.
     most = least + norm / jnp.maximum(radius, 1e-300) + floor
 
-    def bisect(_, bracket):
+    def bisect(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
         middle = 0.5 * (low + high)
         too_long = jnp.linalg.norm(step_at(middle)) > radius
         return jnp.where(too_long, middle, low), jnp.where(too_long, high, middle)
 
+    # Bisection, a fixed number of times: on eigenvalues it costs next to nothing, and
+    # it can't fail in the hard case, as Newton's method for the same root can.
     interior = (values[0] > floor) & (jnp.linalg.norm(step_at(0.0)) <= radius)
+    shift: Array
     _, shift = jax.lax.fori_loop(0, _SECULAR_STEPS, bisect, (least, most))
     step = step_at(jnp.where(interior, 0.0, shift))
     promised = -(along @ step) - 0.5 * (values * step) @ step

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Int
 
 Scalar = Float[Array, ""]
 LogCondLik = Float[Array, "n_obs n_supp"]
@@ -19,8 +19,11 @@ Kernel = Float[Array, "n_supp n_supp"]
 Model = Any
 """A pytree with `lclk(data, supp) -> (n_obs, n_supp)`; its floats are theta."""
 
-Data = PyTree
-"""Arrays with leading axis `n_obs`."""
+Data = Any
+"""A pytree of arrays with leading axis `n_obs`."""
 
-Support = PyTree
+Support = Any
 """`(n_supp,)`, `(n_supp, d)` or a pytree of arrays with leading axis `n_supp`."""
+
+Point = Any
+"""One support point: a number, a vector or a pytree."""

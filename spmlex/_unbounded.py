@@ -5,6 +5,8 @@ scale grows without bound as that scale goes to zero (Anderson and Rubin 1956; S
 1969). On a grid the spacing keeps the scale from zero; without a grid nothing does.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -62,7 +64,7 @@ def unbounded_parameters(
 
 @eqx.filter_jit
 def _saturate(
-    unravel,
+    unravel: Callable[[Array], Model],
     constant: Model,
     data: Data,
     box: Box,
@@ -72,7 +74,7 @@ def _saturate(
 ) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
     """Return medians of `max_v lclk_i(v)` and of the kernel width at each theta."""
 
-    def build(theta):
+    def build(theta: Array) -> Model:
         return eqx.combine(unravel(theta), constant)
 
     start = jnp.argmax(
@@ -80,11 +82,11 @@ def _saturate(
     )
     reach = (box.high - box.low) / 16.0
 
-    def at_theta(theta):
-        def one(row, seed):
+    def at_theta(theta: Array) -> tuple[Array, Array]:
+        def one(row: Data, seed: Array) -> tuple[Array, Array]:
             alone = jax.tree.map(lambda leaf: leaf[None], row)
 
-            def lclk(point):
+            def lclk(point: Array) -> Array:
                 supp = box.to_supp(point[None])
                 return conditional_likelihoods(build(theta), alone, supp)[0, 0]
 

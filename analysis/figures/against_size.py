@@ -8,6 +8,7 @@ at 95 percent. `panels.draw_panels` puts panels together, inside `drawing.style(
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -79,7 +80,12 @@ def plot_coverage(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
     ends = ax.get_xlim()
     x = np.array([ends[0], *sizes, ends[1]])
     half = np.array([half[0], *half, half[-1]])
-    band = {"color": "0.9", "lw": 0, "zorder": 0, "label": drawing.EXACT}
+    band: dict[str, Any] = {
+        "color": "0.9",
+        "lw": 0,
+        "zorder": 0,
+        "label": drawing.EXACT,
+    }
     ax.fill_between(x, level - half, np.minimum(level + half, 1), **band)
     ax.axhline(level, color=drawing.GREY, lw=0.8, zorder=1, label=drawing.NOMINAL)
     for i, label, line in drawing.series(chosen, by):

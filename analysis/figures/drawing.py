@@ -5,7 +5,7 @@ No backend, no pyplot, no global setting: figures are made and saved inside `sty
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import matplotlib.style
@@ -24,7 +24,7 @@ from matplotlib.ticker import (
 )
 
 from analysis import labels
-from analysis.figures.fonts import light_font
+from analysis.figures.fonts import light_fonts
 from analysis.kinds import at_default_kind
 
 STYLE = Path(__file__).with_name("study.mplstyle")
@@ -43,11 +43,10 @@ _PANEL_WIDTH = 1.4  # inches, of the narrowest panel
 
 
 @contextlib.contextmanager
-def style() -> Iterator[None]:
+def style() -> Generator[None]:
     """Set the style sheet of the study while a figure is made and saved."""
-    with light_font() as families:
-        with matplotlib.style.context([STYLE, {"font.sans-serif": families}]):
-            yield
+    with matplotlib.style.context(STYLE):
+        yield
 
 
 def select(
@@ -129,12 +128,14 @@ def _apart(sizes: np.ndarray, low: float, high: float) -> list[float]:
 class PlainLogLocator(Locator):
     """Three to seven ticks at round numbers, for whatever range a log axis shows."""
 
-    def __call__(self) -> np.ndarray:
+    def __call__(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the ticks of the axis as it is."""
         assert self.axis is not None
         return self.tick_values(*sorted(self.axis.get_view_interval()))
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, vmin: float, vmax: float
+    ) -> np.ndarray:
         """Return the ticks between two values, the roundest that are enough."""
         if not 0 < vmin < vmax:
             return np.array([])
@@ -208,7 +209,8 @@ def save_figure(figure: Figure, path: Path) -> None:
 
     Call it inside `style()`.
     """
-    if path.suffix == ".pdf":
-        figure.savefig(path, metadata={"CreationDate": None})
-    else:
-        figure.savefig(path)
+    with light_fonts(figure):
+        if path.suffix == ".pdf":
+            figure.savefig(path, metadata={"CreationDate": None})
+        else:
+            figure.savefig(path)

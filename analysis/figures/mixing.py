@@ -1,6 +1,7 @@
 """Figures of the fitted mixing distribution against the truth."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -39,7 +40,12 @@ def plot_cdf(process: xr.Dataset, ax: Axes) -> Axes:
         x, low, high, step="post", color="C0", alpha=0.2, lw=0, label="95% of fits"
     )
     mean, error = chosen["fitted_cdf"].values, Z * chosen["fitted_cdf_mcse"].values
-    dark = {"color": "C0", "alpha": 0.5, "lw": 0, "label": "95% of their mean"}
+    dark: dict[str, Any] = {
+        "color": "C0",
+        "alpha": 0.5,
+        "lw": 0,
+        "label": "95% of their mean",
+    }
     ax.fill_between(x, mean - error, mean + error, step="post", **dark)
     ax.step(x, mean, where="post", color="C0", label="mean of fits")
     ax.step(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import partial
 from textwrap import wrap
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,7 +82,7 @@ def plot_nested_loop(design: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> 
         colour = f"C{i % 7}"
         ax.stairs(value, edges, baseline=None, color=colour, label=label or None, lw=1)
         middle = edges[:-1] + (i + 1) / (count + 1)  # side by side within a step
-        bars = {"fmt": "none", "ecolor": colour, "elinewidth": 0.7}
+        bars: dict[str, Any] = {"fmt": "none", "ecolor": colour, "elinewidth": 0.7}
         ax.errorbar(middle, value, yerr=error, **bars)
     _draw_factors(ax, points, factors, edges)
     ax.set_xlim(0, len(points))
@@ -109,10 +110,11 @@ def _draw_factors(
         levels = list(dict.fromkeys(points[factor]))
         step = _STRIP * 0.7 / max(len(levels) - 1, 1)
         height = foot + 0.3 * _STRIP + step * points[factor].map(levels.index)
-        line = {"color": "0.35", "lw": 0.8, "transform": across}
+        line: dict[str, Any] = {"color": "0.35", "lw": 0.8, "transform": across}
         ax.stairs(height.to_numpy(), edges, baseline=None, **line)
-        style = {"fontsize": 7, "va": "bottom", "transform": across, "color": "0.25"}
-        ax.text(0.0, foot + 1.05 * _STRIP, "\n".join(lines), **style, linespacing=1.1)
+        style: dict[str, Any] = {"fontsize": 7, "va": "bottom", "transform": across}
+        style |= {"color": "0.25", "linespacing": 1.1}
+        ax.text(0.0, foot + 1.05 * _STRIP, "\n".join(lines), **style)
         top = foot
 
 

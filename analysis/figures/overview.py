@@ -6,6 +6,7 @@ As in `against_size`, each draws one panel from the summary with Monte Carlo err
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,11 @@ def plot_lolly(process: xr.Dataset, ax: Axes, *, measure: str = "bias") -> Axes:
         for end, mark in ((x - half, "("), (x + half, ")")):
             if not np.isfinite(end):
                 continue
-            style = {"fontsize": 8, "ha": "center", "va": "center_baseline"}
+            style: dict[str, Any] = {
+                "fontsize": 8,
+                "ha": "center",
+                "va": "center_baseline",
+            }
             dark = drawing.text_colour(colour)
             ax.text(end, y[i], mark, color=dark, **style, clip_on=True)
     ends = [*(value - 1.1 * error), *(value + 1.1 * error), reference]
@@ -91,13 +96,13 @@ def plot_heatmap(process: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> Axe
             continue
         spread = float(error[row, column])
         fill = np.asarray(image.cmap(image.norm(x))).tolist()
-        white = drawing.contrast(fill, (1, 1, 1)) > drawing.contrast(fill, (0, 0, 0))
+        white, black = (drawing.contrast(fill, [x] * 3) for x in (1.0, 0.0))
         text = f"{format_value(x, spread)}\n"
         ax.text(
             column + 0.5,
             row + 0.5,
             text + format_error(spread),
-            color="white" if white else "black",
+            color="white" if white > black else "black",
             fontsize=6.5,
             ha="center",
             va="center",

@@ -20,6 +20,7 @@ from matplotlib.textpath import text_to_path
 
 from analysis import labels
 from analysis.figures import drawing
+from analysis.figures.fonts import choose_font
 from analysis.symbols import in_unicode
 
 Width = Literal["column", "page"]
@@ -27,9 +28,9 @@ WIDTHS = {"column": 3.4, "page": 6.5}  # of a page with two columns
 PAGE_HEIGHT = 9.0  # of the text on a page
 PANEL_HEIGHT = 1.9  # a row of panels
 
-_TICK = 0.1  # a tick and the gap to its word
+_TICK = 0.1  # a tick and the space to its word
 _LINE = 0.12  # height of a word on an axis
-_LABEL = 0.17  # height of the name of an axis, with a gap
+_LABEL = 0.17  # height of the name of an axis, with its space
 _TITLE = 0.22
 _EDGE = 0.06  # white on every side
 _LEGEND_EDGE, _LEGEND_LINE = 0.14, 0.147
@@ -240,5 +241,7 @@ def _width(text: str, font: FontProperties) -> float:
 def _measure(text: str, weight: str | int, size: float) -> float:
     """Measure a word, in the style that is set."""
     font = FontProperties(weight=weight, size=size)
-    points, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    points, _, _ = text_to_path.get_text_width_height_descent(
+        text, choose_font(text, font), ismath=False
+    )
     return points / 72

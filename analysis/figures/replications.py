@@ -7,6 +7,7 @@ panel. Statistics drawn beside the replications are those of `analysis.measures`
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -52,7 +53,7 @@ def plot_density(process: xr.Dataset, ax: Axes) -> Axes:
     share = np.diff(special.ndtr((edges - mean) / spread))
     half = Z * np.sqrt(share * (1 - share) / values.size) / width
     low, high = np.maximum(share / width - half, 0), share / width + half
-    band = {"fill": True, "color": "0.8", "alpha": 0.6, "zorder": 0}
+    band: dict[str, Any] = {"fill": True, "color": "0.8", "alpha": 0.6, "zorder": 0}
     ax.stairs(high, edges, baseline=low, label=drawing.NORMAL_BAND, **band)
     ax.axvline(float(chosen["truth"]), color="C1", ls="--", label=drawing.TRUTH)
     ax.grid(visible=False)
@@ -90,10 +91,15 @@ def plot_qq(process: xr.Dataset, ax: Axes, *, by: str = "sample_size") -> Axes:
             special.ndtri(special.betaincinv(rank, fewest + 1 - rank, p))
             for p in (0.025, 0.975)
         )
-        band = {"color": "0.9", "lw": 0, "zorder": 0, "label": drawing.NORMAL_BAND}
+        band: dict[str, Any] = {
+            "color": "0.9",
+            "lw": 0,
+            "zorder": 0,
+            "label": drawing.NORMAL_BAND,
+        }
         ax.fill_between(x, low, high, **band)
-        line = {"color": drawing.GREY, "lw": 0.8, "zorder": 1, "label": drawing.EQUAL}
-        ax.plot(x[[0, -1]], x[[0, -1]], **line)
+        grey = drawing.GREY
+        ax.plot(x[[0, -1]], x[[0, -1]], c=grey, lw=0.8, zorder=1, label=drawing.EQUAL)
     ax.set_xlabel("Normal quantile")
     ax.set_ylabel("Standardised estimate")
     return ax
@@ -125,9 +131,9 @@ def plot_zip(process: xr.Dataset, ax: Axes) -> Axes:
         (inside, "C0", "covers the truth"),
         (~inside, _MISSED, "misses the truth"),
     ):
-        gap = np.full(hit.sum(), np.nan)  # one path for all is drawn the fastest
+        breaks = np.full(hit.sum(), np.nan)  # one path for all is drawn the fastest
         ax.plot(
-            np.stack([*(x[order][hit] for x in drawn), gap], axis=1).ravel(),
+            np.stack([*(x[order][hit] for x in drawn), breaks], axis=1).ravel(),
             np.repeat(centile[hit], 3),
             color=colour,
             lw=0.4,
@@ -139,9 +145,14 @@ def plot_zip(process: xr.Dataset, ax: Axes) -> Axes:
         low, high = (xr.DataArray(x, dims="replication") for x in (lower, upper))
         share = coverage(low, high, truth)
         low, high = share["coverage_lower"].item(), share["coverage_upper"].item()
-        band = {"color": "0.75", "alpha": 0.5, "zorder": 3, "label": "95% of coverage"}
+        band: dict[str, Any] = {
+            "color": "0.75",
+            "alpha": 0.5,
+            "zorder": 3,
+            "label": "95% of coverage",
+        }
         ax.axhspan(100 * low, 100 * high, **band)
-    line = {"color": "0.2", "lw": 0.8, "zorder": 4}
+    line: dict[str, Any] = {"color": "0.2", "lw": 0.8, "zorder": 4}
     ax.axhline(100 * level, ls="--", label=drawing.NOMINAL, **line)
     ax.axvline(truth, label=drawing.TRUTH, **line)
     ax.set_ylim(0, 100)
@@ -176,9 +187,19 @@ def plot_estimate_se(process: xr.Dataset, ax: Axes) -> Axes:
         ax.axhline(value, color="C1", label="empirical SE")
         if np.isfinite(error):
             half = Z * error
-            band = {"color": "C1", "alpha": 0.2, "lw": 0, "label": "95% of it"}
+            band: dict[str, Any] = {
+                "color": "C1",
+                "alpha": 0.2,
+                "lw": 0,
+                "label": "95% of it",
+            }
             ax.axhspan(value - half, value + half, **band)
-    line = {"color": "0.2", "ls": "--", "lw": 0.8, "label": drawing.TRUTH}
+    line: dict[str, Any] = {
+        "color": "0.2",
+        "ls": "--",
+        "lw": 0.8,
+        "label": drawing.TRUTH,
+    }
     ax.axvline(float(chosen["truth"]), **line)
     ax.set_xlabel("Estimate")
     ax.set_ylabel("Standard error")
@@ -211,9 +232,14 @@ def plot_pairwise(process: xr.Dataset, ax: Axes, *, pair: tuple[str, str]) -> Ax
         rasterized=x.size > _MANY,
     )
     truth = float(chosen["truth"])
-    line = {"color": drawing.GREY, "lw": 0.8, "zorder": 1, "label": drawing.EQUAL}
+    line: dict[str, Any] = {
+        "color": drawing.GREY,
+        "lw": 0.8,
+        "zorder": 1,
+        "label": drawing.EQUAL,
+    }
     ax.axline((truth, truth), slope=1, **line)
-    cross = {"color": "C1", "markersize": 9, "mew": 1.5, "zorder": 3}
+    cross: dict[str, Any] = {"color": "C1", "markersize": 9, "mew": 1.5, "zorder": 3}
     ax.plot(truth, truth, "+", label=drawing.TRUTH, **cross)
     shown = np.concatenate([x[np.isfinite(x)], y[np.isfinite(y)], [truth]])
     room = 0.05 * (shown.max() - shown.min()) + 1e-12

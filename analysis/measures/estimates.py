@@ -32,14 +32,14 @@ REPLICATION = "replication"
 
 
 def bias(
-    estimate: xr.DataArray, truth: xr.DataArray | float, *, dim: str = REPLICATION
+    estimate: xr.DataArray, truth: xr.DataArray | float | int, *, dim: str = REPLICATION
 ) -> xr.Dataset:
     """Return `bias`: mean e, error sd(e)/sqrt n (Morris et al. 2019, table 6)."""
     return mean_of(estimate - truth, name="bias", dim=dim)
 
 
 def relative_bias(
-    estimate: xr.DataArray, truth: xr.DataArray | float, *, dim: str = REPLICATION
+    estimate: xr.DataArray, truth: xr.DataArray | float | int, *, dim: str = REPLICATION
 ) -> xr.Dataset:
     """Return `relative_bias`: mean e/truth, a proportion; missing where truth is 0."""
     truth = mo.as_finite(truth)
@@ -83,14 +83,14 @@ def empirical_se(
 
 
 def mse(
-    estimate: xr.DataArray, truth: xr.DataArray | float, *, dim: str = REPLICATION
+    estimate: xr.DataArray, truth: xr.DataArray | float | int, *, dim: str = REPLICATION
 ) -> xr.Dataset:
     """Return `mse`: mean e² (divisor n), error sd(e²)/sqrt n."""
     return mean_of((estimate - truth) ** 2, name="mse", dim=dim)
 
 
 def rmse(
-    estimate: xr.DataArray, truth: xr.DataArray | float, *, dim: str = REPLICATION
+    estimate: xr.DataArray, truth: xr.DataArray | float | int, *, dim: str = REPLICATION
 ) -> xr.Dataset:
     """Return `rmse`: the root of the MSE, error sd(e²)/(2 RMSE sqrt n).
 
@@ -103,7 +103,7 @@ def rmse(
 
 
 def median_bias(
-    estimate: xr.DataArray, truth: xr.DataArray | float, *, dim: str = REPLICATION
+    estimate: xr.DataArray, truth: xr.DataArray | float | int, *, dim: str = REPLICATION
 ) -> xr.Dataset:
     """Return `median_bias`: median e, error by the exact bootstrap.
 
@@ -117,7 +117,7 @@ def median_bias(
 
 
 def mae(
-    estimate: xr.DataArray, truth: xr.DataArray | float, *, dim: str = REPLICATION
+    estimate: xr.DataArray, truth: xr.DataArray | float | int, *, dim: str = REPLICATION
 ) -> xr.Dataset:
     """Return `mae`: the mean of |e|, error sd(|e|)/sqrt n.
 
@@ -127,7 +127,7 @@ def mae(
 
 
 def median_absolute_error(
-    estimate: xr.DataArray, truth: xr.DataArray | float, *, dim: str = REPLICATION
+    estimate: xr.DataArray, truth: xr.DataArray | float | int, *, dim: str = REPLICATION
 ) -> xr.Dataset:
     """Return `median_absolute_error`: median |e|, error as for `median_bias`."""
     error = abs(mo.as_finite(estimate) - mo.as_finite(truth))

@@ -10,7 +10,7 @@ from statistics import NormalDist
 from typing import Any
 
 
-def normal_quantile(level: float = 0.95) -> float:
+def normal_quantile(level: float | int = 0.95) -> float:
     """Return c of a normal interval estimate -/+ c error with this level."""
     return NormalDist().inv_cdf((1 + level) / 2)
 
@@ -24,7 +24,7 @@ def covers(lower: Any, upper: Any, truth: Any) -> Any:
     return (lower <= truth) & (truth <= upper)
 
 
-def wilson_interval(share: Any, n: Any, level: float = 0.95) -> tuple[Any, Any]:
+def wilson_interval(share: Any, n: Any, level: float | int = 0.95) -> tuple[Any, Any]:
     """Return centre and half width of Wilson's score interval (Wilson 1927, JASA 22).
 
     Unlike the plug-in standard error it keeps a width at proportions of 0 and 1.

@@ -24,8 +24,8 @@ def wald_limits(
     estimate: xr.DataArray,
     standard_error: xr.DataArray,
     *,
-    level: float = 0.95,
-    df: xr.DataArray | float | None = None,
+    level: float | int = 0.95,
+    df: xr.DataArray | float | int | None = None,
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Return the limits estimate -/+ c standard_error.
 
@@ -44,7 +44,7 @@ def wald_limits(
 def coverage(
     lower: xr.DataArray,
     upper: xr.DataArray,
-    truth: xr.DataArray | float,
+    truth: xr.DataArray | float | int,
     *,
     dim: str = REPLICATION,
 ) -> xr.Dataset:
@@ -59,7 +59,7 @@ def coverage(
 def coverage_of_attempted(
     lower: xr.DataArray,
     upper: xr.DataArray,
-    truth: xr.DataArray | float,
+    truth: xr.DataArray | float | int,
     attempted: xr.DataArray,
     *,
     dim: str = REPLICATION,
@@ -105,8 +105,8 @@ def rejection(
     standard_error: xr.DataArray,
     null: xr.DataArray | float = 0.0,
     *,
-    level: float = 0.95,
-    df: xr.DataArray | float | None = None,
+    level: float | int = 0.95,
+    df: xr.DataArray | float | int | None = None,
     dim: str = REPLICATION,
 ) -> xr.Dataset:
     """Return `rejection`: the share of tests with |estimate - null| >= c se.
@@ -154,9 +154,9 @@ def open_share(
 def interval_score(
     lower: xr.DataArray,
     upper: xr.DataArray,
-    truth: xr.DataArray | float,
+    truth: xr.DataArray | float | int,
     *,
-    level: float = 0.95,
+    level: float | int = 0.95,
     dim: str = REPLICATION,
 ) -> xr.Dataset:
     """Return `interval_score`: width plus a penalty for missing the truth; lower wins.
@@ -181,7 +181,7 @@ def failure_rate(
 
 
 def covering(
-    lower: xr.DataArray, upper: xr.DataArray, truth: xr.DataArray | float
+    lower: xr.DataArray, upper: xr.DataArray, truth: xr.DataArray | float | int
 ) -> xr.DataArray:
     """Tell which intervals hold the truth, missing where one of the three is."""
     truth = mo.as_finite(truth)
@@ -193,7 +193,7 @@ def proportion_of(
     indicator: xr.DataArray,
     *,
     name: str,
-    level: float = 0.95,
+    level: float | int = 0.95,
     dim: str = REPLICATION,
 ) -> xr.Dataset:
     """Return the mean of an indicator with its plug-in error and Wilson's interval.
@@ -242,7 +242,9 @@ def _ceil(x: float) -> int:
     return int(np.ceil(round(x, 9)))  # 1900.0000000000002 is 1900
 
 
-def _critical_value(level: float, df: xr.DataArray | float | None) -> xr.DataArray:
+def _critical_value(
+    level: float | int, df: xr.DataArray | float | int | None
+) -> xr.DataArray:
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}; try 0.95.")
     if df is None:

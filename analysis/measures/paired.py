@@ -36,7 +36,7 @@ def paired_difference(
 def rmse_ratio(
     estimate_a: xr.DataArray,
     estimate_b: xr.DataArray,
-    truth: xr.DataArray | float,
+    truth: xr.DataArray | float | int,
     *,
     dim: str = REPLICATION,
 ) -> xr.Dataset:
@@ -63,7 +63,7 @@ def empirical_se_ratio(
 def rmse_difference(
     estimate_a: xr.DataArray,
     estimate_b: xr.DataArray,
-    truth: xr.DataArray | float,
+    truth: xr.DataArray | float | int,
     *,
     dim: str = REPLICATION,
 ) -> xr.Dataset:
@@ -110,7 +110,7 @@ def relative_precision_gain(
 
 def convergence_rate(
     estimate: xr.DataArray,
-    truth: xr.DataArray | float,
+    truth: xr.DataArray | float | int,
     *,
     sizes: xr.DataArray | None = None,
     size_dim: str = "sample_size",

@@ -70,7 +70,7 @@ def measure_distances(
     first = np.flatnonzero(np.isneginf(start))  # of every row
     last = np.append(first[1:], start.size) - 1
 
-    def next_of(values: np.ndarray, end: float) -> np.ndarray:
+    def next_of(values: np.ndarray, end: float | int) -> np.ndarray:
         following = np.append(values[1:], end)
         following[last] = end
         return following
@@ -97,10 +97,10 @@ def measure_distances(
         (low, truth[0], np.minimum(stop, at[0]) - start),
         (high, truth[-1], stop - np.maximum(start, at[-1])),
     ):
-        gap = abs(height[beyond] - value)
-        area[beyond] += gap * reach[beyond]
-        square[beyond] += gap**2 * reach[beyond]
-        largest[beyond] = np.maximum(largest[beyond], gap)
+        apart = abs(height[beyond] - value)
+        area[beyond] += apart * reach[beyond]
+        square[beyond] += apart**2 * reach[beyond]
+        largest[beyond] = np.maximum(largest[beyond], apart)
     found = np.stack(
         [
             np.add.reduceat(area, first),

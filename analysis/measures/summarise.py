@@ -44,7 +44,7 @@ COPIED = ("truth", "true_cdf_at", "true_cdf", "true_mean", "true_variance")
 
 
 def summarise(
-    replications: xr.DataTree, *, exclusion_rule: ExclusionRule = "per_estimator"
+    replications: xr.DataTree, *, exclusion_rule: str = "per_estimator"
 ) -> xr.DataTree:
     """Reduce every process of `replications` to its measures.
 
@@ -68,7 +68,7 @@ def summarise(
 
 
 def summarise_process(
-    process: xr.Dataset, *, exclusion_rule: ExclusionRule = "per_estimator"
+    process: xr.Dataset, *, exclusion_rule: str = "per_estimator"
 ) -> xr.Dataset:
     """Reduce the replications of one process; `summarise` for a single group.
 
@@ -132,7 +132,7 @@ def summarise_process(
 
 
 def used_replications(
-    process: xr.Dataset, *, exclusion_rule: ExclusionRule = "per_estimator"
+    process: xr.Dataset, *, exclusion_rule: str = "per_estimator"
 ) -> xr.Dataset:
     """Keep estimates, standard errors and limits of the replications that are used.
 
@@ -154,9 +154,7 @@ def _outcomes(process: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     return attempted, finite & (process["code"] == 0)
 
 
-def _used(
-    attempted: xr.DataArray, succeeded: xr.DataArray, rule: ExclusionRule
-) -> xr.DataArray:
+def _used(attempted: xr.DataArray, succeeded: xr.DataArray, rule: str) -> xr.DataArray:
     if rule == "per_estimator" or "estimator" not in succeeded.dims:
         return succeeded
     in_design = attempted.any("replication")

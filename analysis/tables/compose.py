@@ -1,3 +1,4 @@
+# pyright: basic
 """Lay a table out as a table file says: numbers into rows and columns."""
 
 from collections.abc import Iterable, Sequence

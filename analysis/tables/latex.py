@@ -4,10 +4,15 @@ The text needs `\usepackage{booktabs}` and, for tables longer than a page,
 `\usepackage{longtable}`; it compiles as it is in a minimal article.
 """
 
+import functools
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.font_manager import get_font
+from matplotlib.ft2font import LoadFlags
 
 from analysis.symbols import escape, in_latex, in_unicode
 from analysis.tables.printed import Cell, Printed
@@ -15,10 +20,14 @@ from analysis.tables.printed import Cell, Printed
 TEXT_WIDTH = 345.0  # points, an article at 10 pt
 TEXT_LINES = 54  # lines of \footnotesize on such a page, with some to spare
 
-_DIGIT, _SMALL_DIGIT = 4.25, 3.99  # points, \footnotesize and \scriptsize
-_LETTER = 0.95  # of a digit, as the widths of other characters
-_WIDTHS = dict.fromkeys(".,:;'!|il", 0.56) | dict.fromkeys("()[] ", 0.72) | {"-": 1.56}
-_GAP = 6.0  # points, twice \tabcolsep as set below
+_FOOTNOTE, _SCRIPT = 8 * 17 / 16, 7 * 41 / 36
+"""Points of an em of cmr10 in \\footnotesize and \\scriptsize.
+
+Small letters are drawn wider: a digit of cmr8 has 17/32 of its size, one of cmr7 41/72,
+one of cmr10, which is measured, a half.
+"""
+
+_SEPARATION = 6.0  # points, twice \tabcolsep as set below
 _LETTERS_A_LINE = 95  # of a note
 
 _FLOAT = r"""\begin{table}[tbp]
@@ -187,12 +196,12 @@ def _fit_width(table: Printed) -> list[Printed]:
     Between outer groups where that is enough, else between any two columns.
     """
     room = TEXT_WIDTH - sum(
-        _digits(name, *(row.names[i] for row in table.rows))
+        _words_width(name, *(row.names[i] for row in table.rows))
         for i, name in enumerate(table.names)
     )
     widths = [
         max(
-            _digits(words[-1]),
+            _words_width(words[-1]),
             *(_cell_width(row.cells[i], table.below) for row in table.rows),
         )
         for i, words in enumerate(table.heads)
@@ -215,7 +224,7 @@ def _run_width(table: Printed, widths: list[float], columns: np.ndarray) -> floa
     for level in range(_levels(table) - 1):
         at = 0
         for word, count in part.groups(level):
-            lack = _digits(word) - sum(wide[at : at + count])
+            lack = _words_width(word) - sum(wide[at : at + count])
             wide[at + count - 1] += max(lack, 0.0)
             at += count
     return sum(wide)
@@ -230,17 +239,29 @@ def _choose(table: Printed, columns: np.ndarray) -> Printed:
 
 
 def _cell_width(cell: Cell, below: bool) -> float:
-    small = _count(cell.error) * _SMALL_DIGIT
-    value = _count(cell.value) * _DIGIT
-    blank = _count(" ") * _DIGIT if cell.error else 0.0
-    return (max(value, small) if below else value + blank + small) + _GAP
+    small = _measure(cell.error) * _SCRIPT
+    value = _measure(cell.value) * _FOOTNOTE
+    blank = _measure(" ") * _FOOTNOTE if cell.error else 0.0
+    return (max(value, small) if below else value + blank + small) + _SEPARATION
 
 
-def _digits(*texts: str) -> float:
-    """Measure the widest of some words, with the gap beside them."""
-    return max(_count(in_unicode(x)) for x in texts) * _DIGIT + _GAP
+def _words_width(*texts: str) -> float:
+    """Return the width of the widest of some words, with what separates columns."""
+    return max(_measure(in_unicode(x)) for x in texts) * _FOOTNOTE + _SEPARATION
 
 
-def _count(text: str) -> float:
-    """Measure a text in widths of a digit."""
-    return sum(_WIDTHS.get(x, _LETTER if x.isalpha() else 1.0) for x in text)
+def _measure(text: str) -> float:
+    """Return the width of a text in ems of Computer Modern."""
+    return sum(map(_advance, text), 0.0)
+
+
+@functools.cache
+def _advance(letter: str) -> float:
+    """Return the width of a letter, from the font; of one that it lacks that of an m.
+
+    A hyphen is set as a minus sign, which is in the font of symbols.
+    """
+    name, code = ("cmsy10", 0xA1) if letter == "-" else ("cmr10", ord(letter))
+    font = get_font(Path(mpl.get_data_path(), "fonts", "ttf", f"{name}.ttf"))
+    code = code if font.get_char_index(code) else ord("m")
+    return font.load_char(code, LoadFlags.NO_SCALE).horiAdvance / font.units_per_EM

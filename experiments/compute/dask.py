@@ -15,7 +15,7 @@ import math
 import queue
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from experiments.compute.local import check_count, count_cores
@@ -50,7 +50,7 @@ class DaskLocal:
         return 1
 
     @contextlib.contextmanager
-    def start(self) -> Iterator["DaskWorkers"]:
+    def start(self) -> Generator["DaskWorkers"]:
         """Start the processes."""
         distributed = _import("distributed")
         with (
@@ -111,7 +111,7 @@ class DaskSlurm:
         return self.cores
 
     @contextlib.contextmanager
-    def start(self) -> Iterator["DaskWorkers"]:
+    def start(self) -> Generator["DaskWorkers"]:
         """Submit the jobs; blocks run as soon as the first has started."""
         distributed = _import("distributed")
         n_jobs = math.ceil(self.n_workers / self.cores)
@@ -178,7 +178,7 @@ class DaskAddress:
         return 1
 
     @contextlib.contextmanager
-    def start(self) -> Iterator["DaskWorkers"]:
+    def start(self) -> Generator["DaskWorkers"]:
         """Connect to the scheduler."""
         distributed = _import("distributed")
         security = None
@@ -280,7 +280,7 @@ def _result_of(future: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _lost_scheduler() -> Iterator[None]:
+def _lost_scheduler() -> Generator[None]:
     try:
         yield
     except (OSError, asyncio.CancelledError, cf.CancelledError) as error:

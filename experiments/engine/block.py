@@ -1,3 +1,4 @@
+# pyright: basic
 """How one block is computed: draw, estimate, and what an error leaves behind."""
 
 import math

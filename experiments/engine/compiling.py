@@ -1,3 +1,4 @@
+# pyright: basic
 """Compile a function once for all threads; map it over the first rows of arrays."""
 
 import collections

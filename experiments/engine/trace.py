@@ -1,3 +1,4 @@
+# pyright: basic
 """How a fit went: one replication fitted again, stopped after every step."""
 
 import copy

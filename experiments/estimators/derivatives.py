@@ -1,3 +1,4 @@
+# pyright: basic
 """Value, gradient, Hessian and scores of a likelihood that is a sum over nodes."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# pyright: basic
 """Finite mixture: few support points and masses, free to move, their number by BIC."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# pyright: basic
 """EM over theta and the mixing probabilities together, on the grid."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# pyright: basic
 """Maximum likelihood with F described by parameters: what these estimators share.
 
 Every one of them maximises a `NodeSum` over theta and the parameters of F. The search
@@ -19,7 +20,8 @@ from experiments.estimators.base import LIKELIHOOD_KINDS, wald_interval
 from experiments.estimators.derivatives import NodeSum, differentiate
 from experiments.estimators.outcome import Outcome
 from spmlex._covariance import covariance_matrix
-from spmlex._newton import climb, judge
+from spmlex._newton import climb
+from spmlex._verdict import judge
 
 _TOL = 1e-7
 

@@ -1,3 +1,4 @@
+# pyright: basic
 """What every distribution of the unobservable can do."""
 
 import abc

@@ -1,3 +1,4 @@
+# pyright: basic
 """Discrete distributions of a scalar unobservable."""
 
 import equinox as eqx

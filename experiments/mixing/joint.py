@@ -1,3 +1,4 @@
+# pyright: basic
 """Joint distributions of several unobservables."""
 
 import equinox as eqx

@@ -1,3 +1,4 @@
+# pyright: basic
 """Durations: a Weibull proportional hazard with unobserved heterogeneity."""
 
 import equinox as eqx

@@ -1,3 +1,4 @@
+# pyright: basic
 """Choices and outcomes of agents who learn about their ability."""
 
 from typing import NamedTuple

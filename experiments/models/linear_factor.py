@@ -1,3 +1,4 @@
+# pyright: basic
 """The linear factor model for panel data with one permanent latent factor."""
 
 import equinox as eqx

@@ -1,3 +1,4 @@
+# pyright: basic
 """Binary choice in panel data with random coefficients: logit and probit."""
 
 import equinox as eqx

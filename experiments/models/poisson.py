@@ -1,3 +1,4 @@
+# pyright: basic
 """Counts in panel data: a Poisson regression with a random intercept."""
 
 import equinox as eqx

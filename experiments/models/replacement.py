@@ -1,3 +1,4 @@
+# pyright: basic
 """Optimal replacement of engines that differ in what their replacement costs."""
 
 import equinox as eqx

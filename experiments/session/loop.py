@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +179,7 @@ def _read_outcome(block: Block, outcome: Result | Exception) -> Result:
 
 
 @contextlib.contextmanager
-def stopping(console: Console) -> Iterator[Callable[[], bool]]:
+def stopping(console: Console) -> Generator[Callable[[], bool]]:
     """Turn Ctrl-C and a request to terminate into a flag; a second one ends at once."""
     asked = threading.Event()
 

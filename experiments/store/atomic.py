@@ -5,7 +5,7 @@ import datetime
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from experiments.errors import StoreError
@@ -22,7 +22,7 @@ def read_clock() -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path]:
     """Give a temporary path beside `path`, renamed to it if the block succeeds.
 
     Raises:
@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def write_errors(path: Path) -> Iterator[None]:
+def write_errors(path: Path) -> Generator[None]:
     """Turn an OSError into a StoreError that says what to do."""
     try:
         yield
@@ -53,7 +53,7 @@ def write_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def netcdf_errors(path: Path) -> Iterator[None]:
+def netcdf_errors(path: Path) -> Generator[None]:
     """Turn the netCDF library's error on a failed write into an OSError that is true.
 
     It calls a full disk "Permission denied", "NetCDF: HDF error" and other things.

@@ -13,7 +13,7 @@ another name is not either.
 import contextlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +227,7 @@ def read_result(arrays: dict[str, np.ndarray], attrs: dict[str, Any]) -> Result:
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Generator[None]:
     """Name the block file whose arrays do not fit the study's, whatever they are.
 
     Raises:

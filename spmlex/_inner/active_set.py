@@ -18,6 +18,7 @@ Where the support does not fit, the working set grows; where that fails too, an
 interior-point method on all the columns takes over. All in one compiled call.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -42,6 +43,10 @@ class _State(NamedTuple):
     num_steps: Int[Array, ""]
     done: Bool[Array, ""]
     stuck: Bool[Array, ""]
+
+
+_Trial = tuple[Scalar, Scalar, Int[Array, ""]]
+"""Length of a step, change of the objective, lengths tried."""
 
 
 class ActiveSet(eqx.Module):
@@ -82,6 +87,8 @@ class ActiveSet(eqx.Module):
         # A warm start with more atoms than places: the solution will have as many.
         atoms = 0 if probs0 is None else jnp.sum(probs0 > 0)
         atoms = jnp.where(atoms == n_supp, 0, atoms)  # a guess, such as equal masses
+        # Shapes are fixed under `jit`: a loop over sizes, each compiled, of which those
+        # that are not needed cost a test at run time.
         for size in self._sizes(n_supp):
             state = jax.lax.cond(
                 state.done | (atoms > size),
@@ -119,13 +126,15 @@ class ActiveSet(eqx.Module):
         first, *larger = self.working_sizes
         return [min(first, n_supp), *[k for k in larger if 2 * k <= n_supp][-1:]]
 
-    def _iterate(self, scaled, weights, state, size):
+    def _iterate(
+        self, scaled: ScaledLik, weights: Weights, state: _State, size: int
+    ) -> _State:
         last = state.num_steps + self.max_steps
 
-        def is_running(state):
+        def is_running(state: _State) -> Bool[Array, ""]:
             return ~state.done & ~state.stuck & (state.num_steps < last)
 
-        def step(state):
+        def step(state: _State) -> _State:
             return _step(scaled, weights, state, size, self.atol)
 
         state = state._replace(stuck=jnp.array(False))
@@ -178,6 +187,7 @@ def _choose_working_set(mass: Probs, gradient: Probs, size: int) -> Int[Array, "
     gradient function, their neighbours, and the rest of the support by mass. A choice
     by mass alone would never let the most violated column in.
     """
+    # Beyond the ends nothing is higher, so that an end can be a peak.
     low = jnp.array([-jnp.inf])
     left = jnp.concatenate([low, gradient[:-1]])
     right = jnp.concatenate([gradient[1:], low])
@@ -188,6 +198,7 @@ def _choose_working_set(mass: Probs, gradient: Probs, size: int) -> Int[Array, "
     few = jnp.sum(support) <= size
     share = mass / jnp.maximum(jnp.max(mass), 1e-300)
     bounded = gradient / jnp.maximum(jnp.max(gradient), 1e-300)
+    # Whole numbers keep the classes apart, shares of at most one order within a class.
     rank = jnp.select(
         [support & few, peak, support, beside],
         [4.0 + share, 3.0 + bounded, 2.0 + share, 1.0 + bounded],
@@ -243,25 +254,15 @@ def _step(
     slope = -jnp.sum(descent * direction)
 
     def objective_change(length: Scalar) -> Scalar:
+        # As a sum of logs of ratios: the difference of two values would lose the last
+        # digits, which are what a step near the maximum is about.
         gain = weights @ jnp.log1p(length * change)
         return length * (jnp.sum(cost * direction)) - gain
-
-    def shorten(trial):
-        length = 0.5 * trial[0]
-        return length, objective_change(length), trial[2] + 1
-
-    def too_long(trial):
-        length, change, tried = trial
-        enough = change <= _ARMIJO * length * slope + 1e-15
-        return ~enough & (tried < 31)
 
     # No density falls below a hundredth: what were left of it could be rounding alone,
     # zero or less, and the way back up would be a doubling at a time.
     longest = jnp.minimum(1.0, 0.99 / jnp.maximum(-jnp.min(change), 0.99))
-    # From twice that, which is not tried, so that the search is compiled in one place.
-    length, _, tried = jax.lax.while_loop(
-        too_long, shorten, (2.0 * longest, jnp.array(jnp.inf), 0)
-    )
+    length, tried = _halve_until_enough(objective_change, slope, longest)
     # Exactly the target after a full step, so that its zeros stay zeros.
     new = jnp.where(length == 1.0, target, now + length * direction)
     new_mass = spread(new)
@@ -271,3 +272,33 @@ def _step(
     overflow = (jnp.sum(new_mass > 0) > size) & (after.num_steps >= 12)
     stuck = after.stuck | (tried > 30) | overflow
     return after._replace(stuck=stuck & ~after.done)
+
+
+def _halve_until_enough(
+    objective_change: Callable[[Scalar], Scalar], slope: Scalar, longest: Scalar
+) -> tuple[Scalar, Int[Array, ""]]:
+    """Return the first length that lowers the objective enough (Armijo 1966).
+
+    Args:
+        objective_change: Of the length of the step.
+        slope: Of the objective at length zero, negative.
+        longest: The first length to be tried.
+
+    Returns:
+        The length, and how many were tried; more than 30 where none was enough.
+    """
+
+    def shorten(trial: _Trial) -> _Trial:
+        length = 0.5 * trial[0]
+        return length, objective_change(length), trial[2] + 1
+
+    def too_long(trial: _Trial) -> Bool[Array, ""]:
+        length, change, tried = trial
+        enough = change <= _ARMIJO * length * slope + 1e-15
+        return ~enough & (tried < 31)
+
+    # From twice that, which is not tried, so that the search is compiled in one place.
+    length, _, tried = jax.lax.while_loop(
+        too_long, shorten, (2.0 * longest, jnp.array(jnp.inf), jnp.array(0))
+    )
+    return length, tried

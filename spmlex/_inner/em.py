@@ -8,6 +8,9 @@ from jaxtyping import Array, Bool, Int
 from spmlex._mixture import weight_per_density
 from spmlex._types import Probs, ScaledLik, Weights
 
+_State = tuple[Probs, Probs, Int[Array, ""]]
+"""Mixing probabilities, gradient there, steps."""
+
 
 class EM(eqx.Module):
     """Expectation-maximisation for the mixing probabilities.
@@ -33,15 +36,15 @@ class EM(eqx.Module):
         # EM cannot leave a zero, so a warm start keeps a little mass everywhere.
         probs = uniform if probs0 is None else 0.99 * probs0 + 0.01 * uniform
 
-        def gradient_at(probs):
+        def gradient_at(probs: Probs) -> Probs:
             return scaled @ weight_per_density(probs @ scaled, weights)
 
-        def is_running(state):
+        def is_running(state: _State) -> Bool[Array, ""]:
             _, gradient, num_steps = state
             gap = jnp.log(jnp.max(gradient))
             return (gap > self.atol) & (num_steps < self.max_steps)
 
-        def step(state):
+        def step(state: _State) -> _State:
             probs, gradient, num_steps = state
             probs = probs * gradient
             probs = probs / jnp.sum(probs)

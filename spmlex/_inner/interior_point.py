@@ -61,7 +61,7 @@ def minimise(
     """
     n_supp = scaled.shape[0]
 
-    def evaluate(mass):
+    def evaluate(mass: Probs) -> tuple[Weights, Probs]:
         density = mass @ scaled
         return density, scaled @ weight_per_density(density, weights)
 
@@ -76,15 +76,18 @@ def minimise(
         # Scaled by the root of the masses: well conditioned up to the boundary.
         curvature = (relative * weights) @ relative.T
         system = root[:, None] * curvature * root + jnp.diag(dual)
+        # Duplicates among the columns make it singular, rounding indefinite.
         ridge = 1e-14 * jnp.trace(system) / n_supp
         factor = jnp.linalg.cholesky(system + ridge * jnp.eye(n_supp))
         stationarity = 1.0 - state.gradient - dual
 
-        def direction(target):
+        def direction(target: Probs) -> tuple[Probs, Probs]:
             right = root * (target / mass - stationarity)
             mass_change = root * jax.scipy.linalg.cho_solve((factor, True), right)
             return mass_change, (target - dual * mass_change) / mass
 
+        # One factor for both directions: towards zero, then as far as that got, with
+        # the second-order term it left.
         first = direction(-mass * dual)
         reach = longest(mass, first[0]), longest(dual, first[1])
         now = mass @ dual / n_supp
@@ -98,6 +101,7 @@ def minimise(
     def step(state: _State) -> _State:
         mass, dual = advance(state)
         density, gradient = evaluate(mass)
+        # An interior point has mass everywhere: what is certified is the pruned one.
         pruned = jnp.where(mass > 1.0 - gradient, mass, 0.0)
         _, pruned_gradient = evaluate(pruned)
         total = jnp.sum(pruned)
@@ -116,6 +120,7 @@ def minimise(
             (reached <= atol) | ~finite | (mass @ dual < 1e-24 * n_supp),
         )
 
+    # Well inside: from near the boundary the first steps would be cut to nothing.
     start = 0.5 * probs0 + 0.5 / n_supp
     density, gradient = evaluate(start)
     dual = jnp.maximum(1.0 - gradient, 0.1)

@@ -45,7 +45,7 @@ class MixSQP(eqx.Module):
         mixsolve = _import_mixsolve()
 
         @jax.custom_batching.sequential_vmap
-        def solve(scaled, weights):
+        def solve(scaled: ScaledLik, weights: Weights) -> tuple[Array, Array]:
             floor = jnp.finfo(jnp.float64).tiny
             result: Any = mixsolve(
                 jnp.log(jnp.maximum(scaled, floor)).T,

@@ -44,6 +44,8 @@ def solve_nonnegative_qp(
     index = jnp.arange(size)
     pivot_tol = _PIVOT_RTOL * jnp.diagonal(hessian)
 
+    # The tableau is swept by masks, not by slices at k: under `vmap` these would become
+    # gathers and scatters, and the matrix is small.
     def pivot(
         tableau: Float[Array, "k k+1"], k: Int[Array, ""]
     ) -> Float[Array, "k k+1"]:
@@ -101,6 +103,8 @@ def solve_nonnegative_qp(
         jnp.array(0),
         jnp.array(False),
     )
+    # The starting set by its largest pivots first; columns that others reproduce stay
+    # out, or a pivot would be rounding.
     state = jax.lax.while_loop(lambda state: jnp.any(state.barred), enter, state)
     state = state._replace(solution=jnp.where(state.passive, start, 0.0))
     state = jax.lax.while_loop(

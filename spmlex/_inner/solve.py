@@ -7,6 +7,7 @@ result code around any of them, so success never rests on a solver's own word.
 """
 
 import difflib
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -64,7 +65,7 @@ class MixingSolution(eqx.Module):
     result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
 
 
-def get_solver(solver: InnerSolver):
+def get_solver(solver: InnerSolver) -> Any:
     """Return the solver object for a name, or the object itself.
 
     Raises:
@@ -111,6 +112,11 @@ def solve_probs(
     Raises:
         ValueError: The call is wrong: the message names the argument.
         RuntimeError: Under `throw`, with the sentence of the result code.
+
+    Examples:
+        >>> solution = solve_probs(model0.lclk(data, supp))
+        >>> bool(solution.gap < 1e-9)
+        True
     """
     check_truth("throw", throw)
     lclk = read_floats("lclk", lclk, "a matrix")
@@ -134,7 +140,7 @@ def solve_probs(
 
 @eqx.filter_jit  # so that a call outside `jit` compiles once a shape, not each time
 def _solve(
-    lclk: LogCondLik, weights: Weights, probs0: Probs | None, solver
+    lclk: LogCondLik, weights: Weights, probs0: Probs | None, solver: Any
 ) -> MixingSolution:
     scaled, shift = scale_rows(lclk)
     # In memory one support point after the other: solvers pick and weigh whole points,

@@ -212,7 +212,10 @@ def test_text_is_of_six_and_a_half_points_and_stands_out():
             colour = drawing.to_rgb(text.get_color())
             if name.startswith("heatmap") and "\n" in text.get_text():
                 continue  # on a coloured ground
-            assert drawing.contrast(colour, (1, 1, 1)) >= 4.5, (name, text.get_text())
+            assert drawing.contrast(colour, (1.0, 1.0, 1.0)) >= 4.5, (
+                name,
+                text.get_text(),
+            )
 
 
 def test_figures_on_a_coloured_ground_stand_out():

@@ -1,11 +1,13 @@
 """Panels have one size, and what is written around them has its place."""
 
 import functools
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib import font_manager
-from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from synthetic_study import summarise_synthetic
 
@@ -41,8 +43,9 @@ def draw(kind):
     chosen, plot, options = plots[kind]
     with drawing.style():
         figure = figure_of(draw_panels(chosen, plot, **options))
-        figure.draw_without_rendering()
-        boxes = [ax.get_tightbbox() for ax in figure.axes]
+        with fonts.light_fonts(figure):  # as it is saved
+            figure.draw_without_rendering()
+            boxes = [ax.get_tightbbox() for ax in figure.axes]
     assert None not in boxes
     return figure, [x for x in boxes if x is not None]
 
@@ -74,23 +77,26 @@ def test_nothing_overlaps_or_leaves_the_figure(kind, free):
 
 
 def test_the_copy_of_the_font_is_the_original_with_fewer_glyphs():
-    before = list(font_manager.fontManager.ttflist)
-    with fonts.light_font() as families:
-        assert families == [fonts.COPY, fonts.ORIGINAL]
-        for weight in ("normal", "bold"):
-            copy, original = (
-                font_manager.findfont(
-                    FontProperties(family=x, weight=weight), fallback_to_default=False
-                )
-                for x in families
-            )
-            assert copy != original
-            light, full = font_manager.get_font(copy), font_manager.get_font(original)
-            assert light.num_glyphs < full.num_glyphs / 5
-            for letter in "Az09_[]()é\N{GREEK SMALL LETTER LAMDA}\N{MINUS SIGN}":
-                assert light.get_char_index(ord(letter)) > 0
-            for font in (light, full):
-                font.set_size(8, 100)
-                font.set_text("AVAT 0.95 (0.01)")
-            assert light.get_width_height() == full.get_width_height()
-    assert font_manager.fontManager.ttflist == before
+    for name, copy in fonts.copy_fonts().items():
+        original = Path(matplotlib.get_data_path(), "fonts", "ttf", name)
+        light, full = font_manager.get_font(copy), font_manager.get_font(original)
+        assert light.num_glyphs < full.num_glyphs / 5
+        for letter in "Az09_[]()é\N{GREEK SMALL LETTER LAMDA}\N{MINUS SIGN}":
+            assert light.get_char_index(ord(letter)) > 0
+        for font in (light, full):
+            font.set_size(8, 100)
+            font.set_text("AVAT 0.95 (0.01)")
+        assert light.get_width_height() == full.get_width_height()
+
+
+def test_a_figure_is_saved_in_the_copy_and_the_list_of_fonts_left_alone(tmp_path):
+    known = list(font_manager.fontManager.ttflist)
+    figure, _ = draw("one panel")
+    figure.text(0.5, 0.5, "\N{HEBREW LETTER ALEF}")  # not in the copy
+    with fonts.light_fonts(figure):
+        files = {text.get_fontproperties().get_file() for text in figure.findobj(Text)}
+        assert files == {None, str(fonts.copy_fonts()["DejaVuSans.ttf"])}
+        assert font_manager.fontManager.ttflist == known
+    drawing.save_figure(figure, tmp_path / "figure.pdf")
+    assert all(x.get_fontproperties().get_file() is None for x in figure.findobj(Text))
+    assert font_manager.fontManager.ttflist == known

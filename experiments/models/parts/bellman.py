@@ -1,3 +1,4 @@
+# pyright: basic
 """The Bellman equation of optimal replacement: solved and differentiated.
 
 The equations (1) to (3) are those of `experiments.models.replacement.Replacement`.

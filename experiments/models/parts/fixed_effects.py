@@ -1,3 +1,4 @@
+# pyright: basic
 """Binary choice in panels without a mixing distribution: conditional and pooled."""
 
 from collections.abc import Callable

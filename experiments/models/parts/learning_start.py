@@ -1,3 +1,4 @@
+# pyright: basic
 """Starting values of the learning model: its estimates as if the factor were normal."""
 
 import dataclasses

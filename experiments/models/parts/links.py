@@ -1,3 +1,4 @@
+# pyright: basic
 """Sums of log-probabilities of binary choices, with one logarithm for all terms."""
 
 import functools

@@ -1,3 +1,4 @@
+# pyright: basic
 """What the models' starting values have in common."""
 
 import itertools
