@@ -23,12 +23,13 @@ OUTSIDE = {
 }
 
 # What each wing may know of the others; all know the modules beside them.
-PARTS = {"mixing", "models", "estimators"}
+PARTS = {"mixing", "models", "estimands", "estimators"}
 MACHINERY = {"config", "engine", "store", "compute"}
 EXPERIMENTS = {
     "mixing": set(),
     "models": {"mixing"},
-    "estimators": {"mixing"},
+    "estimands": {"mixing"},
+    "estimators": {"mixing", "estimands"},
     "config": PARTS,
     "engine": PARTS,
     "store": PARTS,

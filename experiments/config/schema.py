@@ -15,7 +15,7 @@ MOST_SIZES = {"sample_size": MOST_OBSERVATIONS, "n_supp": MOST_POINTS}
 GROUPS = ("dgp", "grid", "estimator")
 """Config groups chosen as lists: each is an axis of the study."""
 
-LISTED = (*GROUPS, "table")
+LISTED = (*GROUPS, "estimand", "table")
 """Config groups of which several may be chosen."""
 
 
@@ -52,6 +52,7 @@ class Study:
     estimator: dict[str, Any] = dataclasses.field(default_factory=dict)
     compute: dict[str, Any] = dataclasses.field(default_factory=dict)
     table: dict[str, Any] = dataclasses.field(default_factory=dict)
+    estimand: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -95,7 +95,8 @@ class Engine:
         cell = block.cell
         process = self.design.processes[cell.dgp]
         supp = jax.tree.map(jnp.asarray, self.design.support(cell))
-        estimator = self.design.estimators[cell.estimator]
+        estimator = self.design.estimator(cell)
+        n_parameters = self.design.count_parameters(cell.dgp)
         # Others share one program for all mixing distributions.
         mixing = process.mixing if replicate.needs_mixing(estimator) else None
         grid = self.design.adaptive_grid(cell)
@@ -105,7 +106,7 @@ class Engine:
         def estimate_all(count, data, model, supp, mixing):
             return map_first(
                 lambda data: replicate.estimate(
-                    estimator, model, data, supp, mixing, grid
+                    estimator, model, data, supp, mixing, grid, n_parameters
                 ),
                 count,
                 data,
@@ -118,7 +119,13 @@ class Engine:
             data, hashes = self.draw(cell, first, count)
             args = (np.asarray(count), data, process.truth, supp, mixing)
             program = compile_once(
-                estimate_all, args, "estimate", estimator, batch_size, grid
+                estimate_all,
+                args,
+                "estimate",
+                estimator,
+                batch_size,
+                grid,
+                n_parameters,
             )
             start = time.perf_counter()
             arrays = jax.block_until_ready(program(*args))

@@ -125,8 +125,13 @@ SCALARS = tuple(name for name, of in QUANTITIES.items() if not of.axes)
 """Those that are one number a replication."""
 
 
-def as_arrays(outcome: Any) -> dict[str, Array]:
+def as_arrays(outcome: Any, n_parameters: int | None = None) -> dict[str, Array]:
     """Return what is reported as it is stored: by name, of the type declared.
+
+    Args:
+        outcome: What an estimator returned.
+        n_parameters: Length of the axis `parameter`; what was not reported at its end
+            is missing there. None: as long as what was.
 
     Raises:
         TypeError: The estimator returned something else.
@@ -147,6 +152,12 @@ def as_arrays(outcome: Any) -> dict[str, Array]:
             values[name] = jnp.broadcast_to(values[name], rows)
     if outcome.code is None:
         values["code"] = judge(values["estimate"]).astype(QUANTITIES["code"].dtype)
+    for name, quantity in QUANTITIES.items():
+        if n_parameters is not None and "parameter" in quantity.axes:
+            lacking = n_parameters - values[name].shape[-1]
+            if lacking > 0:
+                ends = [(0, 0)] * (values[name].ndim - 1) + [(0, lacking)]
+                values[name] = jnp.pad(values[name], ends, constant_values=jnp.nan)
     return values
 
 
