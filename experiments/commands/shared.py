@@ -99,7 +99,7 @@ def open_study(results: Path, study: str) -> tuple[dict[str, Any], Design, Store
         )
     config = manifest["config"]
     # What a study may do without was not there in older versions.
-    optional = {"estimand": {}, "table": {}}
+    optional = {"estimand": {}, "table": {}, "levels": [], "tests": {}}
     config = {**optional, **config}
     lacking = sorted(Study.__dataclass_fields__.keys() - config.keys())
     if lacking:

@@ -15,7 +15,7 @@ from experiments.engine.compiling import (
     describe_error,
     map_first,
 )
-from experiments.estimators import QUANTITIES, RAISED
+from experiments.estimators import QUANTITIES, RAISED, find_own
 from experiments.provenance import read_peak_memory
 from experiments.study import Block, Cell, Design, Result
 
@@ -168,5 +168,7 @@ def _join(results: list[Result]) -> Result:
 
 
 def _make_missing(name: str, value: np.ndarray) -> np.ndarray:
+    if find_own(name):
+        return np.full_like(value, np.nan)
     # A hash of 0 stands for no data.
     return np.full_like(value, QUANTITIES[name].missing if name in QUANTITIES else 0)

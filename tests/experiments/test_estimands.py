@@ -104,7 +104,7 @@ def test_blocks_without_estimands_keep_their_address():
     assert with_mean.difference(without)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_study_measures_the_coverage_of_a_share(tmp_path):
     code, text = call(
         "sweep",
@@ -126,7 +126,8 @@ def test_a_study_measures_the_coverage_of_a_share(tmp_path):
     found = process["estimate"].sel(parameter="share_positive").squeeze()
     assert np.isfinite(found.sel(estimator=["profile", "normal_random_effects"])).all()
     assert found.sel(estimator="moments").isnull().all()  # it has no F
-    assert process["estimate"].sel(estimator="moments", parameter="coef[0]").notnull()
+    moments = process["estimate"].sel(estimator="moments")
+    assert moments.sel(parameter="coef[0]").notnull().all()
     assert ((found.sel(estimator="profile") > 0) & (found < 1)).any()
     summary = xr.open_datatree(folder / "summary.nc")["linear_factor_normal"]
     coverage = summary["coverage"].sel(parameter="share_positive", kind="sandwich")
