@@ -21,6 +21,8 @@ from analysis.digits import format_value
 from analysis.kinds import at_default_kind
 from analysis.measures.intervals import replications_needed
 from analysis.report import ademp
+from analysis.report.answers import answer
+from analysis.report.explore import explore
 from analysis.symbols import in_unicode
 from analysis.tables.catalogue import Table
 from analysis.tables.html import to_html
@@ -86,8 +88,10 @@ def render_report(
         design=_describe_design(named),
         ademp=ademp.describe_study(named),
         estimators=_describe_estimators(summary),
+        answer=answer(named),
+        explorer=explore(named),
         processes=processes,
-        pictures=[_embed(x) for x in pictures.get("", ())],
+        pictures=[_embed(x, x.caption) for x in pictures.get("", ())],
         composed=[to_html(x) for x in composed.get("", ())],
         chosen=ademp.describe_replications(read_config(summary)),
         precision=_describe_precision(named),
@@ -157,8 +161,8 @@ def _describe_process(
         ],
         "failures": group_rows(failures),
         "sentences": sentences,
-        "pictures": [_embed(x) for x in pictures if not x.detail],
-        "details": [_embed(x) for x in pictures if x.detail],
+        "pictures": [_embed(x, say_seen(process, x)) for x in pictures if not x.detail],
+        "details": [_embed(x, x.caption) for x in pictures if x.detail],
     }
 
 
@@ -284,12 +288,47 @@ def _read_json(summary: xr.DataTree, name: str) -> dict[str, Any]:
     return found
 
 
-def _embed(picture: Drawn) -> dict[str, str | int]:
+def say_seen(process: xr.Dataset, picture: Drawn) -> str:
+    """Say what is seen in a figure of a measure: its caption, and the range of values.
+
+    Args:
+        process: One group of the summary.
+        picture: The figure; the name of its file begins with that of what it shows.
+    """
+    stem = picture.path.stem
+    measure = max(
+        (x for x in labels.MEASURES if stem.startswith(x) and x in process),
+        key=len,
+        default="",
+    )
+    if not measure:
+        return picture.caption
+    values = at_default_kind(process)[measure]
+    others = [x for x in values.dims if x != "parameter"]
+    low, high = (
+        np.atleast_1d(x.values) for x in (values.min(others), values.max(others))
+    )
+    names = [""]
+    if "parameter" in values.dims:
+        names = [f"{in_unicode(str(x))} " for x in values["parameter"].values]
+    spans = [
+        f"{name}from {x:.3g} to {y:.3g}"
+        for name, x, y in zip(names, low, high, strict=True)
+        if np.isfinite(x)
+    ]
+    if not spans:
+        return picture.caption
+    word = labels.label_measure(measure)
+    return f"{picture.caption} {word}: {'; '.join(spans)}."
+
+
+def _embed(picture: Drawn, seen: str) -> dict[str, str | int]:
     """Encode a PNG for the page, with its width in percent of the full width."""
     data = picture.path.read_bytes()
     pixels = int.from_bytes(data[16:20])  # PNG specification, section 11.2.2
     return {
         "caption": picture.caption,
+        "seen": seen,
         "source": f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}",
         "percent": min(100, round(100 * pixels / FULL_WIDTH)),
     }
