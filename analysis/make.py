@@ -36,7 +36,8 @@ from analysis.files import (
 from analysis.labels import name_entries, name_groups
 from analysis.measures.summarise import ExclusionRule, summarise, used_replications
 from analysis.nulls import list_hypotheses
-from analysis.report.page import Drawn, render_report
+from analysis.report.page import render_report
+from analysis.report.pictures import Drawn
 from analysis.seal import add_seal, encode, has_seal
 from analysis.tables.catalogue import list_tables
 from analysis.tables.compose import list_composed

@@ -43,6 +43,8 @@ def influence_under_model(
         return ravel_pytree(function(problem.build(theta), problem.supp, probs))[0]
 
     value = flat(theta, plugged)
+    by_theta: Float[Array, "k p"]
+    by_probs: Float[Array, "k n_supp"]
     by_theta, by_probs = jax.jacrev(flat, argnums=(0, 1))(theta, plugged)
     wanted = by_probs - (by_probs @ plugged)[:, None]
     wanted = jnp.where(plugged > 0, wanted, 0.0)
@@ -53,7 +55,7 @@ def influence_under_model(
     shares = jax.nn.softmax(under.log_density - rows.log_density)
     columns = jnp.where((plugged > 0) & (shares > 0)[:, None], under.columns, 0.0)
     second = columns.T @ (shares[:, None] * columns)
-    unit = jnp.sqrt(jnp.diagonal(second))
+    unit: Float[Array, " n_supp"] = jnp.sqrt(jnp.diagonal(second))
     unit = jnp.where(unit > 0, unit, 1.0)
     scaled = solve_faded(second / (unit[:, None] * unit), (wanted / unit).T, _CUTOFF)
     alpha = scaled / unit[:, None]

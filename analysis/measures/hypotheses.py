@@ -157,7 +157,11 @@ def measure_levels(
         width = as_finite(limits[1]) - as_finite(limits[0])
         both = covered.assign(me.mean_of(width, name="width_at"))
         parts.append(both.expand_dims(nominal=[level]))
-    return xr.concat(parts, "nominal") if parts else xr.Dataset()
+    if not parts:
+        return xr.Dataset()
+    found = xr.concat(parts, "nominal")
+    assert isinstance(found, xr.Dataset)
+    return found
 
 
 _ROUNDING = 1e-12

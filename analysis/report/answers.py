@@ -13,14 +13,10 @@ import xarray as xr
 
 from analysis.design_points import choose_largest
 from analysis.digits import format_error, format_value
-from analysis.measures.formulas import Z, normal_quantile
-from analysis.report.ademp import enumerate_words
+from analysis.measures.formulas import Z
+from analysis.report.cases import Case, name_case, take, tell_coverage, write_number
 from analysis.symbols import in_unicode
 from analysis.tables.performance import performance_table
-
-_SHARE = 0.5  # of the missing coverage that a cause has to explain
-_NARROW = 0.95  # of the spread: standard errors below are too small
-_MOST = 3  # sentences about coverage
 
 
 def answer(summary: xr.DataTree) -> list[str]:
@@ -42,7 +38,7 @@ def answer(summary: xr.DataTree) -> list[str]:
     )
     sentences = [
         *_tell_best(table, nodes),
-        *_tell_coverage(table, nodes),
+        *tell_coverage(table, nodes),
         *_tell_grid(nodes),
         *_tell_rates(nodes),
     ]
@@ -62,31 +58,19 @@ def _rows(process: xr.Dataset) -> pd.DataFrame:
     return performance_table(chosen, measures=measures)
 
 
-def _where(table: pd.DataFrame) -> str:
-    parts = []
-    for name, word in (("sample_size", "n = {}"), ("n_supp", "{} grid points")):
-        values = [x for x in set(table.get(name, ())) if x != ""]
-        if len(values) == 1:
-            parts.append(word.format(values[0]))
-    return f"At {' and '.join(parts)} " if parts else ""
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _tell_best(table: pd.DataFrame, nodes: dict[str, xr.Dataset]) -> Iterator[str]:
     """Say whose RMSE is smallest, of how many parameters, and how far others are."""
     keys = ["process", "parameter"]
     known = table.loc[table["rmse"].notna()]
     if "estimator" not in known or known["estimator"].nunique() < 2:
-        row = known.sort_values("rmse").iloc[-1:] if len(known) else known
-        for _, worst in row.iterrows():
-            low = known.sort_values("rmse").iloc[0]
+        if len(known):
+            low, worst = (
+                take(known, x) for x in (known["rmse"].idxmin(), known["rmse"].idxmax())
+            )
             yield _upper(
-                f"{_where(known)}the RMSE is between {_number(low, 'rmse')} "
-                f"({_what(low, table)}) and {_number(worst, 'rmse')} "
-                f"({_what(worst, table)})."
+                f"{_where(known)}the RMSE is between {write_number(low, 'rmse')} "
+                f"({name_case(low, table)}) and {write_number(worst, 'rmse')} "
+                f"({name_case(worst, table)})."
             )
         return
     pairs = known.groupby(keys, sort=False)
@@ -96,7 +80,7 @@ def _tell_best(table: pd.DataFrame, nodes: dict[str, xr.Dataset]) -> Iterator[st
     beaten = _count_beaten(nodes, winner)
     text = (
         f"{_where(known)}{winner} has the smallest RMSE of {wins} of {len(best)} "
-        f"parameters{_of_processes(table)}"
+        f"parameters{_count_processes(table)}"
     )
     if beaten is not None:
         text += f" (of {beaten} beyond Monte Carlo error)"
@@ -108,11 +92,11 @@ def _tell_best(table: pd.DataFrame, nodes: dict[str, xr.Dataset]) -> Iterator[st
     ratios = others["rmse"] / others["rmse_best"]
     words = []
     for name, group in ratios.groupby(others["estimator"], sort=False):
-        worst = others.loc[group.idxmax()]
+        worst = take(others, group.idxmax())
         ratio, error = _ratio(nodes, worst, winner)
         words.append(
             f"{name} {group.median():.2f} and {format_value(ratio, error)} "
-            f"{format_error(error)} ({_what(worst, table)})"
+            f"{format_error(error)} ({name_case(worst, table)})"
         )
     yield _upper(
         f"{text}; the others' is so many times as large, in the median and at most: "
@@ -143,9 +127,7 @@ def _at_largest(process: xr.Dataset) -> xr.Dataset:
     return process.sel(at)
 
 
-def _ratio(
-    nodes: dict[str, xr.Dataset], row: pd.Series, winner: str
-) -> tuple[float, float]:
+def _ratio(nodes: dict[str, xr.Dataset], row: Case, winner: str) -> tuple[float, float]:
     """Return the paired ratio of the RMSE of a row to that of the winner."""
     for node in nodes.values():
         name = "rmse_ratio_over_estimator"
@@ -160,68 +142,6 @@ def _ratio(
             at = at.sel(grid=row["grid"]) if row.get("grid") else at.isel(grid=0)
         return float(at[name]), float(at[f"{name}_mcse"])
     return float(row["rmse"] / row["rmse_best"]), np.nan
-
-
-def _tell_coverage(table: pd.DataFrame, nodes: dict[str, xr.Dataset]) -> Iterator[str]:
-    """Say whose coverage is off, by how much and why; the worst first."""
-    if "coverage" not in table:
-        return
-    level = next(x["coverage"].attrs.get("level", 0.95) for x in nodes.values())
-    known = table.loc[table["coverage"].notna()].copy()
-    if known.empty:
-        return
-    used = known["used_interval"] if "used_interval" in known else known["used"]
-    # All cases together: of twenty right ones one would be off by chance.
-    critical = normal_quantile(1 - (1 - 0.95) / len(known))
-    exact = critical * np.sqrt(level * (1 - level) / used.clip(lower=1))
-    known["off"] = known["coverage"] - level
-    known["is_off"] = known["off"].abs() > exact
-    groups = [("", known)]
-    if "estimator" in known:
-        groups = [(str(x), y) for x, y in known.groupby("estimator", sort=False)]
-    good = [(x, y) for x, y in groups if not y["is_off"].any()]
-    bad = [(x, y) for x, y in groups if y["is_off"].any()]
-    bad.sort(key=lambda pair: -float(pair[1]["off"].abs().max()))
-    for name, group in bad[:_MOST]:
-        worst = group.loc[group["off"].abs().idxmax()]
-        of = f" of {name}" if name else ""
-        number = int(group["is_off"].sum())
-        yield (
-            f"Coverage{of} is off the nominal {level:g} in {number} "
-            f"of {len(group)} cases, most of {_what(worst, table)}, where it is "
-            f"{_number(worst, 'coverage')}: {_cause(worst, level)}."
-        )
-    if good:
-        names = enumerate_words(x for x, _ in good if x)
-        of = f" of {names}" if names else ""
-        yield (
-            f"Coverage{of} is nowhere off the nominal {level:g} by more than Monte "
-            "Carlo error."
-        )
-
-
-def _cause(row: pd.Series, level: float) -> str:
-    """Say whether bias, width or failures make a coverage what it is."""
-    missing = level - row["coverage"]
-    if missing < 0:
-        return "the intervals are wider than they have to be"
-    found = []
-    bias = row["bias"] / row["empirical_se"] if row["empirical_se"] > 0 else np.nan
-    if row["bias_eliminated_coverage"] - row["coverage"] > _SHARE * missing:
-        found.append(
-            f"bias, {bias:.2f} standard deviations; without it "
-            f"{row['bias_eliminated_coverage']:.3f} would be covered"
-        )
-    ratio = 1 + row.get("relative_model_se_error", np.nan) / 100
-    if ratio < _NARROW:
-        found.append(f"width, standard errors are {ratio:.2f} of the true spread")
-    if row["attempted"] and 1 - row["used"] / row["attempted"] > missing:
-        share = 1 - row["used"] / row["attempted"]
-        found.append(f"failures, {share:.1%} of the fits are not among those measured")
-    return " and ".join(found) or (
-        f"neither bias ({bias:.2f} standard deviations) nor standard errors "
-        f"({ratio:.2f} of the spread) alone"
-    )
 
 
 def _tell_grid(nodes: dict[str, xr.Dataset]) -> Iterator[str]:
@@ -303,19 +223,19 @@ def _tell_failures(nodes: dict[str, xr.Dataset]) -> str:
     return f"{failed} of {attempted} fits failed ({failed / attempted:.2%})."
 
 
-def _number(row: pd.Series, name: str) -> str:
-    error = row[f"{name}_mcse"]
-    return f"{format_value(row[name], error)} {format_error(error)}"
+def _where(table: pd.DataFrame) -> str:
+    parts = []
+    for name, word in (("sample_size", "n = {}"), ("n_supp", "{} grid points")):
+        values = [x for x in set(table[name] if name in table else ()) if x != ""]
+        if len(values) == 1:
+            parts.append(word.format(values[0]))
+    return f"At {' and '.join(parts)} " if parts else ""
 
 
-def _of_processes(table: pd.DataFrame) -> str:
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _count_processes(table: pd.DataFrame) -> str:
     names = list(dict.fromkeys(table["process"]))
     return f" over {len(names)} processes" if len(names) > 1 else ""
-
-
-def _what(row: pd.Series, table: pd.DataFrame) -> str:
-    """Name the parameter of a row, and its process where there are several."""
-    parts = [in_unicode(str(row["parameter"]))] if "parameter" in row else []
-    if table["process"].nunique() > 1:
-        parts.append(str(row["process"]))
-    return ", ".join(parts)

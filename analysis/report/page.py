@@ -4,7 +4,6 @@ Everything in it comes from the summary and from the figures drawn of it. The wo
 the looks are in the template `page.html.j2`.
 """
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from analysis.measures.intervals import replications_needed
 from analysis.report import ademp
 from analysis.report.answers import answer
 from analysis.report.explore import explore
+from analysis.report.pictures import Drawn, embed, say_seen
 from analysis.symbols import in_unicode
 from analysis.tables.catalogue import Table
 from analysis.tables.html import to_html
@@ -32,7 +32,6 @@ from analysis.tables.rounding import format_panels
 
 TEMPLATE = "page.html.j2"
 PRECISION = 0.005  # of a coverage: half a percentage point
-FULL_WIDTH = 1300  # pixels, the width of the page at the resolution of the style sheet
 PROVENANCE = {
     "spmlex_version": "spmlex",
     "git_commit": "commit",
@@ -42,14 +41,6 @@ PROVENANCE = {
     "machine": "machine",
     "created": "merged at",
 }
-
-
-class Drawn(NamedTuple):
-    """A figure that has been drawn: its caption and its PNG file; folded if detail."""
-
-    caption: str
-    path: Path
-    detail: bool = False
 
 
 def render_report(
@@ -91,7 +82,7 @@ def render_report(
         answer=answer(named),
         explorer=explore(named),
         processes=processes,
-        pictures=[_embed(x, x.caption) for x in pictures.get("", ())],
+        pictures=[embed(x, x.caption) for x in pictures.get("", ())],
         composed=[to_html(x) for x in composed.get("", ())],
         chosen=ademp.describe_replications(read_config(summary)),
         precision=_describe_precision(named),
@@ -161,8 +152,8 @@ def _describe_process(
         ],
         "failures": group_rows(failures),
         "sentences": sentences,
-        "pictures": [_embed(x, say_seen(process, x)) for x in pictures if not x.detail],
-        "details": [_embed(x, x.caption) for x in pictures if x.detail],
+        "pictures": [embed(x, say_seen(process, x)) for x in pictures if not x.detail],
+        "details": [embed(x, x.caption) for x in pictures if x.detail],
     }
 
 
@@ -286,49 +277,3 @@ def _read_json(summary: xr.DataTree, name: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"the attribute {name} of the study is no JSON object.")
     return found
-
-
-def say_seen(process: xr.Dataset, picture: Drawn) -> str:
-    """Say what is seen in a figure of a measure: its caption, and the range of values.
-
-    Args:
-        process: One group of the summary.
-        picture: The figure; the name of its file begins with that of what it shows.
-    """
-    stem = picture.path.stem
-    measure = max(
-        (x for x in labels.MEASURES if stem.startswith(x) and x in process),
-        key=len,
-        default="",
-    )
-    if not measure:
-        return picture.caption
-    values = at_default_kind(process)[measure]
-    others = [x for x in values.dims if x != "parameter"]
-    low, high = (
-        np.atleast_1d(x.values) for x in (values.min(others), values.max(others))
-    )
-    names = [""]
-    if "parameter" in values.dims:
-        names = [f"{in_unicode(str(x))} " for x in values["parameter"].values]
-    spans = [
-        f"{name}from {x:.3g} to {y:.3g}"
-        for name, x, y in zip(names, low, high, strict=True)
-        if np.isfinite(x)
-    ]
-    if not spans:
-        return picture.caption
-    word = labels.label_measure(measure)
-    return f"{picture.caption} {word}: {'; '.join(spans)}."
-
-
-def _embed(picture: Drawn, seen: str) -> dict[str, str | int]:
-    """Encode a PNG for the page, with its width in percent of the full width."""
-    data = picture.path.read_bytes()
-    pixels = int.from_bytes(data[16:20])  # PNG specification, section 11.2.2
-    return {
-        "caption": picture.caption,
-        "seen": seen,
-        "source": f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}",
-        "percent": min(100, round(100 * pixels / FULL_WIDTH)),
-    }

@@ -1,6 +1,7 @@
 """Finite mixture: few support points and masses, free to move, their number by BIC."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
@@ -105,7 +106,7 @@ class FiniteMixture(LikelihoodEstimator):
         points, masses = _read(chosen.params[size:], present)
         points = jnp.where(present[:, None], points, grid[:most])
         masses = jnp.where(present, jnp.exp(masses), 0.0)
-        behind = None
+        reported: Callable[[Array], Array] | None = None
         if self.estimands:
             function = stack(self.estimands)
 
@@ -114,11 +115,13 @@ class FiniteMixture(LikelihoodEstimator):
                 supp_at = like_grid(points, supp)
                 return function(build(params[:size]), supp_at, jnp.exp(masses))
 
+            reported = behind
+
         return report(
             chosen,
             size,
             self.level,
-            behind,
+            reported,
             num_atoms=count,
             probs=jnp.zeros(grid.shape[0]).at[:most].set(masses),
             supp=like_grid(grid.at[:most].set(points), supp),

@@ -1,6 +1,7 @@
 """Parametric random effects: F is normal, theta and F's moments by likelihood."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
@@ -98,7 +99,7 @@ class NormalRandomEffects(LikelihoodEstimator):
         )
         theta, normal = maximum.params[:size], maximum.params[size:]
         resolution = _resolve(lclk_at(theta, nodes_at(normal)[0]))
-        behind = None
+        reported: Callable[[Array], Array] | None = None
         if self.estimands:
             function = stack(self.estimands)
             cells = _place_cells(place(normal), self.nodes, dims)
@@ -108,11 +109,13 @@ class NormalRandomEffects(LikelihoodEstimator):
                 supp_at = like_grid(cells, supp)
                 return function(build(params[:size]), supp_at, probs)
 
+            reported = behind
+
         return report(
             maximum,
             size,
             self.level,
-            behind,
+            reported,
             flagged=resolution < _MIN_RESOLUTION,
             probs=_discretise(points, *place(normal)),
             supp=supp,

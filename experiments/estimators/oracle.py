@@ -1,10 +1,12 @@
 """The oracle: the mixing distribution is known, only theta is estimated."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from experiments.dgp import Data, Model
 from experiments.estimands import stack
@@ -66,7 +68,7 @@ class Oracle(LikelihoodEstimator):
             lambda _: (nodes.reshape(log_mass.size, -1), log_mass),
             theta0.size,
         )
-        behind = None
+        reported: Callable[[Array], Array] | None = None
         if self.estimands:
             function, probs = stack(self.estimands), jnp.exp(log_mass)
             slopes = jax.jacrev(lambda t: function(build(t), nodes, probs))(theta0)
@@ -75,10 +77,12 @@ class Oracle(LikelihoodEstimator):
             def behind(theta):
                 return jnp.where(known, jnp.nan, function(build(theta), nodes, probs))
 
+            reported = behind
+
         return report(
             maximise(likelihood, theta0, self.max_steps),
             theta0.size,
             self.level,
-            behind,
+            reported,
             num_atoms=log_mass.size if isinstance(mixing, DISCRETE) else -1,
         )

@@ -14,7 +14,8 @@ from analysis.labels import name_groups
 from analysis.measures.summarise import summarise
 from analysis.report.answers import answer
 from analysis.report.explore import explore
-from analysis.report.page import Drawn, render_report, say_seen
+from analysis.report.page import render_report
+from analysis.report.pictures import Drawn, say_seen
 
 NAME = "linear_factor_discrete"
 

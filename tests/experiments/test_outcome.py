@@ -1,6 +1,7 @@
 """What an estimator reports: two things are enough, and all is stored as declared."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +33,7 @@ def test_nothing_finite_is_a_failure_unless_the_estimator_says_how_it_ended():
 
 def test_everything_is_stored_in_the_type_declared():
     limits = jnp.zeros((3, 2))
-    everything = dict.fromkeys(QUANTITIES, 1)
+    everything: dict[str, Any] = dict.fromkeys(QUANTITIES, 1)
     everything |= {"lower": limits, "upper": limits, "standard_error": limits}
     found = jax.jit(lambda: as_arrays(Outcome(**everything)))()
     assert found.keys() == QUANTITIES.keys()
