@@ -90,7 +90,7 @@ def make(
         raise StudyError(f"{link} leads out of the study's folder; remove that link.")
     rule = exclusion_rule or replications.attrs.get("exclusion_rule", "per_estimator")
     summary = summarise(replications, exclusion_rule=rule)
-    paths = [write_file(study_dir / SUMMARY, lambda path: _write_tree(summary, path))]
+    paths = [write_file(study_dir / SUMMARY, lambda path: write_tree(summary, path))]
     named = name_groups(summary)
     listed, shown = {}, {}
     try:
@@ -191,7 +191,7 @@ def store_replications(
         "config": yaml.safe_dump(asked),
     }
     target = study_dir / REPLICATIONS
-    return write_file(target, lambda file: _write_tree(replications, file))
+    return write_file(target, lambda file: write_tree(replications, file))
 
 
 def _parse_tests(tests: Sequence[str]) -> dict[str, list[str]]:
@@ -237,7 +237,8 @@ def _read_tree(path: Path) -> xr.DataTree:
     return read
 
 
-def _write_tree(tree: xr.DataTree, path: Path) -> None:
+def write_tree(tree: xr.DataTree, path: Path) -> None:
+    """Write replications, or a summary, with checksums and a seal."""
     encoding = {
         f"/{name}": encode(node.to_dataset()) for name, node in tree.children.items()
     }

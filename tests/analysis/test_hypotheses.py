@@ -7,6 +7,7 @@ import yaml
 from scipy import stats
 from synthetic_study import CONFIG, make_process
 
+from analysis.figures import drawing, power
 from analysis.labels import name_groups
 from analysis.measures.summarise import summarise
 from analysis.nulls import Hypothesis, list_hypotheses
@@ -157,3 +158,32 @@ def test_normal_theory_errors_stand_beside_the_robust(summary):
     assert ((1 + one / 100) * (1 + other / 100)).values == pytest.approx(
         np.ones(one.shape)
     )
+
+
+@pytest.fixture(scope="module")
+def curve(process):
+    nulls = [0.9, 1.2, 1.5, 1.8, 2.1]
+    return name_groups(summarise(make_study(process, {"tests": {"coef[0]": nulls}})))
+
+
+def test_power_curves_are_the_rejection_rates(curve):
+    process = curve[NAME].to_dataset()
+    pictures = {x.name: x for x in power.list_pictures(process)}
+    assert set(pictures) == {"power"}
+    with drawing.style():
+        figure = pictures["power"].draw()
+    (ax,) = figure.axes
+    at = process["rejection"].sel(sample_size=2000, n_supp=50, nominal=0.95).squeeze()
+    drawn = {x.get_label(): x.lines[0].get_xydata() for x in ax.containers}
+    for estimator in at["estimator"].values:
+        x, y = np.asarray(drawn[str(estimator)]).T
+        assert x.tolist() == [0.9, 1.2, 1.5, 1.8, 2.1]
+        assert y == pytest.approx(at.sel(estimator=estimator).values)
+    assert {"nominal", "truth"} <= set(ax.get_legend_handles_labels()[1])
+    assert ax.get_title() == "coef[0]"
+
+
+def test_two_nulls_are_no_curve(summary):
+    process = name_groups(summary)[NAME].to_dataset()
+    process = process.isel(test=[0, 1])
+    assert power.curves(process) is None
