@@ -1,5 +1,6 @@
 """The page on reading results: its lines run, and what it names is there."""
 
+import ast
 import importlib
 import re
 from pathlib import Path
@@ -29,12 +30,11 @@ def test_ten_lines_answer_ten_questions(folder):
     names = {"folder": folder}
     exec(opening, names)  # noqa: S102
     found = []
-    for line in lines.splitlines():
-        if line.startswith("#"):
-            continue
-        *before, last = line.split("; ")
-        exec("\n".join(before), names)  # noqa: S102
-        found.append(eval(last, names))  # noqa: S307
+    for node in ast.parse(lines).body:
+        if isinstance(node, ast.Expr):
+            found.append(eval(ast.unparse(node), names))  # noqa: S307
+        else:
+            exec(ast.unparse(node), names)  # noqa: S102
     assert len(found) == 10
     summary = xr.open_datatree(folder / "summary.nc")["linear_factor_discrete"]
     by_hand, error = found[-1]
