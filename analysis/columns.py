@@ -11,7 +11,7 @@ import xarray as xr
 from analysis.dimensions import TIDY
 
 KEYS = (*TIDY, "process")
-VALUES = ("estimate", "standard_error", "lower", "upper", "df", "code")
+VALUES = ("estimate", "standard_error", "lower", "upper", "df", "p_value", "code")
 WIDE = "*"
 """Stands in the name of a column for what tells wide columns apart."""
 

@@ -16,14 +16,17 @@ def read_config(study: xr.DataTree) -> dict[str, Any]:
 
 
 def read_symbols(study: xr.DataTree, process: str) -> dict[str, str]:
-    """Read the symbols of a process's parameters, `symbol:` in its file.
+    """Read the symbols of a process's parameters and of estimands, `symbol:` in a file.
 
     Returns:
         LaTeX by the name of the parameter, without dollars; a parameter that has no
         symbol is not among them.
     """
-    option = (read_config(study).get("dgp") or {}).get(process) or {}
-    return flatten_symbols(option.get("symbol") or {})
+    config = read_config(study)
+    option = (config.get("dgp") or {}).get(process) or {}
+    estimands = (config.get("estimand") or {}) | (option.get("estimands") or {})
+    given = {x: y["symbol"] for x, y in estimands.items() if y.get("symbol")}
+    return flatten_symbols(given | (option.get("symbol") or {}))
 
 
 def flatten_symbols(symbols: Mapping[str, Any]) -> dict[str, str]:

@@ -41,5 +41,6 @@ def drop_copies(table: pd.DataFrame, process: xr.Dataset) -> pd.DataFrame:
         for x in ("process", "estimator", "grid", "parameter", "coordinate")
         if x in before or x in shared
     ]
-    keys += [x for x in ("sample_size", "n_supp", "kind") if x in table]
+    others = ("test", "statistic", "sample_size", "n_supp", "kind")
+    keys += [x for x in others if x in table]
     return marked.loc[~marked.duplicated(keys)].reset_index(drop=True)

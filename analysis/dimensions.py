@@ -19,7 +19,7 @@ COMPARED = ("estimator", "grid", "n_supp")
 ROWS = ("estimator", "grid", "parameter", "coordinate", "sample_size", "n_supp")
 """The rows of a table, the first changing slowest."""
 
-LABELLED = ("process", *ROWS, "kind")
+LABELLED = ("process", *ROWS[:3], "test", "holds", "statistic", *ROWS[3:], "kind")
 """All that may tell the rows of a table apart."""
 
 OVERVIEW = ("estimator", "grid", "n_supp", "sample_size")

@@ -43,6 +43,7 @@ def read_replications(
     lower: str | None = None,
     upper: str | None = None,
     df: str | float | int | None = None,
+    p_value: str | None = None,
     code: str | None = None,
     estimator: Column = None,
     grid: Column = None,
@@ -69,7 +70,10 @@ def read_replications(
         lower: Column of lower limits, with `upper`; else the limits are those of the
             standard error.
         upper: Column of upper limits.
-        df: Degrees of freedom for limits from standard errors: a column or a number.
+        df: Degrees of freedom for limits and tests from standard errors: a column or a
+            number.
+        p_value: Column of p-values, of a test for every parameter: a summary has how
+            often it rejects.
         code: Column of result codes: 0 is a success, all else a failure.
         estimator: Column of methods, or several; without one there is a single
             `estimator`.
@@ -104,6 +108,7 @@ def read_replications(
         "lower": lower,
         "upper": upper,
         "df": df,
+        "p_value": p_value,
         "code": code,
     }
     name = str(source) if isinstance(source, Path | str) else "the table"
@@ -219,6 +224,12 @@ def _to_dataset(tidy: pd.DataFrame, level: float | int) -> xr.Dataset:
     found = xr.Dataset(
         {"truth": _reduce_truth(data["truth"]), "estimate": data["estimate"]}
     ).assign(code=code)
+    if "p_value" in data:
+        tests = [f"reported, {x}" for x in data["parameter"].values]
+        moved = data["p_value"].rename(parameter="reported_test")
+        found["p_value"] = moved.assign_coords(reported_test=tests)
+    if "df" in data:
+        found["df"] = data["df"]
     if "standard_error" in data:
         found["standard_error"] = data["standard_error"].expand_dims(kind=[GIVEN])
     if "lower" in data:

@@ -38,6 +38,7 @@ MEASURES = {
     "relative_model_se_error": Measure(
         "relative error of the model standard error", "Model SE error, %", "percent"
     ),
+    "average_standard_error": Measure("mean standard error", "Mean SE", PARAMETER_UNIT),
     "se_ratio": Measure("model standard error over the empirical one", "SE/SD"),
     "coverage": Measure("coverage of the confidence interval", "Coverage"),
     "bias_eliminated_coverage": Measure(
@@ -55,6 +56,18 @@ MEASURES = {
     "median_width": Measure(
         "median width of the confidence interval", "Median width", PARAMETER_UNIT
     ),
+    "interval_score": Measure(
+        "interval score: width, and a penalty for missing the truth",
+        "Interval score",
+        PARAMETER_UNIT,
+    ),
+    "rejection": Measure("share of tests that reject", "Rejected"),
+    "size": Measure("share of tests of a true null that reject", "Size"),
+    "power": Measure("share of tests of a false null that reject", "Power"),
+    "coverage_at": Measure("coverage at a nominal level", "Coverage"),
+    "width_at": Measure("mean width at a nominal level", "Width", PARAMETER_UNIT),
+    "statistic_mean": Measure("mean of a statistic", "Mean"),
+    "statistic_sd": Measure("standard deviation of a statistic", "SD"),
     "open_share": Measure("share of confidence intervals that are open", "Open"),
     "seconds": Measure("mean time of one replication", "Seconds", "s"),
     "failure_rate": Measure("failed over attempted replications", "Failure rate"),
@@ -64,6 +77,9 @@ MEASURES = {
     "rate": Measure("slope of log RMSE on log sample size", "Rate"),
     "bias_difference": Measure("difference in bias", "Bias diff.", PARAMETER_UNIT),
     "rmse_ratio": Measure("ratio of RMSEs", "RMSE ratio"),
+    "relative_precision": Measure(
+        "relative gain in precision", "Precision gain, %", "percent"
+    ),
     "coverage_difference": Measure("difference in coverage", "Coverage diff."),
 }
 
@@ -172,6 +188,10 @@ DIMENSION_NAMES = {
     "replication": "Replication",
     "parameter": "Parameter",
     "kind": "Interval",
+    "test": "Null",
+    "holds": "It is true or not",
+    "nominal": "Level",
+    "statistic": "Statistic",
     "point": "Support point",
     "coordinate": "Coordinate",
 }
@@ -247,6 +267,17 @@ def _name_parameters(process: xr.Dataset, symbols: Mapping[str, str]) -> xr.Data
         return process
     names = [str(x) for x in process["parameter"].values]
     words = [f"${symbols[x]}$" if x in symbols else x for x in names]
+    if "test_parameter" in process.coords:
+        tested = zip(
+            process["test"].values, process["test_parameter"].values, strict=True
+        )
+        nulls = [
+            f"${symbols[y]} = {str(x).rpartition(' = ')[2]}$"
+            if y in symbols
+            else str(x)
+            for x, y in tested
+        ]
+        process = process.assign_coords(test=nulls)
     return process.assign_coords(
         parameter=words if len(set(words)) == len(words) else names,
         parameter_name=("parameter", names),
@@ -272,6 +303,7 @@ def describe(name: str) -> dict[str, str]:
         long_name, units = OTHERS[name]
         return {"long_name": long_name, "units": units}
     for ending, words in (
+        ("_mcse_normal", "Monte Carlo standard error, by normal theory, of the "),
         ("_mcse", "Monte Carlo standard error of the "),
         ("_lower", "lower Wilson limit of the "),
         ("_upper", "upper Wilson limit of the "),

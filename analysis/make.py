@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import get_args
 
 import xarray as xr
+import yaml
 
 from analysis.columns import parse_columns
 from analysis.configuration import read_symbols
@@ -40,7 +41,9 @@ from analysis.measures.summarise import (
     summarise,
     used_replications,
 )
-from analysis.report.page import Drawn, render_report
+from analysis.nulls import list_hypotheses
+from analysis.report.page import render_report
+from analysis.report.pictures import Drawn
 from analysis.seal import add_seal, encode, has_seal
 from analysis.tables.catalogue import list_tables
 from analysis.tables.compose import list_composed
@@ -97,7 +100,7 @@ def make(
             name: node.to_dataset().drop_vars(FITTED, errors="ignore").load()
             for name, node in stored.children.items()
         }
-    paths = [write_file(study_dir / SUMMARY, lambda path: _write_tree(summary, path))]
+    paths = [write_file(study_dir / SUMMARY, lambda path: write_tree(summary, path))]
     named = name_groups(summary)
     listed, shown = {}, {}
     try:
@@ -172,7 +175,14 @@ def open_replications(study_dir: Path) -> Iterator[xr.DataTree]:
         yield replications
 
 
-def store_replications(path: Path, columns: Sequence[str], study_dir: Path) -> Path:
+def store_replications(
+    path: Path,
+    columns: Sequence[str],
+    study_dir: Path,
+    *,
+    tests: Sequence[str] = (),
+    levels: Sequence[float] = (),
+) -> Path:
     """Store somebody else's replications as those of a study.
 
     Args:
@@ -180,18 +190,37 @@ def store_replications(path: Path, columns: Sequence[str], study_dir: Path) -> P
         columns: What its columns are, see `columns.parse_columns`; nothing: they have
             the names that `exchange.to_csv` gives them.
         study_dir: The folder of the study.
+        tests: Hypotheses to be tested, `theta=0` or `theta=truth`.
+        levels: Levels of coverage and tests beside that of the limits.
 
     Raises:
         StudyError: No such file, or no such columns.
     """
+    asked = {"tests": _parse_tests(tests), "levels": list(levels)}
     try:
+        list_hypotheses(asked["tests"])
         named = parse_columns(columns) if columns else tidy_columns(path)
         replications = read_replications(path, **named)
     except (OSError, ValueError, TypeError) as error:
         raise StudyError(f"{path}: {str(error).splitlines()[0]}") from error
-    replications.attrs = {"study": path.stem, "title": f"Replications of {path.name}"}
+    replications.attrs = {
+        "study": path.stem,
+        "title": f"Replications of {path.name}",
+        "config": yaml.safe_dump(asked),
+    }
     target = study_dir / REPLICATIONS
-    return write_file(target, lambda file: _write_tree(replications, file))
+    return write_file(target, lambda file: write_tree(replications, file))
+
+
+def _parse_tests(tests: Sequence[str]) -> dict[str, list[str]]:
+    """Read hypotheses of a command line: nulls by parameter."""
+    found: dict[str, list[str]] = {}
+    for text in tests:
+        parameter, equals, null = text.rpartition("=")
+        if not equals or not parameter:
+            raise StudyError(f"--test {text}: write PARAMETER=NULL, such as theta=0.")
+        found.setdefault(parameter, []).append(null)
+    return found
 
 
 def load_summary(study_dir: Path | str) -> xr.DataTree:
@@ -237,7 +266,8 @@ def _read_errors(path: Path, kinds: tuple[type[Exception], ...]) -> Iterator[Non
         ) from error
 
 
-def _write_tree(tree: xr.DataTree, path: Path) -> None:
+def write_tree(tree: xr.DataTree, path: Path) -> None:
+    """Write replications, or a summary, with checksums and a seal."""
     encoding = {
         f"/{name}": encode(node.to_dataset()) for name, node in tree.children.items()
     }
@@ -274,6 +304,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "analysis.exchange.read_replications",
     )
     parser.add_argument(
+        "--test",
+        action="append",
+        default=[],
+        metavar="PARAMETER=NULL",
+        help="of such a file: a hypothesis whose size or power to measure, theta=0 or "
+        "theta=truth; may be given several times",
+    )
+    parser.add_argument(
+        "--levels",
+        type=float,
+        nargs="+",
+        default=[],
+        help="of such a file: levels of coverage and tests beside that of its limits",
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         help="folder of the report of such a file (default: beside it, of its name)",
@@ -303,7 +348,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.columns or options.study.is_file():
             study = options.output or study.with_suffix("")
-            store_replications(options.study, options.columns, study)
+            asked = {"tests": options.test, "levels": options.levels}
+            store_replications(options.study, options.columns, study, **asked)
+        elif options.test or options.levels:
+            raise StudyError(
+                "--test and --levels are for a file of replications; of a study they "
+                "are tests and levels of its configuration."
+            )
         paths = make(
             study,
             exclusion_rule=options.exclusion_rule,

@@ -32,6 +32,11 @@ class Model(Protocol):
         ...
 
 
+def _list_pairs(named: Any) -> tuple[tuple[str, Any], ...]:
+    """List what a configuration names, so that it can be hashed."""
+    return tuple(named.items() if isinstance(named, Mapping) else named)
+
+
 def _list_symbols(symbols: Any) -> tuple[tuple[str, str], ...]:
     """List symbols by parameter; those of a field may be a list."""
     pairs = symbols.items() if isinstance(symbols, Mapping) else symbols
@@ -56,6 +61,8 @@ class Process(eqx.Module):
         label: How tables and figures call the process.
         symbol: How they write its parameters, in LaTeX: by the name of a parameter, or
             a list by that of a field of the model with several entries.
+        estimands: What is estimated of this process beside theta, by name; see
+            `experiments.estimands`.
     """
 
     truth: Model
@@ -64,6 +71,9 @@ class Process(eqx.Module):
     label: str = eqx.field(static=True, default="")
     symbol: tuple[tuple[str, str], ...] = eqx.field(
         static=True, default=(), converter=_list_symbols
+    )
+    estimands: tuple[tuple[str, Any], ...] = eqx.field(
+        static=True, default=(), converter=_list_pairs
     )
 
     def __check_init__(self):

@@ -15,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 
 import spmlex
 from experiments.dgp import Process
+from experiments.estimands import Estimand, list_estimands
 from experiments.estimators import Estimator, grid_use
 from experiments.grids import DataRange, Grid
 
@@ -104,6 +105,7 @@ class Design:
     processes: dict[str, Process]
     grids: dict[str, Grid]
     estimators: dict[str, Estimator]
+    estimands: dict[str, Estimand] = dataclasses.field(default_factory=dict)
 
     def cells(self) -> list[Cell]:
         """List the cells; neighbours differ in size, so they compile in parallel."""
@@ -149,11 +151,37 @@ class Design:
         number = self.cells().index(block.cell) * blocks_per_cell
         return (number + block.first // self.block_size) % count + 1
 
-    def truth(self, dgp: str) -> tuple[list[str], np.ndarray]:
+    def theta(self, dgp: str) -> tuple[list[str], np.ndarray]:
         """Return names and true values of a process's parameters."""
         model = self.processes[dgp].truth
         theta, _ = ravel_pytree(eqx.filter(model, eqx.is_inexact_array))
         return list(spmlex.parameter_names(model)), np.asarray(theta)
+
+    def estimands_of(self, dgp: str) -> dict[str, Estimand]:
+        """Return what is estimated of a process beside theta: the study's, its own."""
+        return self.estimands | dict(self.processes[dgp].estimands)
+
+    def truth(self, dgp: str) -> tuple[list[str], np.ndarray]:
+        """Return names and true values of all of the axis `parameter`.
+
+        Raises:
+            ValueError: An estimand does not fit the process.
+        """
+        names, values = self.theta(dgp)
+        behind, true = list_estimands(self.estimands_of(dgp), self.processes[dgp])
+        return names + behind, np.concatenate([values, true])
+
+    def count_parameters(self, dgp: str) -> int | None:
+        """Return the length of the axis `parameter`; None where it is theta alone."""
+        return len(self.truth(dgp)[0]) if self.estimands_of(dgp) else None
+
+    def estimator(self, cell: Cell) -> Estimator:
+        """Return a cell's estimator, told the estimands that it can report."""
+        estimator = self.estimators[cell.estimator]
+        estimands = tuple(self.estimands_of(cell.dgp).values())
+        if not estimands or not hasattr(estimator, "estimands"):
+            return estimator
+        return dataclasses.replace(estimator, estimands=estimands)  # pyright: ignore
 
 
 CELLS_AT_ONCE = 8

@@ -11,11 +11,19 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from spmlex._arguments import check_function
+from spmlex._continuum import range_of, rows_of
+from spmlex._efficient_estimate import EfficientEstimate
+from spmlex._efficient_functional import influence_under_model
 from spmlex._evidence import Estimated, Evidence, evidence_of
-from spmlex._outer import OuterProblem
+from spmlex._inner import ActiveSet
+from spmlex._joint import JointProblem
+from spmlex._polish import N_SLOTS
 from spmlex._profile import face_system, relative_densities, solve_face
 from spmlex._types import Weights
 from spmlex._weights import share_of_square
+
+Function = Callable[[Any, Any, Float[Array, " n_supp"]], Any]
+"""Of the model, the support points and their masses."""
 
 
 class Functional(eqx.Module):
@@ -48,59 +56,75 @@ class Functional(eqx.Module):
 
 
 def delta_method(
-    estimate: Estimated, function: Callable[[Any, Float[Array, "..."]], Any]
+    estimate: Estimated | EfficientEstimate, function: Function
 ) -> Functional:
-    """Estimate `function(model, probs)` and its covariance. Equation (16).
+    """Estimate `function(model, supp, probs)` and its covariance. Equation (16).
 
-    For example the mean of F: `lambda model, probs: probs @ supp`. The influence of an
-    observation on theta moves the function directly and through `probs`, and its
-    influence on `probs` given theta adds to that. First-order, on the face of F found:
-    for smooth functionals such as means, not for a single mass, whose limit is not
-    normal.
+    For example the mean of F: `lambda model, supp, probs: probs @ supp`. The influence
+    of an observation on theta moves the function directly, and through the atoms and
+    masses of F; its influence on these given theta adds to that. First-order, with the
+    atoms found and free to move where the fit moved them: for smooth functionals such
+    as means, and for the mass on one side of a point that no atom is near. What moves
+    with no parameter, such as a quantile on a grid, has a standard error of zero.
+
+    At an `EfficientEstimate` the function is taken at its smooth F, and corrected by
+    the mean of its influence under the model. Equation (20).
 
     Args:
-        estimate: A fit with `support="grid"`, without groups.
-        function: Of the model and the mixing probabilities, (n_supp,); differentiable,
-            returns arrays.
+        estimate: A fit without groups, or what `efficient_estimate` returns.
+        function: Of the model, the support points and the mixing probabilities,
+            (n_supp,); differentiable, returns arrays.
 
     Raises:
-        ValueError: The fit has groups, or its support points were moved.
+        ValueError: The estimate has groups.
 
     Examples:
-        >>> mean = delta_method(estimate, lambda model, probs: probs @ supp)
+        >>> mean = delta_method(estimate, lambda model, supp, probs: probs @ supp)
         >>> mean.value.shape, mean.standard_errors.shape
         ((1,), (1,))
     """
+    check_function("function", function, "`lambda model, supp, probs: probs @ supp`")
+    if isinstance(estimate, EfficientEstimate):
+        _refuse_groups(estimate.probs)
+        value, influence = influence_under_model(estimate, function)
+        equation = estimate.equation
+        counts = equation.problem.counts
+        return Functional(value, influence, equation.weights, counts)
     evidence = evidence_of("estimate", estimate)
-    problem = evidence.on_grid()
-    check_function("function", function, "`lambda model, probs: probs @ supp`")
-    moved = evidence.moved
-    if moved is not None and not isinstance(moved, Tracer) and bool(moved):
-        raise ValueError(
-            "the support points of this fit were moved, and a function of `probs` does "
-            "not see them move with theta: refit with support='grid'."
+    _refuse_groups(evidence.probs)
+    moved = True if evidence.problem is None else evidence.moved
+    if moved is None:
+        value, influence = _on_grid(evidence, function)
+    elif isinstance(moved, Tracer):  # under `jit`, where the fit decides
+        value, influence = jax.lax.cond(
+            moved,
+            lambda: _with_atoms(evidence, function),
+            lambda: _on_grid(evidence, function),
         )
-    if evidence.probs.ndim != 1:
+    else:
+        value, influence = (_with_atoms if bool(moved) else _on_grid)(
+            evidence, function
+        )
+    return Functional(value, influence, evidence.weights, evidence.counts)
+
+
+def _refuse_groups(probs: Float[Array, "..."]) -> None:
+    if probs.ndim != 1:
         raise ValueError(
             "groups: the delta method takes a fit with one mixing distribution. Fit "
             "the groups' distributions one by one, or bootstrap."
         )
-    result = _delta(problem, evidence, function)
-    if moved is None:
-        return result
-    # Under `jit`, where nothing can be refused.
-    missing = jnp.where(moved, jnp.nan, result.influence)
-    return Functional(result.value, missing, result.weights, result.counts)
+
+
+_Influence = tuple[Float[Array, " k"], Float[Array, "n_obs k"]]
 
 
 @eqx.filter_jit
-def _delta(
-    problem: OuterProblem,
-    evidence: Evidence,
-    function: Callable[[Any, Float[Array, "..."]], Any],
-) -> Functional:
-    def flat(theta: Array, probs: Array) -> Array:
-        return ravel_pytree(function(problem.build(theta), probs))[0]
+def _on_grid(evidence: Evidence, function: Function) -> _Influence:
+    problem = evidence.on_grid()
+
+    def flat(theta, probs):
+        return ravel_pytree(function(problem.build(theta), evidence.supp, probs))[0]
 
     theta, probs, weights = evidence.theta, evidence.probs, evidence.weights
     here = problem.evaluate(theta, probs, weights)
@@ -112,5 +136,40 @@ def _delta(
     system = face_system(relative, weights, probs)
     # Row by row `by_probs system^{-1} (relative_i - 1)`: the solve is symmetric.
     solved = jax.vmap(lambda row: solve_face(system, row, probs))(by_probs)
-    influence = on_theta @ along.T + (relative - 1.0) @ solved.T
-    return Functional(value, influence, weights, evidence.counts)
+    return value, on_theta @ along.T + (relative - 1.0) @ solved.T
+
+
+@eqx.filter_jit
+def _with_atoms(evidence: Evidence, function: Function) -> _Influence:
+    """Do the same with the places of the atoms beside theta."""
+    theta, weights = evidence.theta, evidence.weights
+    count = min(N_SLOTS, evidence.probs.size)
+    if evidence.problem is None:  # the support is the atoms alone, however many
+        count = evidence.probs.size
+    box, trial = range_of(evidence.given.supp)
+    solver = ActiveSet(working_sizes=(count,), has_net=False)
+    joint = JointProblem(evidence.given, box, trial, weights, solver)
+    rows = rows_of(evidence.supp)
+    mass, columns = jax.lax.top_k(evidence.probs, count)
+    places = joint.to_places(rows[columns])
+
+    def flat(both, mass):
+        atoms = joint.to_rows(both[theta.size :].reshape(places.shape))
+        supp = box.to_supp(rows.at[columns].set(atoms))
+        probs = evidence.probs.at[columns].set(mass)
+        return ravel_pytree(
+            function(joint.outer.build(both[: theta.size]), supp, probs)
+        )[0]
+
+    both = jnp.concatenate([theta, places.ravel()])
+    here = joint.evaluate(both, mass, mass > 0)
+    value = flat(both, mass)
+    by_both, by_mass = jax.jacrev(flat, argnums=(0, 1))(both, mass)
+    along = by_both + by_mass @ here.probs_dot
+    on_both = jnp.linalg.solve(here.hessian, here.scores.T).T
+    lclk = jnp.where(mass > 0, joint.lclk(theta, places), -jnp.inf)
+    relative = relative_densities(lclk, mass)
+    system = face_system(relative, weights, mass)
+    solved = jax.vmap(lambda row: solve_face(system, row, mass))(by_mass)
+    seen = jnp.where(mass > 0, relative - 1.0, 0.0)
+    return value, on_both @ along.T + seen @ solved.T

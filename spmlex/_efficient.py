@@ -233,7 +233,7 @@ def project_score(
     rest = second - second[:, f] @ by_flows
     off = mean[c] - by_flows[:, c].T @ mean[f]
     wanted = jnp.column_stack([rest[c, s], off])
-    solved = _solve_faded(rest[c, c], wanted, _CUTOFF)
+    solved = solve_faded(rest[c, c], wanted, _CUTOFF)
     on_columns, of_means = solved[:, :-1], solved[:, -1]
     crossed = rest[s, c] @ on_columns
     information = rest[s, s] - crossed - crossed.T
@@ -251,7 +251,7 @@ def project_score(
     )
 
 
-def _solve_faded(
+def solve_faded(
     matrix: Float[Array, "k k"], wanted: Float[Array, "k r"], cutoff: float
 ) -> Float[Array, "k r"]:
     """Solve a positive semidefinite system, but for directions that hardly vary.

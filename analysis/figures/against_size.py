@@ -15,15 +15,15 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from analysis import labels
-from analysis.digits import format_error, format_value
-from analysis.figures import drawing
-from analysis.figures.design_points import (
+from analysis.design_points import (
     choose_largest,
     grid_matters,
     in_words,
     is_known,
     list_parts,
 )
+from analysis.digits import format_error, format_value
+from analysis.figures import drawing
 from analysis.figures.picture import ALONE, Picture, Plot, in_brackets, list_pages
 from analysis.measures.formulas import Z
 

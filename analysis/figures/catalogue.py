@@ -8,7 +8,14 @@ from collections.abc import Iterator
 
 import xarray as xr
 
-from analysis.figures import against_size, intervals, mixing, overview, replications
+from analysis.figures import (
+    against_size,
+    intervals,
+    mixing,
+    overview,
+    power,
+    replications,
+)
 from analysis.figures.nested_loops import list_study
 from analysis.figures.picture import Picture
 
@@ -22,6 +29,6 @@ def list_process(process: xr.Dataset, used: xr.Dataset) -> Iterator[Picture]:
         process: One group of `summary.nc`.
         used: The same group after `summarise.used_replications`.
     """
-    for module in (against_size, mixing, intervals, overview):
+    for module in (against_size, power, mixing, intervals, overview):
         yield from module.list_pictures(process)
     yield from replications.list_pictures(process, used)

@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from analysis.design_points import choose_largest, list_parts
 from analysis.figures import drawing
-from analysis.figures.design_points import choose_largest, list_parts
 from analysis.figures.picture import Picture, list_pages
 from analysis.labels import label_measure
 from analysis.measures.formulas import Z

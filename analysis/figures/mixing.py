@@ -7,13 +7,13 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from analysis.figures import drawing
-from analysis.figures.design_points import (
+from analysis.design_points import (
     choose_largest,
     in_words,
     is_known,
     list_parts,
 )
+from analysis.figures import drawing
 from analysis.figures.picture import Picture, in_brackets, list_pages
 from analysis.measures.formulas import Z
 

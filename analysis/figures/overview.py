@@ -15,16 +15,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.copies import NONE, drop_copies
-from analysis.digits import format_error, format_value
-from analysis.dimensions import OVERVIEW
-from analysis.figures import drawing
-from analysis.figures.design_points import (
+from analysis.design_points import (
     choose_reference,
     grid_matters,
     in_words,
     is_known,
     list_parts,
 )
+from analysis.digits import format_error, format_value
+from analysis.dimensions import OVERVIEW
+from analysis.figures import drawing
 from analysis.figures.picture import Picture, in_brackets, list_pages
 from analysis.labels import label_dim, label_measure
 from analysis.measures.formulas import Z

@@ -14,14 +14,14 @@ import xarray as xr
 from matplotlib.axes import Axes
 from scipy import special
 
-from analysis.figures import drawing
-from analysis.figures.design_points import (
+from analysis.design_points import (
     choose_reference,
     in_words,
     is_known,
     list_parts,
     stem_of,
 )
+from analysis.figures import drawing
 from analysis.figures.picture import Picture, Plot, in_brackets, list_pages
 from analysis.measures import estimates as me
 from analysis.measures.formulas import Z, covers

@@ -19,21 +19,24 @@ other and counted apart, and bias, RMSE, coverage and width are given without th
 flagged fits too (`coverage_unflagged` and so on).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
 
+from analysis.configuration import read_config
 from analysis.dimensions import COMPARED, NOT_RUN
 from analysis.kinds import at_kind, with_default_kind
 from analysis.labels import describe
 from analysis.measures import estimates as me
 from analysis.measures import intervals as mi
 from analysis.measures import paired as mp
+from analysis.measures.hypotheses import measure_levels, measure_tests
 from analysis.measures.mixing import mixing_measures
 from analysis.measures.moments import as_finite, count
+from analysis.nulls import Hypothesis, list_hypotheses
 
 ExclusionRule = Literal["per_estimator", "all_or_none"]
 
@@ -54,10 +57,18 @@ def summarise(
 
     Returns:
         The same groups without the replication dimension: every measure `x` beside its
-        Monte Carlo standard error `x_mcse`; counts; the attributes of the study.
+        Monte Carlo standard error `x_mcse`; counts; the attributes of the study. What
+        its configuration declares under `tests` and `levels` is measured too.
     """
+    config = read_config(replications)
+    asked = {
+        "hypotheses": list_hypotheses(config.get("tests") or {}),
+        "levels": tuple(config.get("levels") or ()),
+    }
     groups = {
-        f"/{name}": summarise_process(node.to_dataset(), exclusion_rule=exclusion_rule)
+        f"/{name}": summarise_process(
+            node.to_dataset(), exclusion_rule=exclusion_rule, **asked
+        )
         for name, node in replications.children.items()
     }
     if not groups:
@@ -68,12 +79,22 @@ def summarise(
 
 
 def summarise_process(
-    process: xr.Dataset, *, exclusion_rule: str = "per_estimator"
+    process: xr.Dataset,
+    *,
+    exclusion_rule: str = "per_estimator",
+    hypotheses: Sequence[Hypothesis] = (),
+    levels: Sequence[float] = (),
 ) -> xr.Dataset:
     """Reduce the replications of one process; `summarise` for a single group.
 
     Only `estimate` and `truth` are needed. Measures of what is absent (`code`,
     `standard_error`, `lower` and `upper`, `seconds`) are left out.
+
+    Args:
+        process: One group of `replications.nc`.
+        exclusion_rule: Which replications are used, see above.
+        hypotheses: What is tested, see `hypotheses`.
+        levels: Confidence levels beside that of the limits.
     """
     rules = get_args(ExclusionRule)
     if exclusion_rule not in rules:
@@ -105,6 +126,9 @@ def summarise_process(
     if "seconds" in process:
         time = process["seconds"].where(attempted)  # a failure costs time too
         parts.append(me.mean_of(time, name="seconds"))
+    if "reported" in process:
+        parts += _statistic_measures(process["reported"].where(used))
+    parts += _test_measures(process, coords, used, hypotheses, levels)
     parts += mixing_measures(process, used, sizes=sizes)
     parts.append(process[[x for x in COPIED if x in process]])
     parts += _comparisons(at_kind(process, coords), succeeded)
@@ -119,7 +143,7 @@ def summarise_process(
     if "by_code" in summary:
         summary["by_code"].attrs = {**process["code"].attrs, **describe("by_code")}
     if "coverage" in summary:
-        level = float(process["lower"].attrs.get("level", 0.95))
+        level = _level_of(process)
         for name in (
             "coverage",
             "coverage_of_attempted",
@@ -208,8 +232,15 @@ def _estimate_measures(
     for measure in me.OF_ESTIMATES:
         yield measure(estimate, truth)
     yield me.empirical_se(estimate)
+    yield _normal_theory(me.empirical_se(estimate, normal_theory=True))
     if estimate.sizes.get("sample_size", 1) > 1:
         yield mp.convergence_rate(estimate, truth, sizes=sizes)
+
+
+def _normal_theory(found: xr.Dataset) -> xr.Dataset:
+    """Keep the error of normal theory alone, `x_mcse_normal`."""
+    (name,) = (str(x) for x in found if str(x).endswith("_mcse"))
+    return found[[name]].rename({name: f"{name}_normal"})
 
 
 def _standard_error_measures(
@@ -217,7 +248,12 @@ def _standard_error_measures(
 ) -> Iterator[xr.Dataset]:
     error = process["standard_error"].where(used)
     yield me.mean_model_se(error)
-    yield me.relative_model_se_error(process["estimate"].where(used), error)
+    yield me.average_standard_error(error)
+    estimate = process["estimate"].where(used)
+    yield me.relative_model_se_error(estimate, error)
+    yield _normal_theory(
+        me.relative_model_se_error(estimate, error, normal_theory=True)
+    )
 
 
 def _interval_measures(
@@ -232,8 +268,50 @@ def _interval_measures(
     yield mi.coverage(lower, upper, process["truth"])
     estimate = process["estimate"].where(used)
     yield mi.bias_eliminated_coverage(lower, upper, estimate)
+    level = _level_of(process)
+    yield mi.interval_score(lower, upper, process["truth"], level=level)
     for measure in mi.OF_INTERVALS:
         yield measure(lower, upper)
+
+
+def _level_of(process: xr.Dataset) -> float:
+    """Return the level of the limits stored."""
+    return (
+        float(process["lower"].attrs.get("level", 0.95)) if "lower" in process else 0.95
+    )
+
+
+def _statistic_measures(statistic: xr.DataArray) -> Iterator[xr.Dataset]:
+    """Measure what estimators reported of their own: mean and spread."""
+    yield me.mean_of(statistic, name="statistic_mean")
+    spread = me.empirical_se(statistic)
+    yield spread.rename(
+        {x: str(x).replace("empirical_se", "statistic_sd") for x in spread}
+    )
+
+
+def _test_measures(
+    process: xr.Dataset,
+    coords: Mapping[Hashable, Any],
+    used: xr.DataArray,
+    hypotheses: Sequence[Hypothesis],
+    levels: Sequence[float],
+) -> Iterator[xr.Dataset]:
+    """Measure tests, and coverage at further levels, of the default kinds."""
+    process = at_kind(process, coords)
+    own = _level_of(process)
+    every = (own, *(x for x in levels if x != own))
+    names = (
+        [str(x) for x in coords["parameter"].values] if "parameter" in coords else []
+    )
+    tests = (
+        [str(x) for x in coords["reported_test"].values]
+        if "reported_test" in coords
+        else []
+    )
+    yield measure_tests(process, used, names, hypotheses, every, tests)
+    if every[1:]:
+        yield measure_levels(process, used, every)
 
 
 def _unflagged_measures(
@@ -268,9 +346,15 @@ def _comparisons(process: xr.Dataset, succeeded: xr.DataArray) -> Iterator[xr.Da
         yield _pairwise(
             partial(mp.rmse_ratio, truth=truth), estimate, dim, "rmse_ratio"
         )
+        yield _pairwise(_gain_of_first, estimate, dim, "relative_precision")
         if covers is not None:
             yield _pairwise(mp.paired_difference, covers, dim, "coverage_difference")
             yield _count_pairs(covers, dim, "pairs_interval")
+
+
+def _gain_of_first(a: xr.DataArray, b: xr.DataArray) -> xr.Dataset:
+    """Return the relative gain in precision of a over b."""
+    return mp.relative_precision_gain(b, a)
 
 
 def _count_pairs(values: xr.DataArray, dim: str, name: str) -> xr.Dataset:

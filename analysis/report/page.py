@@ -4,7 +4,6 @@ Everything in it comes from the summary and from the figures drawn of it. The wo
 the looks are in the template `page.html.j2`.
 """
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,9 @@ from analysis.digits import format_value
 from analysis.kinds import at_default_kind
 from analysis.measures.intervals import replications_needed
 from analysis.report import ademp
+from analysis.report.answers import answer
+from analysis.report.explore import explore
+from analysis.report.pictures import Drawn, embed, say_seen
 from analysis.symbols import in_unicode
 from analysis.tables.catalogue import Table
 from analysis.tables.html import to_html
@@ -30,7 +32,6 @@ from analysis.tables.rounding import format_panels
 
 TEMPLATE = "page.html.j2"
 PRECISION = 0.005  # of a coverage: half a percentage point
-FULL_WIDTH = 1300  # pixels, the width of the page at the resolution of the style sheet
 PROVENANCE = {
     "spmlex_version": "spmlex",
     "git_commit": "commit",
@@ -40,14 +41,6 @@ PROVENANCE = {
     "machine": "machine",
     "created": "merged at",
 }
-
-
-class Drawn(NamedTuple):
-    """A figure that has been drawn: its caption and its PNG file; folded if detail."""
-
-    caption: str
-    path: Path
-    detail: bool = False
 
 
 def render_report(
@@ -86,8 +79,10 @@ def render_report(
         design=_describe_design(named),
         ademp=ademp.describe_study(named),
         estimators=_describe_estimators(summary),
+        answer=answer(named),
+        explorer=explore(named),
         processes=processes,
-        pictures=[_embed(x) for x in pictures.get("", ())],
+        pictures=[embed(x, x.caption) for x in pictures.get("", ())],
         composed=[to_html(x) for x in composed.get("", ())],
         chosen=ademp.describe_replications(read_config(summary)),
         precision=_describe_precision(named),
@@ -157,8 +152,8 @@ def _describe_process(
         ],
         "failures": group_rows(failures),
         "sentences": sentences,
-        "pictures": [_embed(x) for x in pictures if not x.detail],
-        "details": [_embed(x) for x in pictures if x.detail],
+        "pictures": [embed(x, say_seen(process, x)) for x in pictures if not x.detail],
+        "details": [embed(x, x.caption) for x in pictures if x.detail],
     }
 
 
@@ -282,14 +277,3 @@ def _read_json(summary: xr.DataTree, name: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"the attribute {name} of the study is no JSON object.")
     return found
-
-
-def _embed(picture: Drawn) -> dict[str, str | int]:
-    """Encode a PNG for the page, with its width in percent of the full width."""
-    data = picture.path.read_bytes()
-    pixels = int.from_bytes(data[16:20])  # PNG specification, section 11.2.2
-    return {
-        "caption": picture.caption,
-        "source": f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}",
-        "percent": min(100, round(100 * pixels / FULL_WIDTH)),
-    }

@@ -12,7 +12,10 @@ from analysis.dimensions import COMPARED
 from analysis.tables.details import (
     comparison_table,
     interval_table,
+    level_table,
     rate_table,
+    rejection_table,
+    statistic_table,
     widen_intervals,
 )
 from analysis.tables.notes import table_notes
@@ -78,6 +81,7 @@ def list_tables(summary: xr.DataTree, name: str) -> Iterator[Table]:
             *table_notes(summary, name, table),
         ]
         yield Table("rates", "rates in the sample size", table, notes)
+    yield from _list_tests(summary, name, process)
     for stem, measures, words in (
         ("mixing", MIXING, "the fitted mixing distribution"),
         ("margins", MARGINS, "the margins of the fitted mixing distribution"),
@@ -92,3 +96,29 @@ def list_tables(summary: xr.DataTree, name: str) -> Iterator[Table]:
                     *notes,
                 ]
             yield Table(stem, words, table, notes)
+
+
+def _list_tests(
+    summary: xr.DataTree, name: str, process: xr.Dataset
+) -> Iterator[Table]:
+    """List the tables of tests, of coverage at several levels, of statistics."""
+    if "rejection" in process:
+        table = rejection_table(process)
+        notes = [
+            "The share of tests that reject, at the levels over the columns: the size "
+            "where the null is true, the power where it is false.",
+            *table_notes(summary, name, table),
+        ]
+        yield Table("tests", "size and power of tests", table, notes)
+    if "coverage_at" in process:
+        table = level_table(process)
+        notes = [
+            "At other levels than that of the study limits are estimate and standard "
+            "error times a quantile.",
+            *table_notes(summary, name, table),
+        ]
+        yield Table("levels", "coverage at several levels", table, notes)
+    if "statistic_mean" in process:
+        table = statistic_table(process)
+        notes = table_notes(summary, name, table)
+        yield Table("statistics", "statistics that estimators report", table, notes)

@@ -4,6 +4,8 @@ Comparisons paired by replication, all kinds of interval side by side, and rates
 Like in `performance`, nothing is computed here.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -13,7 +15,9 @@ from analysis.dimensions import DESIGN_POINT, ENDINGS, ROWS
 from analysis.tables.performance import COUNT_COLUMNS, select_rows
 from analysis.tables.rounding import measures_in
 
-DIFFERENCES = ("bias_difference", "rmse_ratio", "coverage_difference")
+DIFFERENCES = (
+    *("bias_difference", "rmse_ratio", "relative_precision", "coverage_difference"),
+)
 INTERVALS = ("coverage", "interval_width")
 MISSING = ("coverage_of_attempted",)
 OPEN = ("median_width", "open_share")
@@ -159,3 +163,53 @@ def rate_table(process: xr.Dataset) -> pd.DataFrame:
             keys, key=lambda column: column.map(place[str(column.name)]), kind="stable"
         )
     return table.loc[table["rate"].notna()].reset_index(drop=True)
+
+
+HOLDS = {1: "true", 0: "false", -1: "not known"}
+
+
+def rejection_table(process: xr.Dataset) -> pd.DataFrame:
+    """Select the rejection rates of every test: size where the null is true, or power.
+
+    Args:
+        process: One group of `summary.nc` with `rejection`.
+
+    Returns:
+        A row for every estimator, grid, test, sample size and number of points, and a
+        column for every level of the tests, 0.05 for a level of confidence of 0.95.
+    """
+    order = [x for x in (*ROWS, "test") if x != "parameter"]
+    table = _widen(process, "rejection", order)
+    holds = dict(zip(process["test"].values, process["holds"].values, strict=True))
+    table["holds"] = [HOLDS[int(holds[x])] for x in table["test"]]
+    return table
+
+
+def level_table(process: xr.Dataset) -> pd.DataFrame:
+    """Select the coverage at every level that was asked for, a column each."""
+    return _widen(process, "coverage_at", ROWS)
+
+
+def statistic_table(process: xr.Dataset) -> pd.DataFrame:
+    """Select mean and spread of the statistics that estimators report of their own."""
+    dims = [x for x in (*ROWS, "statistic") if x != "parameter"]
+    measures = ("statistic_mean", "statistic_sd")
+    table = select_rows(process, measures, COUNT_COLUMNS, dims=dims)
+    known = table["statistic_mean"].notna()
+    return table.loc[known].reset_index(drop=True)
+
+
+def _widen(process: xr.Dataset, name: str, dims: Sequence[str]) -> pd.DataFrame:
+    """Put a measure at every level into a column of its own; drop rows without any."""
+    parts = process[[f"{name}{end}" for end in ENDINGS]]
+    columns, stems = {}, []
+    for i, level in enumerate(process["nominal"].values):
+        stem = f"{1 - level:.2g}" if name == "rejection" else f"{level:g}"
+        stems.append(stem)
+        for end in ENDINGS:
+            columns[f"{stem}{end}"] = parts[f"{name}{end}"].isel(nominal=i, drop=True)
+    counts = process[[x for x in COUNT_COLUMNS if x in process]]
+    chosen = counts.assign(columns)
+    table = select_rows(chosen, stems, COUNT_COLUMNS, dims=dims)
+    known = table[stems].notna().any(axis=1)
+    return table.loc[known].reset_index(drop=True)

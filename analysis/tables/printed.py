@@ -16,11 +16,16 @@ from analysis.tables import rounding
 
 HEADS = {
     "kind": "Interval",
+    "holds": "Null",
     "coordinate": "Margin",
     "sample_size": "$n$",
     "n_supp": "Points",
 }
 """Heads of the columns of words, where they are not the names of dimensions."""
+
+
+SUBJECTS = ("parameter", "test", "statistic")
+"""What a table is about: one of these tells its rows apart."""
 
 
 class Cell(NamedTuple):
@@ -97,11 +102,12 @@ def print_rows(
 
 def _print_panel(table: pd.DataFrame, caption: str, notes: tuple[str, ...]) -> Printed:
     named = [x for x in HEADS if rounding.varies(table, x)]
-    above = bool(named) or "parameter" not in table  # parameters have several rows
+    subject = next((x for x in SUBJECTS if x in table), "")
+    above = bool(named) or not subject  # parameters have several rows
     outer = [x for x in ("estimator", "grid") if rounding.varies(table, x)]
-    if "parameter" in table:
-        (outer if above else named).append("parameter")
-    named.sort(key=("parameter", *HEADS).index)
+    if subject:
+        (outer if above else named).append(subject)
+    named.sort(key=(*SUBJECTS, *HEADS).index)
     named = named or [x for x in HEADS if x in table][:1]
     columns = {x: print_cells(table, x) for x in rounding.measures_in(table)}
     heads = [(labels.label_measure(x) if x in labels.MEASURES else x,) for x in columns]
@@ -136,7 +142,7 @@ def print_cells(
 
 
 def _heading(name: str, value: str) -> str:
-    if name == "parameter" or not value:
+    if name in SUBJECTS or not value:
         return value
     return f"{labels.label_dim(name).lower()} {value}"
 

@@ -78,7 +78,8 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
     """
     text = pd.DataFrame(index=table.index)
     for name in LABELLED:
-        if varies(table, name) or (name == "parameter" and name in table.columns):
+        always = name in ("parameter", "test", "statistic") and name in table.columns
+        if varies(table, name) or always:
             text[labels.label_dim(name)] = [in_unicode(str(x)) for x in table[name]]
     for name in measures_in(table):
         values, errors = round_column(table, name)

@@ -98,6 +98,9 @@ def open_study(results: Path, study: str) -> tuple[dict[str, Any], Design, Store
             f"{study}: no study in {results / study}. {list_studies(results, study)}"
         )
     config = manifest["config"]
+    # What a study may do without was not there in older versions.
+    optional = {"estimand": {}, "table": {}, "levels": [], "tests": {}}
+    config = {**optional, **config}
     lacking = sorted(Study.__dataclass_fields__.keys() - config.keys())
     if lacking:
         raise InputError(

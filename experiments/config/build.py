@@ -13,6 +13,7 @@ ASKED = {
     "mixing": ("list_margins", "mean", "simulate", "variance"),
     "grid": ("label", "make"),
     "estimator": ("default_kind", "estimate", "kinds", "label"),
+    "estimand": ("truth", "value"),
 }
 """What a study asks of each part."""
 
@@ -36,8 +37,9 @@ def build_design(config: dict[str, Any]) -> Design:
                 grid.make(n_supp)
             except (ValueError, TypeError, ArithmeticError) as error:
                 raise InputError(f"grid.{name}: {error}") from error
+    estimands = {name: _build(config, "estimand", name) for name in config["estimand"]}
     names = ("seed", "streams", "n_replications", "block_size")
-    return Design(
+    design = Design(
         **{name: config[name] for name in names},
         target=Target(**config["target"]) if has_target(config) else None,
         max_failure_share=config["max_failure_share"],
@@ -46,7 +48,19 @@ def build_design(config: dict[str, Any]) -> Design:
         processes=parts["dgp"],
         grids=parts["grid"],
         estimators=parts["estimator"],
+        estimands=estimands,
     )
+    for dgp in design.processes:
+        try:
+            names, _ = design.truth(dgp)
+        except ValueError as error:
+            raise InputError(f"estimand.{error} (dgp.{dgp})") from error
+        if len(set(names)) < len(names):
+            raise InputError(
+                f"dgp.{dgp}: an estimand has the name of a parameter or of another "
+                f"estimand: {', '.join(names)}."
+            )
+    return design
 
 
 def _build(config: dict[str, Any], group: str, name: str) -> Any:

@@ -312,7 +312,7 @@ def _check_header(group: str, name: str) -> None:
 
 def _check_parts(config: dict[str, Any]) -> None:
     """Refuse a part that says nothing about what to build."""
-    for group in GROUPS:
+    for group in (*GROUPS, "estimand"):
         for name, node in config[group].items():
             if not isinstance(node, dict) or "_target_" not in node:
                 raise InputError(

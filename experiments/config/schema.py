@@ -6,6 +6,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from analysis.nulls import list_hypotheses
+
 MOST_REPLICATIONS = 10_000_000
 MOST_OBSERVATIONS = 100_000_000
 MOST_POINTS = 1_000_000
@@ -15,7 +17,7 @@ MOST_SIZES = {"sample_size": MOST_OBSERVATIONS, "n_supp": MOST_POINTS}
 GROUPS = ("dgp", "grid", "estimator")
 """Config groups chosen as lists: each is an axis of the study."""
 
-LISTED = (*GROUPS, "table")
+LISTED = (*GROUPS, "estimand", "table")
 """Config groups of which several may be chosen."""
 
 
@@ -53,6 +55,8 @@ class Study:
     max_failure_share: float = MISSING
     exclusion_rule: str = MISSING
     level: float = MISSING
+    levels: list[float] = dataclasses.field(default_factory=list)
+    tests: dict[str, Any] = dataclasses.field(default_factory=dict)
     block_size: int = MISSING
     shard: str | None = MISSING
     overwrite: bool = MISSING
@@ -62,6 +66,7 @@ class Study:
     estimator: dict[str, Any] = dataclasses.field(default_factory=dict)
     compute: dict[str, Any] = dataclasses.field(default_factory=dict)
     table: dict[str, Any] = dataclasses.field(default_factory=dict)
+    estimand: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +116,9 @@ def check_values(config: dict[str, Any]) -> None:
         _check_sizes(name, config[name], MOST_SIZES[name])
     if not 0 < config["level"] < 1:
         raise ValueError(f"level={config['level']}: give a share, such as 0.95.")
+    if not all(0 < level < 1 for level in config["levels"]):
+        raise ValueError(f"levels={config['levels']}: give shares, such as [0.9,0.99].")
+    list_hypotheses(config["tests"])
     share = config["max_failure_share"]
     if not 0 <= share <= 1:
         raise ValueError(f"max_failure_share={share}: give a share from 0 to 1.")

@@ -17,7 +17,7 @@ from experiments.engine.compiling import (
     describe_error,
     map_first,
 )
-from experiments.estimators import QUANTITIES, RAISED
+from experiments.estimators import QUANTITIES, RAISED, find_own
 from experiments.provenance import read_peak_memory
 from experiments.study import CELLS_AT_ONCE, Block, Cell, Design, Result
 
@@ -105,7 +105,8 @@ class Engine:
         cell = block.cell
         process = self.design.processes[cell.dgp]
         supp = jax.tree.map(jnp.asarray, self.design.support(cell))
-        estimator = self.design.estimators[cell.estimator]
+        estimator = self.design.estimator(cell)
+        n_parameters = self.design.count_parameters(cell.dgp)
         # Others share one program for all mixing distributions.
         mixing = process.mixing if replicate.needs_mixing(estimator) else None
         grid = self.design.adaptive_grid(cell)
@@ -115,7 +116,7 @@ class Engine:
         def estimate_all(count, data, model, supp, mixing):
             return map_first(
                 lambda data: replicate.estimate(
-                    estimator, model, data, supp, mixing, grid
+                    estimator, model, data, supp, mixing, grid, n_parameters
                 ),
                 count,
                 data,
@@ -128,7 +129,13 @@ class Engine:
             data, hashes = self.draw(cell, first, count)
             args = (np.asarray(count), data, process.truth, supp, mixing)
             program = self._compile(
-                estimate_all, args, "estimate", estimator, batch_size, grid
+                estimate_all,
+                args,
+                "estimate",
+                estimator,
+                batch_size,
+                grid,
+                n_parameters,
             )
             start = time.perf_counter()
             arrays = jax.block_until_ready(program(*args))
@@ -171,5 +178,7 @@ def _join(results: list[Result]) -> Result:
 
 
 def _make_missing(name: str, value: np.ndarray) -> np.ndarray:
+    if find_own(name):
+        return np.full_like(value, np.nan)
     # A hash of 0 stands for no data.
     return np.full_like(value, QUANTITIES[name].missing if name in QUANTITIES else 0)

@@ -58,6 +58,7 @@ def estimate(
     supp: Any,
     mixing: AbstractMixing | None = None,
     grid: DataRange | None = None,
+    n_parameters: int | None = None,
 ) -> dict[str, Array]:
     """Run one estimator on the data of one replication; return it as it is stored.
 
@@ -68,12 +69,14 @@ def estimate(
         supp: The support grid, or None for an estimator without one.
         mixing: The true mixing distribution; only an estimator that needs it sees it.
         grid: Puts the support grid where the data are.
+        n_parameters: Entries of theta and estimands together; what an estimator does
+            not report of them is missing. None: as many as it reports.
     """
     model = erase(model)
     if grid is not None:
         supp = grid.adapt(model.starting_values(data), data, supp)
     known = (mixing,) if needs_mixing(estimator) else ()
-    return as_arrays(estimator.estimate(model, data, supp, *known))
+    return as_arrays(estimator.estimate(model, data, supp, *known), n_parameters)
 
 
 def erase(model: Any) -> Any:

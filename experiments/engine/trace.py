@@ -38,7 +38,8 @@ def trace(
         no `max_steps`.
     """
     design = engine.design
-    estimator = design.estimators[cell.estimator]
+    estimator = design.estimator(cell)
+    n_parameters = design.count_parameters(cell.dgp)
     if not hasattr(estimator, "max_steps"):
         return None
     process = design.processes[cell.dgp]
@@ -50,7 +51,9 @@ def trace(
 
     def fit(max_steps, data, model, supp, mixing):
         stopped = _stop_after(estimator, max_steps)
-        return replicate.estimate(stopped, model, data, supp, mixing, grid)
+        return replicate.estimate(
+            stopped, model, data, supp, mixing, grid, n_parameters
+        )
 
     steps = np.arange(1, num_steps + 1)
     if num_steps > MAX_ROWS:
@@ -58,7 +61,7 @@ def trace(
     rows = []
     for step in steps:
         args = (jnp.asarray(step), data, process.truth, supp, mixing)
-        arrays = compile_once(fit, args, "trace", estimator, grid)(*args)
+        arrays = compile_once(fit, args, "trace", estimator, grid, n_parameters)(*args)
         rows.append({name: np.asarray(value) for name, value in arrays.items()})
         rows[-1]["step"] = int(step)
     return rows

@@ -8,15 +8,18 @@ from experiments.estimators.joint_em import JointEM
 from experiments.estimators.normal import NormalRandomEffects
 from experiments.estimators.oracle import Oracle
 from experiments.estimators.outcome import (
+    OWN,
     QUANTITIES,
     SCALARS,
     Outcome,
     Quantity,
     as_arrays,
+    find_own,
 )
 from experiments.estimators.profile import Profile
 
 __all__ = [
+    "OWN",
     "QUANTITIES",
     "RAISED",
     "SCALARS",
@@ -31,5 +34,6 @@ __all__ = [
     "Profile",
     "Quantity",
     "as_arrays",
+    "find_own",
     "grid_use",
 ]

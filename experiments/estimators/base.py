@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 import spmlex
 from experiments.dgp import Data, Model
+from experiments.estimands import Estimand
 from experiments.estimators.outcome import Outcome
 
 RAISED = 100
@@ -25,8 +26,9 @@ variable, to find starting values; or nothing."""
 class Estimator(Protocol):
     """An estimator of a study: hashable, and pure under `jax.jit`.
 
-    Two attributes are optional: `grid_use`, a `GridUse` ("points" where absent), and
-    `needs_mixing`, true where `estimate` has to be given the true F as well.
+    Three attributes are optional: `grid_use`, a `GridUse` ("points" where absent),
+    `needs_mixing`, true where `estimate` has to be given the true F as well, and a
+    field `estimands`, which the study fills: `estimate` reports them behind theta.
     """
 
     @property
@@ -73,6 +75,7 @@ class LikelihoodEstimator:
         max_steps: Limit on the steps of the search.
         level: Confidence level of the Wald intervals.
         label: How tables and figures call the estimator.
+        estimands: What to report behind theta; a study fills it in.
     """
 
     grid_use: ClassVar[GridUse] = "points"
@@ -80,6 +83,7 @@ class LikelihoodEstimator:
     max_steps: int = 100
     level: float = 0.95
     label: str = ""
+    estimands: tuple[Estimand, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -8,12 +8,14 @@ import jax.scipy as jsp
 
 import spmlex
 from experiments.dgp import Data, Model
+from experiments.estimands import Estimand
 from experiments.estimators.base import (
     ChosenIntervals,
     GridUse,
     check_counts,
     kinds_around,
 )
+from experiments.estimators.functionals import Reported, append_estimands
 from experiments.estimators.outcome import Outcome
 
 _INTERVALS = kinds_around("efficient")
@@ -33,6 +35,7 @@ class EfficientScore(ChosenIntervals):
             The first is the one that tables show.
         level: Confidence level of the intervals.
         label: How tables and figures call the estimator.
+        estimands: What to report behind theta; a study fills it in.
     """
 
     grid_use: ClassVar[GridUse] = "points"
@@ -42,6 +45,7 @@ class EfficientScore(ChosenIntervals):
     intervals: tuple[str, ...] | list[str] = _INTERVALS
     level: float = 0.95
     label: str = ""
+    estimands: tuple[Estimand, ...] = ()
 
     def __post_init__(self):
         """Refuse unknown choices and a number of draws that allows no projection."""
@@ -62,11 +66,14 @@ class EfficientScore(ChosenIntervals):
         made = [row.make(found, self.level, None, None) for row in rows]
         lclk = found.model.lclk(data, supp)
         mixture = jsp.special.logsumexp(lclk, axis=1, b=found.probs)
-        return Outcome(
+        theta = Reported(
             found.theta,
             jnp.stack([each.lower for each in made]),
             jnp.stack([each.upper for each in made]),
-            standard_error=jnp.stack([each.standard_error for each in made]),
+            jnp.stack([each.standard_error for each in made]),
+        )
+        return Outcome(
+            *append_estimands(theta, found, self.estimands, self.level),
             code=spmlex.result_code(found.result),
             gradient_norm=jnp.max(jnp.abs(found.root.here.mean)),
             log_likelihood=jnp.sum(mixture),

@@ -2,6 +2,7 @@
 """Finite mixture: few support points and masses, free to move, their number by BIC."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float
 
 import spmlex
 from experiments.dgp import Data, Model
+from experiments.estimands import stack
 from experiments.estimators.base import GridUse, LikelihoodEstimator, check_counts
 from experiments.estimators.derivatives import NodeSum
 from experiments.estimators.likelihood import (
@@ -105,10 +107,22 @@ class FiniteMixture(LikelihoodEstimator):
         points, masses = _read(chosen.params[size:], present)
         points = jnp.where(present[:, None], points, grid[:most])
         masses = jnp.where(present, jnp.exp(masses), 0.0)
+        reported: Callable[[Array], Array] | None = None
+        if self.estimands:
+            function = stack(self.estimands)
+
+            def behind(params):
+                points, masses = _read(params[size:], present)
+                supp_at = like_grid(points, supp)
+                return function(build(params[:size]), supp_at, jnp.exp(masses))
+
+            reported = behind
+
         return report(
             chosen,
             size,
             self.level,
+            reported,
             num_atoms=count,
             probs=jnp.zeros(grid.shape[0]).at[:most].set(masses),
             supp=like_grid(grid.at[:most].set(points), supp),

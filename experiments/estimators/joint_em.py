@@ -17,6 +17,7 @@ from experiments.estimators.base import (
     check_counts,
     wald_interval,
 )
+from experiments.estimators.functionals import Reported, append_estimands
 from experiments.estimators.likelihood import split_model
 from experiments.estimators.outcome import Outcome
 from spmlex import RESULTS
@@ -85,12 +86,11 @@ class JointEM(LikelihoodEstimator):
                 [jnp.diagonal(there.covariance(kind)) for kind in LIKELIHOOD_KINDS]
             )
         )
-        lower, upper = wald_interval(state.theta, errors, self.level)
+        limits = wald_interval(state.theta, errors, self.level)
+        theta = Reported(state.theta, *limits, errors)
+        shown = self.kinds.index(self.default_kind)
         return Outcome(
-            state.theta,
-            lower,
-            upper,
-            errors,
+            *append_estimands(theta, there, self.estimands, self.level, shown),
             code=_judge(state),
             flagged=there.flagged,
             gap=gap,

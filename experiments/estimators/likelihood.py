@@ -18,6 +18,7 @@ import spmlex
 from experiments.dgp import Model
 from experiments.estimators.base import LIKELIHOOD_KINDS, wald_interval
 from experiments.estimators.derivatives import NodeSum, differentiate
+from experiments.estimators.functionals import Reported, append_values
 from experiments.estimators.outcome import Outcome
 from spmlex._covariance import covariance_matrix
 from spmlex._newton import climb
@@ -149,10 +150,25 @@ def standard_errors(maximum: Maximum, n_theta: int) -> Float[Array, "kind n_thet
     return jnp.sqrt(jnp.stack([jnp.diagonal(c) for c in covariances]))
 
 
+def apply_delta_method(
+    maximum: Maximum, function: Callable[[Array], Float[Array, " k"]]
+) -> tuple[Float[Array, " k"], Float[Array, "kind k"]]:
+    """Return a function of all parameters, and its standard error of every kind."""
+    slopes = jax.jacrev(function)(maximum.params)
+    weights = jnp.full(len(maximum.scores), 1.0 / len(maximum.scores))
+    given = (maximum.hessian, maximum.scores, weights)
+    squares = [
+        jnp.diagonal(slopes @ covariance_matrix(*given, kind) @ slopes.T)
+        for kind in LIKELIHOOD_KINDS
+    ]
+    return function(maximum.params), jnp.sqrt(jnp.stack(squares))
+
+
 def report(
     maximum: Maximum,
     n_theta: int,
     level: float,
+    behind: Callable[[Array], Float[Array, " k"]] | None = None,
     **others: Any,
 ) -> Outcome:
     """Return what an estimator of a study returns; there is no inner problem, no gap.
@@ -161,16 +177,16 @@ def report(
         maximum: Where the search ended.
         n_theta: Number of entries of theta.
         level: Confidence level.
+        behind: Estimands as a function of `maximum.params`; None: none.
         **others: Fields of `Outcome` that a maximum does not tell, such as F.
     """
     theta = maximum.params[:n_theta]
     errors = standard_errors(maximum, n_theta)
-    lower, upper = wald_interval(theta, errors, level)
+    found = Reported(theta, *wald_interval(theta, errors, level), errors)
+    if behind is not None:
+        found = append_values(found, *apply_delta_method(maximum, behind), level)
     return Outcome(
-        theta,
-        lower,
-        upper,
-        errors,
+        *found,
         code=maximum.code,
         gradient_norm=jnp.max(jnp.abs(maximum.gradient)),
         log_likelihood=maximum.log_likelihood,

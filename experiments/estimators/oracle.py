@@ -1,27 +1,21 @@
 """The oracle: the mixing distribution is known, only theta is estimated."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from experiments.dgp import Data, Model
+from experiments.estimands import stack
 from experiments.estimators.base import GridUse, LikelihoodEstimator, check_counts
 from experiments.estimators.derivatives import NodeSum
 from experiments.estimators.likelihood import maximise, report, split_model
 from experiments.estimators.outcome import Outcome
-from experiments.estimators.quadrature import cell_rule, normal_rule
-from experiments.mixing import (
-    AbstractMixing,
-    AbstractScalarMixing,
-    Discrete,
-    GaussianCopula,
-    JointDiscrete,
-)
-
-_REACH = 6.0
-_DISCRETE = (Discrete, JointDiscrete)
+from experiments.mixing import AbstractMixing
+from experiments.mixing.quadrature import DISCRETE, place_nodes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +25,7 @@ class Oracle(LikelihoodEstimator):
     What no estimator has in practice: the bound that the others are compared with. A
     discrete distribution is summed over its atoms, a continuous one integrated over
     cells (`cell_rule`), two dependent ones by the trapezoidal rule in their normal
-    scores. F is known, so it is not reported.
+    scores. F is known, so neither it nor what depends on it alone is reported.
 
     Attributes:
         nodes: Number of nodes for continuous distributions, in each dimension.
@@ -67,32 +61,28 @@ class Oracle(LikelihoodEstimator):
             raise ValueError(
                 "mixing=None: the oracle knows the true mixing distribution; give it."
             )
-        nodes, log_mass = self._place(mixing)
+        nodes, log_mass = place_nodes(mixing, self.nodes)
         theta0, build = split_model(model.starting_values(data))
         likelihood = NodeSum(
             lambda theta, _: build(theta).lclk(data, nodes),
             lambda _: (nodes.reshape(log_mass.size, -1), log_mass),
             theta0.size,
         )
+        reported: Callable[[Array], Array] | None = None
+        if self.estimands:
+            function, probs = stack(self.estimands), jnp.exp(log_mass)
+            slopes = jax.jacrev(lambda t: function(build(t), nodes, probs))(theta0)
+            known = jnp.all(slopes == 0, axis=1)  # what depends on F alone
+
+            def behind(theta):
+                return jnp.where(known, jnp.nan, function(build(theta), nodes, probs))
+
+            reported = behind
+
         return report(
             maximise(likelihood, theta0, self.max_steps),
             theta0.size,
             self.level,
-            num_atoms=log_mass.size if isinstance(mixing, _DISCRETE) else -1,
-        )
-
-    def _place(
-        self, mixing: AbstractMixing
-    ) -> tuple[Float[Array, "k ..."], Float[Array, " k"]]:
-        """Return nodes, in the form of a support grid, and the logs of their masses."""
-        if isinstance(mixing, _DISCRETE):
-            return mixing.supp, jnp.log(mixing.weights)
-        if isinstance(mixing, AbstractScalarMixing):
-            return cell_rule(mixing, self.nodes)
-        if isinstance(mixing, GaussianCopula):
-            z, log_mass = normal_rule("trapezoid", self.nodes, 2, _REACH)
-            return mixing.from_normal(z), log_mass
-        raise ValueError(
-            f"mixing={type(mixing).__name__}: the oracle has no quadrature for it. "
-            "Leave the oracle out."
+            reported,
+            num_atoms=log_mass.size if isinstance(mixing, DISCRETE) else -1,
         )

@@ -83,6 +83,8 @@ class Outcome(eqx.Module):
         num_atoms: Number of support points with mass.
         probs: Mixing probabilities, (point,).
         supp: The points they are on, (point,) or (point, coordinate).
+        statistics: Numbers of its own, by name: a test statistic, a count.
+        p_values: Of tests of its own, by name; a summary has how often they reject.
     """
 
     estimate: Any = _reported("estimate", PARAMETER_UNIT, axes=PARAMETER)
@@ -114,19 +116,47 @@ class Outcome(eqx.Module):
     num_atoms: Any = _reported("support points with mass", dtype="i4", default=-1)
     probs: Any = _reported("mixing probability", axes=POINTS, default=None)
     supp: Any = _reported("support point", LATENT_UNIT, axes=ROWS, default=None)
+    statistics: dict[str, Any] = dataclasses.field(default_factory=dict)
+    p_values: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 QUANTITIES: dict[str, Quantity] = {
-    field.name: field.metadata["quantity"] for field in dataclasses.fields(Outcome)
+    field.name: field.metadata["quantity"]
+    for field in dataclasses.fields(Outcome)
+    if "quantity" in field.metadata
 }
 """What an estimator may report, by name."""
+
+OWN = {
+    "reported": ("statistics", "statistic", Quantity("f8", (), "1", "statistic")),
+    "p_value": ("p_values", "reported_test", Quantity("f8", (), "1", "p-value")),
+}
+"""Numbers that estimators name themselves: how a file calls them, the field they are
+in, the axis that their names are on, and what they are. A block has one as
+`reported:name`."""
 
 SCALARS = tuple(name for name, of in QUANTITIES.items() if not of.axes)
 """Those that are one number a replication."""
 
 
-def as_arrays(outcome: Any) -> dict[str, Array]:
+def find_own(name: str) -> tuple[str, str] | None:
+    """Return what a number is that an estimator named itself, and its name.
+
+    Example:
+        >>> find_own("p_value:Hausman")
+        ('p_value', 'Hausman')
+    """
+    what, colon, own = name.partition(":")
+    return (what, own) if colon and what in OWN and own else None
+
+
+def as_arrays(outcome: Any, n_parameters: int | None = None) -> dict[str, Array]:
     """Return what is reported as it is stored: by name, of the type declared.
+
+    Args:
+        outcome: What an estimator returned.
+        n_parameters: Length of the axis `parameter`; what was not reported at its end
+            is missing there. None: as long as what was.
 
     Raises:
         TypeError: The estimator returned something else.
@@ -145,8 +175,23 @@ def as_arrays(outcome: Any) -> dict[str, Array]:
     for name, quantity in QUANTITIES.items():
         if quantity.axes == LIMITS:
             values[name] = jnp.broadcast_to(values[name], rows)
+    for what, (field, _, quantity) in OWN.items():
+        for name, value in getattr(outcome, field).items():
+            if "/" in name or not name:
+                raise ValueError(f"{field}: {name!r} is no name: leave the slash out.")
+            if jnp.ndim(value):
+                raise ValueError(
+                    f"{field}: {name} has shape {jnp.shape(value)}: give one number."
+                )
+            values[f"{what}:{name}"] = jnp.asarray(value).astype(quantity.dtype)
     if outcome.code is None:
         values["code"] = judge(values["estimate"]).astype(QUANTITIES["code"].dtype)
+    for name, quantity in QUANTITIES.items():
+        if n_parameters is not None and "parameter" in quantity.axes:
+            lacking = n_parameters - values[name].shape[-1]
+            if lacking > 0:
+                ends = [(0, 0)] * (values[name].ndim - 1) + [(0, lacking)]
+                values[name] = jnp.pad(values[name], ends, constant_values=jnp.nan)
     return values
 
 

@@ -14,6 +14,7 @@ from experiments.estimators.base import (
     check_counts,
     kinds_around,
 )
+from experiments.estimators.functionals import Reported, append_estimands
 from experiments.estimators.outcome import Outcome
 
 _BOOTSTRAP_KINDS = tuple(f"bootstrap_{kind}" for kind in spmlex.BOOTSTRAP_WEIGHTS)
@@ -59,11 +60,14 @@ class Profile(ChosenIntervals, LikelihoodEstimator):
             throw=False,
         )
         made = self._make_intervals(fit)
-        return Outcome(
+        theta = Reported(
             fit.theta,
             jnp.stack([each.lower for each in made]),
             jnp.stack([each.upper for each in made]),
-            standard_error=jnp.stack([each.standard_error for each in made]),
+            jnp.stack([each.standard_error for each in made]),
+        )
+        return Outcome(
+            *append_estimands(theta, fit, self.estimands, self.level),
             code=spmlex.result_code(fit.result),
             flagged=fit.flagged,
             gap=fit.gap,

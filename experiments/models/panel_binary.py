@@ -2,6 +2,7 @@
 """Binary choice in panel data with random coefficients: logit and probit."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -121,6 +122,27 @@ class PanelBinary(eqx.Module):
             "outcomes": jnp.broadcast_to(chosen[:, None], shape),
             "covariates": jnp.broadcast_to(covariates, shape + covariates.shape[2:]),
         }
+
+    def choice_probability(
+        self, supp: Float[Array, "m ..."], at: Float[Array, " n_covariates"]
+    ) -> Float[Array, " m"]:
+        """Return Pr(y = 1 | x, v) at support points, x given: `H(z' v + w' beta)`.
+
+        Args:
+            supp: Support points, (m,) or (m, n_random).
+            at: Covariates of one period.
+        """
+        n_slopes = self.n_random - 1
+        points = supp.reshape(-1, self.n_random)
+        index = points[:, 0] + points[:, 1:] @ at[:n_slopes] + at[n_slopes:] @ self.coef
+        link = jax.nn.sigmoid if self.link == "logit" else jax.scipy.special.ndtr
+        return link(index)
+
+    def partial_effect(
+        self, supp: Float[Array, "m ..."], at: Float[Array, " n_covariates"]
+    ) -> Float[Array, "m n_covariates"]:
+        """Return the derivatives of `choice_probability` with the covariates."""
+        return jax.jacfwd(self.choice_probability, argnums=1)(supp, at)
 
     def starting_values(self, data: dict[str, Array]) -> "PanelBinary":
         """Estimate beta from the periods in which an observation chose differently.

@@ -49,7 +49,7 @@ class Record:
 
     def __init__(self, design: Design, cell: Cell):
         self._design = design
-        self._truth = design.truth(cell.dgp)[1]
+        self._truth = design.theta(cell.dgp)[1]
         estimator = design.estimators[cell.estimator]
         self._kind = estimator.kinds.index(estimator.default_kind)
         target = design.target
@@ -79,8 +79,9 @@ class Record:
             self.seconds.append(seconds / len(arrays["code"]))
         if not used.any():
             return
+        theta = self._truth.size  # estimands behind it are as precise as they get
         chosen = {
-            name: np.where(used[:, None], value[:count], np.nan)
+            name: np.where(used[:, None], value[:count, ..., :theta], np.nan)
             for name, value in (
                 ("estimate", arrays["estimate"]),
                 ("lower", arrays["lower"][:, self._kind]),

@@ -24,7 +24,7 @@ from analysis.files import find_link_outside
 from analysis.seal import CHECKSUM, add_seal, has_seal
 from experiments import provenance
 from experiments.errors import StoreError
-from experiments.estimators import QUANTITIES
+from experiments.estimators import QUANTITIES, find_own
 from experiments.store.atomic import (
     netcdf_errors,
     read_clock,
@@ -178,7 +178,7 @@ class Store:
             raise UnusableBlockError(path, "misplaced")
         if any(len(value) != last - first + 1 for value in values.values()):
             raise UnusableBlockError(path, "unreadable")
-        if values.keys() - {*QUANTITIES, DATA_HASH}:
+        if any(not find_own(x) for x in values.keys() - {*QUANTITIES, DATA_HASH}):
             raise UnusableBlockError(path, "foreign")
         return values, attrs
 

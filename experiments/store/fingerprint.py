@@ -25,6 +25,7 @@ class Fingerprint:
         dgp: Configuration of each process, by name.
         grid: Configuration of each grid, by name.
         estimator: Configuration of each estimator, by name.
+        estimand: Configuration of each estimand, by name.
     """
 
     seed: int
@@ -32,6 +33,7 @@ class Fingerprint:
     dgp: dict[str, Any]
     grid: dict[str, Any]
     estimator: dict[str, Any]
+    estimand: dict[str, Any]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Fingerprint":
@@ -41,7 +43,9 @@ class Fingerprint:
         only the name of the class: the module may move.
         """
         fields = (field.name for field in dataclasses.fields(cls))
-        return cls(**{name: _reduce(config[name]) for name in fields})
+        # Studies of older versions had no estimands.
+        known = {"estimand": {}, **config}
+        return cls(**{name: _reduce(known[name]) for name in fields})
 
     def hash_cell(self, cell: Cell) -> str:
         """Hash everything a cell's numbers depend on."""
@@ -55,6 +59,8 @@ class Fingerprint:
             "sample_size": cell.sample_size,
             "n_supp": cell.n_supp,
         }
+        if self.estimand:  # an axis of every block; without any nothing is new
+            address["estimand"] = list(self.estimand.items())
         text = json.dumps(address, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -63,7 +69,7 @@ class Fingerprint:
         lines = []
         for field in dataclasses.fields(self):
             here, there = getattr(self, field.name), getattr(old, field.name)
-            if isinstance(here, dict):
+            if isinstance(here, dict) and field.name != "estimand":
                 both = here.keys() & there.keys()
                 here = {name: here[name] for name in both}
                 there = {name: there[name] for name in both}

@@ -21,7 +21,14 @@ from analysis.dimensions import NOT_RUN, STUDY
 from analysis.seal import add_seal, encode
 from experiments import provenance
 from experiments.errors import StoreError
-from experiments.estimators import QUANTITIES, RAISED, Quantity, grid_use
+from experiments.estimators import (
+    OWN,
+    QUANTITIES,
+    RAISED,
+    Quantity,
+    find_own,
+    grid_use,
+)
 from experiments.store.atomic import netcdf_errors, read_clock, replacing
 from experiments.store.blocks import DATA_HASH, Store, naming
 from experiments.store.fingerprint import NUMBERS
@@ -44,6 +51,8 @@ LONG_NAMES = {
     "kind": "kind of standard error",
     "point": "position in the support grid",
     "coordinate": "coordinate of the latent variable",
+    "statistic": "statistic that an estimator reports of its own",
+    "reported_test": "test that an estimator makes of its own",
 }
 
 SMALL = {"zlib": True, "complevel": 1}
@@ -148,6 +157,7 @@ class _Frame:
         coords: What is along every axis.
         arrays: By name, on the axes of the study and those of the quantity.
         hashes: Hashes of the data, (sample_size, replication), 0 where not run.
+        own: Numbers that estimators name themselves, on the axes of the study.
     """
 
     design: Design
@@ -157,6 +167,7 @@ class _Frame:
     coords: dict[str, Any]
     arrays: dict[str, np.ndarray]
     hashes: np.ndarray
+    own: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def axes(self, name: str) -> tuple[str, ...]:
         """Return a variable's axes; points of a scalar have no coordinates."""
@@ -214,6 +225,10 @@ def _fill(frame: _Frame, files: Store) -> set[str]:
             commits.add(provenance.name_code(attrs))
             rows = slice(first, first + count)
             kept = {name: value[:count] for name, value in values.items()}
+            for name in filter(find_own, list(kept)):
+                shape = frame.arrays["code"].shape
+                target = frame.own.setdefault(name, np.full(shape, np.nan))
+                target[(*at, rows)] = kept.pop(name)
             with naming(path):
                 _put(frame.arrays, at, rows, own, kept)
             each = attrs["seconds"] / len(values["code"])
@@ -263,8 +278,16 @@ def _label(frame: _Frame, level: float) -> xr.Dataset:
         {"long_name": "hash of the simulated data, 0 where not run", "units": "1"},
     )
     data |= describe_mixing(process.mixing, frame.supports)
-    dataset = xr.Dataset(data, coords=frame.coords)
-    for name in frame.coords:
+    coords = dict(frame.coords)
+    for what, (_, axis, quantity) in OWN.items():
+        found = {y[1]: x for x in frame.own if (y := find_own(x)) and y[0] == what}
+        if found:
+            coords[axis] = list(found)
+            stacked = np.stack([frame.own[x] for x in found.values()], axis=-1)
+            described = {"long_name": quantity.description, "units": quantity.unit}
+            data[what] = ((*STUDY, axis), stacked, described)
+    dataset = xr.Dataset(data, coords=coords)
+    for name in coords:
         dataset[name].attrs = {"long_name": LONG_NAMES[name], "units": "1"}
     for axis, options in (("estimator", design.estimators), ("grid", design.grids)):
         labels = [option.label or name for name, option in options.items()]

@@ -4,7 +4,9 @@
 (Debian: `apt-get install chromium`). FOLDER then holds `phone-1.png`, ... (390 pixels
 wide) and `desktop-1.png`, ..., from top to bottom with every folded part open, and
 `print.pdf`, to be looked at. The exit code is 1 if the page is wider than the window,
-an image is broken, or an id that is linked to is not there.
+an image is broken, an id that is linked to is not there, a selector, a sorted column or
+a mark of the figure does not do what it should, or something lacks a name for those who
+do not see it.
 """
 
 import json
@@ -27,6 +29,42 @@ iframe {{ border: 0; display: block; margin-top: -{above}px }}
 </style>
 <iframe src="{page}" width="{width}" height="{height}"></iframe>
 <script>
+// Choose, sort, reach a mark with the keyboard: what a reader does.
+function use(page) {{
+  const table = page.getElementById("main-table");
+  if (!table) return {{}};
+  const count = () => table.tBodies[0].rows.length, before = count();
+  const select = page.querySelector("#controls select");
+  let chosen = -1;
+  if (select) {{
+    select.value = select.options[1].value;
+    select.dispatchEvent(new Event("change"));
+    chosen = count();
+    select.value = "-1";
+    select.dispatchEvent(new Event("change"));
+  }}
+  const head = [...table.tHead.rows[0].cells].find(x => x.textContent === "RMSE");
+  head.querySelector("button").click();
+  const column = [...table.tHead.rows[0].cells].indexOf(head);
+  const values = [...table.tBodies[0].rows]
+    .map(x => parseFloat(x.cells[column].dataset.value)).filter(x => !isNaN(x));
+  const mark = page.querySelector("#chart circle");
+  if (mark) mark.dispatchEvent(new Event("focus"));
+  const unnamed = [...page.querySelectorAll("img, svg, [role=region]")]
+    .filter(x => !(x.getAttribute("alt") || x.getAttribute("aria-label"))).length;
+  const heads = [...page.querySelectorAll("main th")];
+  const hover = page.getElementById("hover");
+  return {{
+    before, chosen, all: count(),
+    sorted: Number(values.every((x, i) => !i || values[i - 1] <= x)),
+    announced: Number(head.getAttribute("aria-sort") === "ascending"),
+    hover: mark ? Number(hover.textContent === mark.getAttribute("aria-label")) : 1,
+    unnamed,
+    headless: heads.filter(x => !x.getAttribute("scope")).length,
+    uncaptioned: [...page.querySelectorAll("main table")]
+      .filter(x => !x.caption && !x.classList.contains("list")).length,
+  }};
+}}
 document.querySelector("iframe").onload = event => {{
   const page = event.target.contentDocument;
   page.querySelectorAll("details").forEach(x => x.open = true);
@@ -38,6 +76,7 @@ document.querySelector("iframe").onload = event => {{
     images: all.length,
     broken: all.filter(x => !x.naturalWidth).length,
     lost: links.filter(x => !page.getElementById(x.slice(1))).length,
+    ...use(page),
   }};
   document.title = JSON.stringify(found);
 }};
@@ -97,6 +136,15 @@ def look(browser: str, page: Path, name: str, folder: Path) -> dict[str, int]:
     return found
 
 
+def is_usable(found: dict[str, int]) -> bool:
+    """Tell whether choosing, sorting and pointing did what they should."""
+    if "before" not in found:  # no replication yet
+        return True
+    worked = found["sorted"] and found["announced"] and found["hover"]
+    named = not (found["unnamed"] or found["headless"] or found["uncaptioned"])
+    return bool(worked and named and found["chosen"] <= found["all"])
+
+
 def main(report: str, target: str) -> int:
     """Look at a report in every way; return the exit code."""
     page, folder = Path(report).resolve(), Path(target).resolve()
@@ -106,6 +154,7 @@ def main(report: str, target: str) -> int:
     for name, width in WIDTHS.items():
         found = look(browser, page, name, folder)
         wrong += found["wide"] > width or found["broken"] > 0 or found["lost"] > 0
+        wrong += not is_usable(found)
         print(f"{name}, {width} pixels: {found}")
     printed = folder / "print.pdf"
     browse(browser, page, f"--print-to-pdf={printed}", "--no-pdf-header-footer")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 from synthetic_study import make_process
 
 from analysis.columns import parse_columns
@@ -250,3 +251,42 @@ def test_a_file_with_other_columns_is_refused_in_one_line(tmp_path, capsys):
         assert main([str(path), *columns]) == 2
         # Python names all that are missing, jaxtyping's wrapper the first.
         assert re.search("missing .*'(truth|estimate)'", capsys.readouterr().err)
+
+
+def test_p_values_and_degrees_of_freedom_of_others_are_tested(tmp_path):
+    rng = np.random.default_rng(2)
+    table = pd.DataFrame(
+        {
+            "i": np.arange(200),
+            "b": rng.normal(size=200),
+            "se": 1.0,
+            "p": rng.uniform(size=200),
+        }
+    )
+    tree = read_replications(
+        table,
+        estimate="b",
+        truth=0.0,
+        replication="i",
+        standard_error="se",
+        p_value="p",
+        df=5,
+    )
+    tree.attrs["config"] = "{tests: {parameter: [truth, 2]}, levels: [0.9]}"
+    found = summarise(tree)["process"].to_dataset().squeeze()
+    rate = found["rejection"]
+    reported = rate.sel(test="reported, parameter", nominal=0.95)
+    assert reported.item() == pytest.approx((table["p"] <= 0.05).mean())
+    critical = stats.t.ppf(0.975, 5)
+    for test, null in (("parameter = truth", 0.0), ("parameter = 2", 2.0)):
+        share = (abs(table["b"] - null) >= critical).mean()
+        assert rate.sel(test=test, nominal=0.95).item() == pytest.approx(share)
+    wider = found["width_at"].sel(nominal=0.9).item()
+    assert wider == pytest.approx(2 * stats.t.ppf(0.95, 5))
+
+
+def test_hypotheses_of_a_command_line_are_checked(tmp_path, capsys):
+    assert main([str(MORRIS), "--output", str(tmp_path / "a"), "--test", "theta"]) == 2
+    assert "write PARAMETER=NULL" in capsys.readouterr().err
+    assert main([str(tmp_path), "--test", "theta=0"]) == 2
+    assert "for a file of replications" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def test_every_measure_has_its_error_beside_it_and_a_unit():
         assert variable.attrs["long_name"]
         assert "replication" not in variable.dims
         if str(name) not in without_error and not str(name).endswith(
-            ("_mcse", "_lower", "_upper")
+            ("_mcse", "_mcse_normal", "_lower", "_upper")
         ):
             assert f"{name}_mcse" in summary
 

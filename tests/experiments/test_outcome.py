@@ -1,11 +1,14 @@
 """What an estimator reports: two things are enough, and all is stored as declared."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
+from study_helpers import Moments, sweep
 
 from experiments.estimators import QUANTITIES, SCALARS, Outcome, as_arrays
 
@@ -30,7 +33,7 @@ def test_nothing_finite_is_a_failure_unless_the_estimator_says_how_it_ended():
 
 def test_everything_is_stored_in_the_type_declared():
     limits = jnp.zeros((3, 2))
-    everything = {field.name: 1 for field in dataclasses.fields(Outcome)}
+    everything: dict[str, Any] = dict.fromkeys(QUANTITIES, 1)
     everything |= {"lower": limits, "upper": limits, "standard_error": limits}
     found = jax.jit(lambda: as_arrays(Outcome(**everything)))()
     assert found.keys() == QUANTITIES.keys()
@@ -52,3 +55,51 @@ def test_every_number_says_what_it_is():
 def test_an_estimator_that_returns_something_else_is_told_what_to_return():
     with pytest.raises(TypeError, match=r"returned dict: return .*Outcome\(estimate"):
         as_arrays({"estimate": THETA})
+
+
+@dataclasses.dataclass(frozen=True)
+class Counting(Moments):
+    """Moments that report a statistic and a test of their own."""
+
+    def estimate(self, model, data, supp):
+        """Return moment estimates with the mean of the first outcome."""
+        found = super().estimate(model, data, supp)
+        mean = data["outcomes"][:, 0].mean()
+        return dataclasses.replace(
+            found,
+            statistics={"mean outcome": mean, "count": 3},
+            p_values={"sign": jnp.where(mean > 0, 0.01, 0.5)},
+        )
+
+
+def test_an_estimator_returns_statistics_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPMLEX_PACKAGES", "test_outcome")
+    code, text = sweep(
+        tmp_path,
+        "estimator=[profile,moments]",
+        "estimator.profile._target_=test_outcome.Counting",
+    )
+    assert code == 0, text
+    study = xr.open_datatree(tmp_path / "tiny" / "replications.nc")
+    process = study["linear_factor_discrete"].to_dataset()
+    assert process["reported"].values.shape[-1] == 2
+    assert process["reported_test"].values.tolist() == ["sign"]
+    own = process["reported"].sel(estimator="profile")
+    assert (own.sel(statistic="count") == 3).all()
+    assert process["p_value"].sel(estimator="moments").isnull().all()
+    summary = xr.open_datatree(tmp_path / "tiny" / "summary.nc")
+    found = summary["linear_factor_discrete"].to_dataset()
+    rejected = (process["p_value"].sel(reported_test="sign") <= 0.05).mean(
+        "replication"
+    )
+    got = found["rejection"].sel(test="sign", nominal=0.95)
+    here = {"estimator": "profile"}
+    assert got.sel(here).values == pytest.approx(rejected.sel(here).values)
+    folder = tmp_path / "tiny" / "tables" / "linear_factor_discrete"
+    assert "mean outcome" in (folder / "statistics.md").read_text()
+
+
+def test_statistics_are_one_number_each():
+    bad = Outcome(THETA, THETA, THETA, statistics={"two": THETA})
+    with pytest.raises(ValueError, match=r"statistics: two has shape \(2,\)"):
+        as_arrays(bad)

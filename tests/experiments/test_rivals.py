@@ -23,7 +23,7 @@ from experiments.estimators import (
 )
 from experiments.estimators.derivatives import NodeSum, differentiate
 from experiments.estimators.likelihood import Maximum, split_model, standard_errors
-from experiments.estimators.quadrature import cell_rule, normal_rule
+from experiments.mixing.quadrature import cell_rule, normal_rule
 from experiments.models.linear_factor import LinearFactor
 from experiments.models.panel_binary import PanelBinary
 

@@ -123,7 +123,7 @@ def test_refits_draw_the_observations(pair):
     test = [spmlex.likelihood_ratio_test(each, "slope", 0.8) for each in pair]
     assert test[0].statistic == approx(test[1].statistic, 1e-7)
     assert spmlex.jackknife(patterns, n_groups=300).theta.shape == (300, 1)
-    mean = [spmlex.delta_method(each, lambda m, probs: probs @ SUPP) for each in pair]
+    mean = [spmlex.delta_method(each, lambda m, v, probs: probs @ v) for each in pair]
     assert mean[0].covariance == approx(mean[1].covariance, 1e-9)
 
 

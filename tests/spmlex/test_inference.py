@@ -176,7 +176,7 @@ def test_the_delta_method_follows_the_influence_of_each_observation(estimate):
     problem = estimate.problem
     supp = problem.supp
 
-    def mean_and_loading(model, probs):
+    def mean_and_loading(model, supp, probs):
         return {"mean": probs @ supp, "ratio": model.coef[0] / model.coef[1]}
 
     found = delta_method(estimate, mean_and_loading)
@@ -185,7 +185,7 @@ def test_the_delta_method_follows_the_influence_of_each_observation(estimate):
     def moved(weights):
         given = {"weights": weights, "tol": 1e-10, "support": "grid"}
         there = fit(estimate.model, problem.data, supp, **given)
-        values = mean_and_loading(there.model, there.probs)
+        values = mean_and_loading(there.model, supp, there.probs)
         return jnp.array([values["mean"], values["ratio"]])
 
     rows = jnp.array([0, 57, 133])

@@ -150,7 +150,7 @@ def test_adequacy_and_functionals_of_a_mixing_distribution(means):
     better = fit(Means(), means, supp, support="free")
     gain = float(better.log_likelihood - estimate.log_likelihood) / 60
     assert 0 < gain <= float(judged.gap)
-    mean = spmlex.delta_method(estimate, lambda model, probs: probs @ supp)
+    mean = spmlex.delta_method(estimate, lambda model, supp, probs: probs @ supp)
     assert mean.value == approx([estimate.probs @ supp], 1e-12)
     # About the standard error of a mean of these observations.
     assert 0.2 < float(mean.standard_errors[0]) < 0.4

@@ -62,7 +62,7 @@ CALLS = {
     "data_range": (spmlex.data_range, {"low": -3.0, "high": 3.0, "n_trial": 9}),
     "delta_method": (
         spmlex.delta_method,
-        {"estimate": FIT, "function": lambda model, probs: probs @ SUPP},
+        {"estimate": FIT, "function": lambda model, supp, probs: probs @ supp},
     ),
     "efficient_estimate": (spmlex.efficient_estimate, {"model0": Able(MODEL.slope)}),
     "fit": (spmlex.fit, {"support": "grid"}),

@@ -8,7 +8,9 @@ import jax.scipy as jsp
 import numpy as np
 from jaxtyping import Array, Float
 
-from experiments.mixing import AbstractScalarMixing
+from experiments.mixing.base import AbstractMixing, AbstractScalarMixing
+from experiments.mixing.discrete import Discrete
+from experiments.mixing.joint import GaussianCopula, JointDiscrete
 
 RULES = ("trapezoid", "gauss_hermite")
 _MAX_NODES = 5000
@@ -16,6 +18,39 @@ _MAX_NODES = 5000
 _REACH = 5.0  # normal scores of the outermost cells' ends
 _CORE = 3.0  # and of the range that half of the cells' edges divide evenly
 _PER_CELL = 8
+
+DISCRETE = (Discrete, JointDiscrete)
+"""Distributions that are sums already."""
+
+_SCORES_REACH = 6.0
+
+
+def place_nodes(
+    mixing: AbstractMixing, nodes: int
+) -> tuple[Float[Array, "k ..."], Float[Array, " k"]]:
+    """Return nodes for a distribution and the logs of their masses.
+
+    A discrete one is summed over its atoms, a continuous one integrated over cells
+    (`cell_rule`), two dependent ones by the trapezoidal rule in their normal scores.
+
+    Args:
+        mixing: The distribution.
+        nodes: Number of nodes for continuous distributions, in each dimension.
+
+    Raises:
+        ValueError: There is no rule for the distribution.
+    """
+    if isinstance(mixing, DISCRETE):
+        return mixing.supp, jnp.log(mixing.weights)
+    if isinstance(mixing, AbstractScalarMixing):
+        return cell_rule(mixing, nodes)
+    if isinstance(mixing, GaussianCopula):
+        z, log_mass = normal_rule("trapezoid", nodes, 2, _SCORES_REACH)
+        return mixing.from_normal(z), log_mass
+    raise ValueError(
+        f"mixing={type(mixing).__name__}: there is no quadrature for it. Leave out "
+        "what needs one, such as the oracle."
+    )
 
 
 def normal_rule(

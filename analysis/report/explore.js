@@ -1,0 +1,268 @@
+"use strict";
+(function () {
+  const source = document.getElementById("numbers");
+  sortable(document);
+  if (!source) return;
+  const data = JSON.parse(source.textContent);
+  const COLOURS = ["#0072b2", "#d55e00", "#007a5e", "#a9447e", "#8a6d00", "#3b7fb0", "#444"];
+  const chosen = {}, controls = document.getElementById("controls");
+  const ALL = -1, at = Object.fromEntries(data.dims.map((x, i) => [x.name, i]));
+  const width = data.dims.length;
+
+  for (const dim of data.dims) {
+    chosen[dim.name] = dim.name in data.first ? data.first[dim.name] : ALL;
+    if (!dim.choice) { chosen[dim.name] = ALL; continue; }
+    addSelect(dim.name, dim.label, [["All", ALL], ...dim.values.map((x, i) => [x, i])]);
+  }
+  let measure = Math.max(0, data.measures.findIndex(x => x.name === "rmse"));
+  addSelect("measure", "Measure of the figure", data.measures.map((x, i) => [x.label, i]));
+  controls.hidden = false;
+  document.getElementById("chart").hidden = false;
+  show();
+
+  function addSelect(name, label, options) {
+    const select = document.createElement("select");
+    select.id = "choose-" + name;
+    const start = name === "measure" ? measure : chosen[name];
+    for (const [word, value] of options) {
+      const option = new Option(word, value);
+      option.selected = value === start;
+      select.add(option);
+    }
+    select.addEventListener("change", () => {
+      if (name === "measure") measure = Number(select.value);
+      else chosen[name] = Number(select.value);
+      show();
+    });
+    const box = document.createElement("label");
+    box.append(label + " ", select);
+    controls.append(box);
+  }
+
+  // What an estimator without a grid was computed once for stands beside every grid.
+  function fits(row, dim) {
+    const want = chosen[dim.name], got = row[at[dim.name]];
+    if (want === ALL || got === want) return true;
+    return (dim.name === "n_supp" || dim.name === "grid") && dim.values[got] === "none";
+  }
+
+  function show() {
+    const rows = data.rows.filter(row => data.dims.every(dim => fits(row, dim)));
+    const fixed = data.dims.filter(x => x.choice && chosen[x.name] !== ALL);
+    const words = fixed.map(x => sentence(x, chosen[x.name])).join(", ");
+    showTable(rows, words);
+    showChart(words);
+  }
+
+  function sentence(dim, value) {
+    const word = dim.values[value];
+    if (dim.name === "sample_size") return "n = " + word;
+    return dim.name === "n_supp" ? word + " grid points" : word;
+  }
+
+  function showTable(rows, words) {
+    const table = document.getElementById("main-table");
+    const heads = data.dims.filter(x => x.choice && chosen[x.name] === ALL);
+    table.querySelector("caption").textContent =
+      (words ? words + ": " : "") + rows.length + " rows, Monte Carlo errors in brackets";
+    const head = table.tHead.rows[0], body = table.tBodies[0];
+    head.replaceChildren();
+    for (const x of heads) head.append(make("th", x.label, { scope: "col", class: "text" }));
+    for (const x of data.measures) {
+      head.append(make("th", x.label, { scope: "col", title: x.long }));
+    }
+    body.replaceChildren(...rows.map(row => {
+      const line = document.createElement("tr");
+      heads.forEach((x, i) => {
+        const given = i ? { class: "text" } : { class: "text", scope: "row" };
+        const cell = make(i ? "td" : "th", x.values[row[at[x.name]]], given);
+        cell.dataset.value = row[at[x.name]];
+        line.append(cell);
+      });
+      data.measures.forEach((x, i) => {
+        const cell = make("td", row[width + 3 * i + 2], {});
+        const value = row[width + 3 * i];
+        cell.dataset.value = value === null ? "" : value;
+        line.append(cell);
+      });
+      return line;
+    }));
+    sortable(table.parentNode);
+  }
+
+  function make(tag, text, attributes) {
+    const element = document.createElement(tag);
+    element.textContent = text;
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    return element;
+  }
+
+  function svg(tag, attributes, text) {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    if (text !== undefined) element.textContent = text;
+    return element;
+  }
+
+  // Lines over the sample size, or over the points of the grid: of one process,
+  // parameter and grid; what was left open there is taken as the first.
+  function showChart() {
+    const across = ["sample_size", "n_supp"].find(x => x in at && data.dims[at[x]].values.length > 1);
+    const target = document.getElementById("chart");
+    target.replaceChildren();
+    if (!across) { target.hidden = true; return; }
+    const one = {};
+    for (const name of ["process", "parameter", "grid"]) {
+      if (name in at) one[name] = chosen[name] === ALL ? 0 : chosen[name];
+    }
+    const by = ["estimator", "n_supp"].filter(x => x in at && x !== across);
+    const place = width + 3 * measure, lines = new Map();
+    for (const row of data.rows) {
+      const inside = data.dims.every(dim => {
+        const got = row[at[dim.name]];
+        if (dim.name === across) return true;
+        if (dim.name in one) {
+          return got === one[dim.name] || (dim.name === "grid" && dim.values[got] === "none");
+        }
+        return fits(row, dim);
+      });
+      if (!inside || row[place] === null) continue;
+      const key = by.filter(x => data.dims[at[x]].choice && !(x === "n_supp" && chosen[x] !== ALL))
+        .map(x => data.dims[at[x]].values[row[at[x]]] + (x === "n_supp" ? " points" : ""))
+        .filter(x => x !== "none points").join(", ");
+      if (!lines.has(key)) lines.set(key, []);
+      lines.get(key).push({
+        x: Number(data.dims[at[across]].values[row[at[across]]]),
+        y: row[place], e: row[place + 1] || 0, text: row[place + 2],
+      });
+    }
+    draw(target, across, one, lines);
+  }
+
+  function draw(target, across, one, lines) {
+    const info = data.measures[measure], W = 560, H = 340, L = 58, R = 14, T = 14, B = 44;
+    const title = [info.label, ...Object.keys(one)
+      .filter(x => data.dims[at[x]].choice)
+      .map(x => data.dims[at[x]].values[one[x]])].join(", ");
+    const points = [...lines.values()].flat();
+    target.append(make("figcaption", title + " against the " +
+      (across === "sample_size" ? "sample size" : "number of grid points") +
+      "; bars are 95 percent Monte Carlo intervals.", {}));
+    if (!points.length) { target.append(make("p", "Nothing to draw here.", {})); return; }
+    const isLog = ["rmse", "empirical_se", "interval_width", "interval_score"].includes(info.name);
+    const scaleY = isLog ? Math.log : x => x;
+    let low = Math.min(...points.map(p => isLog ? p.y : p.y - 1.96 * p.e));
+    let high = Math.max(...points.map(p => p.y + 1.96 * p.e));
+    const reference = { bias: 0, coverage: data.level, se_ratio: 1, size: 1 - data.level }[info.name];
+    if (reference !== undefined) { low = Math.min(low, reference); high = Math.max(high, reference); }
+    if (low === high) { low -= Math.abs(low) / 2 || 1; high += Math.abs(high) / 2 || 1; }
+    const pad = 0.05 * (scaleY(high) - scaleY(low)), y0 = scaleY(low) - pad, y1 = scaleY(high) + pad;
+    const xs = [...new Set(points.map(p => p.x))].sort((a, b) => a - b);
+    const x0 = Math.log(xs[0]) - 0.15, x1 = Math.log(xs[xs.length - 1]) + 0.15;
+    const px = x => L + (W - L - R) * (Math.log(x) - x0) / (x1 - x0);
+    const py = y => T + (H - T - B) * (y1 - scaleY(y)) / (y1 - y0);
+    const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "group", "aria-label": tell(title, lines) });
+    for (const y of ticks(low, high, isLog)) {
+      picture.append(svg("line", { x1: L, x2: W - R, y1: py(y), y2: py(y), class: "grid" }));
+      picture.append(svg("text", { x: L - 7, y: py(y) + 4, "text-anchor": "end" }, String(y)));
+    }
+    for (const x of xs) {
+      picture.append(svg("text", { x: px(x), y: H - B + 18, "text-anchor": "middle" }, x));
+    }
+    picture.append(svg("text", { x: (L + W - R) / 2, y: H - 6, "text-anchor": "middle" },
+      data.dims[at[across]].label));
+    if (reference !== undefined) {
+      picture.append(svg("line", { x1: L, x2: W - R, y1: py(reference), y2: py(reference), class: "reference" }));
+    }
+    const legend = document.createElement("ul"), count = lines.size;
+    legend.className = "legend";
+    [...lines.entries()].forEach(([name, line], i) => {
+      const colour = COLOURS[i % COLOURS.length], dash = ["", "6 3", "2 3"][Math.floor(i / COLOURS.length) % 3];
+      const shift = 5 * (i - (count - 1) / 2);
+      line.sort((a, b) => a.x - b.x);
+      const path = line.map(p => `${px(p.x) + shift},${py(p.y)}`).join(" ");
+      picture.append(svg("polyline", { points: path, fill: "none", stroke: colour, "stroke-width": 1.6, "stroke-dasharray": dash }));
+      for (const p of line) {
+        const x = px(p.x) + shift, bottom = isLog ? Math.max(p.y - 1.96 * p.e, 0.05 * p.y) : p.y - 1.96 * p.e;
+        picture.append(svg("line", { x1: x, x2: x, y1: py(Math.max(bottom, isLog ? low * 0.5 : -Infinity)), y2: py(p.y + 1.96 * p.e), stroke: colour }));
+        const words = `${name ? name + ", " : ""}${across === "sample_size" ? "n = " : "points "}${p.x}: ${info.label} ${p.text}`;
+        const dot = svg("circle", { cx: x, cy: py(p.y), r: 4.5, fill: colour, tabindex: 0, role: "img", "aria-label": words });
+        dot.append(svg("title", {}, words));
+        for (const event of ["mouseenter", "focus"]) dot.addEventListener(event, () => { hover.textContent = words; });
+        picture.append(dot);
+      }
+      const entry = make("li", name || info.label, {});
+      entry.style.setProperty("--colour", colour);
+      legend.append(entry);
+    });
+    const hover = make("p", "Point at a mark, or reach it with the tabulator, for its numbers.", { class: "meta", "aria-live": "polite", id: "hover" });
+    target.append(picture, legend, hover);
+  }
+
+  function tell(title, lines) {
+    const parts = [...lines.entries()].map(([name, line]) => {
+      const sorted = [...line].sort((a, b) => a.x - b.x), last = sorted[sorted.length - 1];
+      return `${name || "the line"} from ${sorted[0].text} at ${sorted[0].x} to ${last.text} at ${last.x}`;
+    });
+    return `${title}: ${parts.join("; ")}.`;
+  }
+
+  function ticks(low, high, isLog) {
+    if (isLog && high / low > 3) {
+      const found = [];
+      for (let k = Math.floor(Math.log10(low)); k <= Math.ceil(Math.log10(high)); k++) {
+        for (const s of [1, 2, 5]) {
+          const y = Number((s * 10 ** k).toPrecision(3));
+          if (y >= low && y <= high) found.push(y);
+        }
+      }
+      if (found.length > 1) return found;
+    }
+    const raw = (high - low) / 5, size = 10 ** Math.floor(Math.log10(raw));
+    const step = [1, 2, 5, 10].map(x => x * size).find(x => x >= raw), found = [];
+    for (let y = Math.ceil(low / step) * step; y <= high + step / 1e6; y += step) {
+      found.push(Number(y.toPrecision(6)));
+    }
+    return found;
+  }
+
+  // Heads become buttons; rows below a heading stay below it.
+  function sortable(root) {
+    for (const table of root.querySelectorAll("table.sortable")) {
+      const heads = [...table.tHead.rows[0].cells];
+      heads.forEach((head, i) => {
+        if (head.querySelector("button")) return;
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = head.textContent;
+        head.replaceChildren(button);
+        button.addEventListener("click", () => {
+          const up = head.getAttribute("aria-sort") !== "ascending";
+          heads.forEach(x => x.removeAttribute("aria-sort"));
+          head.setAttribute("aria-sort", up ? "ascending" : "descending");
+          for (const body of table.tBodies) {
+            const rows = [...body.rows], top = rows.filter(x => x.cells.length < heads.length);
+            const rest = rows.filter(x => x.cells.length === heads.length);
+            rest.sort((a, b) => compare(a.cells[i], b.cells[i]) * (up ? 1 : -1));
+            body.replaceChildren(...top, ...rest);
+          }
+        });
+      });
+    }
+  }
+
+  function compare(a, b) {
+    const x = key(a), y = key(b);
+    if (x === y) return 0;
+    if (x === "") return 1;
+    if (y === "") return -1;
+    if (typeof x === "number" && typeof y === "number") return x - y;
+    return String(x).localeCompare(String(y), undefined, { numeric: true });
+  }
+
+  function key(cell) {
+    if ("value" in cell.dataset) return cell.dataset.value === "" ? "" : Number(cell.dataset.value);
+    const text = cell.textContent.trim(), number = parseFloat(text.replace("\u2212", "-"));
+    return text === "-" ? "" : Number.isNaN(number) ? text : number;
+  }
+})();

@@ -1,0 +1,57 @@
+"""The page on reading results: its lines run, and what it names is there."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from synthetic_study import make_replications
+
+from analysis.make import write_tree
+from analysis.measures.summarise import summarise
+
+PAGE = (Path(__file__).parents[2] / "analysis" / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    tree = make_replications(n_supp=(25, 50), sample_sizes=(500, 1000))
+    write_tree(tree, folder / "replications.nc")
+    write_tree(summarise(tree), folder / "summary.nc")
+    return folder
+
+
+def test_ten_lines_answer_ten_questions(folder):
+    opening, lines = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    names = {"folder": folder}
+    exec(opening, names)  # noqa: S102
+    found = []
+    for node in ast.parse(lines).body:
+        if isinstance(node, ast.Expr):
+            found.append(eval(ast.unparse(node), names))  # noqa: S307
+        else:
+            exec(ast.unparse(node), names)  # noqa: S102
+    assert len(found) == 10
+    summary = xr.open_datatree(folder / "summary.nc")["linear_factor_discrete"]
+    by_hand, error = found[-1]
+    assert by_hand.values == pytest.approx(summary["bias"].values)
+    assert error.values == pytest.approx(summary["bias_mcse"].values)
+    assert len(found[0]) == summary["bias"].size
+    assert np.isfinite(found[2]).all()
+    assert len(found[4]) > 0
+
+
+def test_what_the_page_names_is_there():
+    names = re.findall(r"`([a-z_]+\.[a-z_.]+)`", PAGE.partition("## What to call")[2])
+    assert len(names) > 15
+    for name in names:
+        try:
+            found = importlib.import_module(f"analysis.{name}")
+        except ModuleNotFoundError:
+            module, _, last = name.rpartition(".")
+            found = getattr(importlib.import_module(f"analysis.{module}"), last)
+        assert found.__doc__, name

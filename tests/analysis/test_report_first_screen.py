@@ -1,0 +1,142 @@
+"""The first screen of the report: sentences with numbers, choices, a real browser."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import xarray as xr
+from open_report import NAMES, main
+from synthetic_study import make_process, make_replications, summarise_study
+
+from analysis.labels import name_groups
+from analysis.measures.summarise import summarise
+from analysis.report.answers import answer
+from analysis.report.explore import explore
+from analysis.report.page import render_report
+from analysis.report.pictures import Drawn, say_seen
+
+NAME = "linear_factor_discrete"
+
+
+@pytest.fixture(scope="module")
+def summary():
+    return summarise_study(n_replications=100)
+
+
+def test_three_to_six_sentences_with_numbers(summary):
+    found = answer(name_groups(summary))
+    assert 3 <= len(found) <= 6
+    assert all(re.search(r"\d", x) for x in found)
+    assert found[0].startswith("At n = 2000 and 100 grid points")
+    assert any(
+        x.startswith("Of the grid: with 25 points in place of 100") for x in found
+    )
+    assert any("median slope of -0.5" in x or "-0.4" in x for x in found)
+
+
+def test_the_best_is_the_one_with_the_smallest_rmse():
+    tree = make_replications(n_supp=(25,), n_replications=200)
+    process = tree[NAME].to_dataset()
+    truth = process["truth"]
+    factor = xr.where(process["estimator"] == "em", 0.5, 1.0)
+    better = process.assign(estimate=truth + factor * (process["estimate"] - truth))
+    tree = xr.DataTree.from_dict({f"/{NAME}": better})
+    first = answer(name_groups(summarise(tree)))[0]
+    assert "em has the smallest RMSE of 3 of 3 parameters (of 3 beyond" in first
+    assert re.search(r"profile (1\.9|2\.0)\d and", first, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (lambda p: p.assign(estimate=p["estimate"] + 0.3), "bias,"),
+        (
+            lambda p: p.assign(
+                standard_error=0.3 * p["standard_error"],
+                lower=p["estimate"] + 0.3 * (p["lower"] - p["estimate"]),
+                upper=p["estimate"] + 0.3 * (p["upper"] - p["estimate"]),
+            ),
+            "width, standard errors are 0.",
+        ),
+    ],
+)
+def test_coverage_that_is_off_has_its_cause(change, cause):
+    process = make_process(n_supp=(25,), n_replications=200, bias=0.0, seed=3)
+    shifted = change(process)
+    if "bias" in cause:  # limits move with the estimate
+        shift = shifted["estimate"] - process["estimate"]
+        shifted = shifted.assign(
+            lower=process["lower"] + shift, upper=process["upper"] + shift
+        )
+    tree = xr.DataTree.from_dict({f"/{NAME}": shifted})
+    sentences = [x for x in answer(name_groups(summarise(tree))) if "Coverage" in x]
+    assert cause in sentences[0]
+
+
+def test_coverage_within_its_error_is_said_to_be_right():
+    process = make_process(n_supp=(25,), n_replications=400, bias=0.0, seed=5)
+    tree = xr.DataTree.from_dict({f"/{NAME}": process})
+    sentences = [x for x in answer(name_groups(summarise(tree))) if "Coverage" in x]
+    assert "nowhere off the nominal 0.95" in sentences[-1]
+
+
+def test_nothing_is_said_before_there_is_a_replication():
+    waiting = name_groups(summarise_study(n_supp=(25,), not_run=40))
+    assert answer(waiting) == []
+    assert explore(waiting) is None
+
+
+def test_choices_hold_every_design_point(summary):
+    named = name_groups(summary)
+    found = explore(named)
+    assert found is not None
+    data = json.loads(found.payload)
+    process = named[NAME].to_dataset()
+    dims = {x["name"]: x for x in data["dims"]}
+    assert len(data["rows"]) == process["rmse"].size
+    assert dims["n_supp"]["values"] == ["25", "50", "100"]
+    assert not dims["process"]["choice"]
+    assert dims["estimator"]["choice"]
+    place = [x["name"] for x in data["measures"]].index("rmse")
+    row = data["rows"][0]
+    at = {x["name"]: x["values"][i] for x, i in zip(data["dims"], row, strict=False)}
+    cell = process["rmse"].sel(
+        parameter=at["parameter"],
+        estimator=at["estimator"],
+        sample_size=int(at["sample_size"]),
+        n_supp=int(at["n_supp"]),
+    )
+    assert row[len(dims) + 3 * place] == pytest.approx(cell.item(), rel=1e-5)
+    # Without a script: the largest sizes, a row for each estimator and parameter.
+    assert len(found.rows) == 6
+    assert found.caption == "n = 2000, 100 grid points"
+
+
+def test_names_cannot_end_the_script():
+    tree = make_replications(n_supp=(25,), sample_sizes=(500, 1000))
+    process = tree[NAME].to_dataset()
+    process = process.assign_attrs(label="</script><b>")
+    found = explore(name_groups(summarise(xr.DataTree.from_dict({"/a": process}))))
+    assert found is not None
+    assert "<" not in found.payload
+
+
+def test_alternatives_say_what_is_seen(summary, tmp_path):
+    process = name_groups(summary)[NAME].to_dataset()
+    said = say_seen(process, Drawn("RMSE.", tmp_path / "rmse-em.png"))
+    values = process["rmse"].sel(parameter="coef[0]")
+    assert said.startswith("RMSE. RMSE: coef[0] from ")
+    assert f"{float(values.min()):.3g} to {float(values.max()):.3g}" in said
+    assert say_seen(process, Drawn("Other.", tmp_path / "x.png")) == "Other."
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, NAMES)), reason="needs Chromium")
+def test_a_browser_chooses_sorts_points_and_prints(summary, tmp_path):
+    report = tmp_path / "report.html"
+    report.write_text(render_report(summary, {}, {}), encoding="utf-8")
+    assert main(str(report), str(tmp_path / "seen")) == 0
+    assert (tmp_path / "seen" / "print.pdf").stat().st_size > 10_000
+    assert np.any([x.name.startswith("phone") for x in (tmp_path / "seen").iterdir()])
