@@ -9,6 +9,7 @@ from spmlex._codes import RESULTS
 from spmlex._covariance import sum_within
 from spmlex._score_equation import Root, ScoreEquation
 from spmlex._score_inversion import invert_score
+from spmlex._smooth_mixing import BANDWIDTHS
 from spmlex._student import student_quantile
 from spmlex._types import Model, Scalar, Support
 
@@ -58,8 +59,8 @@ class EfficientEstimate(eqx.Module):
 
     @property
     def bandwidth(self) -> Float[Array, "*n_groups"]:
-        """Bandwidth of the estimate of F, in its standard deviations."""
-        bandwidth = self.root.here.mixing.bandwidth
+        """Mean bandwidth of the estimate of F, in its standard deviations."""
+        bandwidth = self.root.here.mixing.shares @ jnp.array(BANDWIDTHS)
         return bandwidth[0] if self.probs.ndim == 1 else bandwidth
 
     @property
@@ -72,7 +73,10 @@ class EfficientEstimate(eqx.Module):
 
         That of the sandwich `A^{-1} V A^{-1}' / n`, with A the mean product of the
         efficient scores and the scores and V that of the efficient scores; a standard
-        error is not less than what the efficient information says.
+        error is not less than what the efficient information says. What shifts and
+        stretches of F explain is taken out of the scores in A: they are uncorrelated
+        with the efficient scores, but in a sample only nearly so, and large where a
+        covariate has a large mean.
 
         Args:
             clusters: Whole number for each observation; those with the same one may

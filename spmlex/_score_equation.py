@@ -1,24 +1,30 @@
 """The mean efficient score as a function of theta, F estimated there, and its root."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from spmlex._draws import how_rows_are_made
 from spmlex._efficient import (
+    CUTOFF,
+    Moments,
     Rows,
     find_seen,
     make_rows,
     project_score,
     split_score,
     spread_out,
+    sum_moments,
 )
 from spmlex._identification import Directions, split_directions
 from spmlex._mixture import count_observations
 from spmlex._outer import OuterProblem
-from spmlex._smooth_mixing import SmoothMixing, estimate_mixing
+from spmlex._smooth_mixing import SmoothMixing, estimate_mixing, no_mixing
 from spmlex._types import Probs, Scalar, Weights
 
 _MAX_STEPS = 30
@@ -29,18 +35,21 @@ _LONGEST = 3.0
 """Longest step, in standard errors."""
 
 _CHOOSING = 2
-"""Evaluations in which the data choose the bandwidth."""
+"""Evaluations in which the data choose the bandwidths."""
 
 _NEAR = 0.1
 """Variance of the log-density of a row between two theta that share their draws:
 weighed by their ratio, the draws are worth this share less."""
+
+_REFINED = 8
+"""Sets of draws that the estimate is refined with: at its root alone."""
 
 
 class Carried(NamedTuple):
     """What an evaluation takes from the one before it.
 
     Attributes:
-        mixing: The smooth estimate of F, by group: gives its bandwidth.
+        mixing: The smooth estimate of F, by group: gives its bandwidths.
         rows: Rows of the model, by group.
         theta: Where these were made.
         remaining: Information there, nats per observation, shifts and stretches of F
@@ -59,7 +68,7 @@ class ScoreAt(NamedTuple):
     Attributes:
         theta: Where.
         scores: Efficient score of each observation.
-        raw: Score of theta with F held, of each observation.
+        raw: Score of theta with F held, less what shifts and stretches of F explain.
         mean: Weighted mean of the efficient scores, nats per observation.
         information: Efficient information, nats per observation.
         parametric: Information with F known.
@@ -102,12 +111,14 @@ class ScoreEquation(eqx.Module):
         problem: The outer problem, its grid and data.
         weights: Observation weights with sum one.
         key: Of the draws.
+        offset: What more draws add to the mean efficient score near the root.
         n_draws: Their number for each group.
     """
 
     problem: OuterProblem
     weights: Weights
     key: PRNGKeyArray
+    offset: Float[Array, " p"]
     n_draws: int = eqx.field(static=True)
 
     @property
@@ -121,6 +132,7 @@ class ScoreEquation(eqx.Module):
         theta: Float[Array, " p"],
         carried: Carried,
         chooses: Bool[Array, ""] | bool = False,
+        refined: bool = False,
     ) -> ScoreAt:
         """Evaluate the efficient score, F estimated at this theta.
 
@@ -129,6 +141,8 @@ class ScoreEquation(eqx.Module):
             carried: From an evaluation before: gives the bandwidths, and the rows of
                 the model where theta is near.
             chooses: Whether the data choose the bandwidths, and rows are made anew.
+            refined: Whether expectations are taken over many more rows, made for this
+                evaluation alone.
         """
         problem = self.problem
         lclk = problem.lclk(theta)
@@ -155,19 +169,22 @@ class ScoreEquation(eqx.Module):
                 problem.solver,
             )
             plugged, proposal = spread_out(found.probs, find_seen(lclk, weights))
-            rows = jax.lax.cond(
-                far,
-                lambda: self._make_rows(theta, proposal, weights),
-                lambda: rows,
-            )
-            projection = project_score(problem, theta, plugged, rows)
+            given = (theta, proposal, weights)
+            if refined:
+                moments = self._sum_over_many(*given, plugged)
+            else:
+                rows = jax.lax.cond(far, lambda: self._make_rows(*given), lambda: rows)
+                moments = sum_moments(problem, theta, plugged, rows)
+            cutoff = self._cutoff(count, _REFINED if refined else 1)
+            sizes = (problem.n_supp, theta.size)
+            projection = project_score(moments, *sizes, cutoff)
             parts = split_score(problem, theta, plugged, problem.data)
             seen = jnp.where(plugged > 0, parts.columns, 0.0)
             scores = projection.apply(parts._replace(columns=seen))
             mine = (own > 0)[:, None]
             return _Group(
                 jnp.where(mine, scores, 0.0),
-                jnp.where(mine, parts.score, 0.0),
+                jnp.where(mine, projection.leave_flows_out(parts), 0.0),
                 share * projection.information,
                 share * projection.remaining,
                 share * projection.parametric,
@@ -177,7 +194,7 @@ class ScoreEquation(eqx.Module):
             )
 
         each: _Group = jax.lax.map(one_group, (own, carried.mixing, carried.rows))
-        scores = jnp.sum(each.scores, axis=0)
+        scores = jnp.sum(each.scores, axis=0) + self.offset
         information = jnp.sum(each.information, axis=0)
         parametric = jnp.sum(each.parametric, axis=0)
         remaining = jnp.sum(each.remaining, axis=0)
@@ -201,7 +218,7 @@ class ScoreEquation(eqx.Module):
     def nothing_carried(self, theta: Float[Array, " p"]) -> Carried:
         """Return what stands for an evaluation before there is one."""
         probs = self.problem.uniform_probs().reshape(-1, self.problem.n_supp)
-        mixing = SmoothMixing(probs, jnp.zeros(probs.shape[0]), probs)
+        mixing = no_mixing(probs)
         shape = jax.eval_shape(self._make_rows, theta, probs[0], self.weights)
         rows = jax.tree.map(
             lambda leaf: jnp.zeros((probs.shape[0], *leaf.shape), leaf.dtype), shape
@@ -209,11 +226,47 @@ class ScoreEquation(eqx.Module):
         nowhere = jnp.full(theta.shape, jnp.nan)
         return Carried(mixing, rows, nowhere, jnp.zeros((theta.size, theta.size)))
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether expectations are sums over all outcomes, not means over draws."""
+        given = (self.problem.model, self.problem.data, self.n_draws)
+        return how_rows_are_made(*given) == "outcomes"
+
+    def _cutoff(self, n_obs: Scalar, n_sets: int) -> float | Scalar:
+        """Return where directions fade out.
+
+        What so few draws can't tell moves the mean score of so few observations by
+        nothing, but for the error of the draws.
+        """
+        if self.is_exact:
+            return CUTOFF
+        return jnp.maximum(CUTOFF, 1.0 / jnp.sqrt(n_obs * self.n_draws * n_sets))
+
     def _make_rows(
-        self, theta: Float[Array, " p"], proposal: Probs, weights: Weights
+        self,
+        theta: Float[Array, " p"],
+        proposal: Probs,
+        weights: Weights,
+        key: PRNGKeyArray | None = None,
     ) -> Rows:
-        given = (weights, self.key, self.n_draws)
+        given = (weights, self.key if key is None else key, self.n_draws)
         return make_rows(self.problem, theta, proposal, *given)
+
+    def _sum_over_many(
+        self,
+        theta: Float[Array, " p"],
+        proposal: Probs,
+        weights: Weights,
+        probs: Probs,
+    ) -> Moments:
+        """Return moments over several sets of rows, one after the other."""
+
+        def of_set(key):
+            rows = self._make_rows(theta, proposal, weights, key)
+            return sum_moments(self.problem, theta, probs, rows)
+
+        each = jax.lax.map(of_set, jr.split(self.key, _REFINED))
+        return jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), each)
 
 
 class _Group(NamedTuple):
@@ -270,8 +323,8 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
     """Find theta at which the mean efficient score is zero. Equation (12).
 
     Scoring: steps of `I^{-1}` times the mean, which is Newton's method but for the
-    error of the information. F is estimated anew at each theta, its bandwidth chosen
-    in the first two.
+    error of the information. F is estimated anew at each theta, its bandwidths
+    chosen in the first two.
     """
 
     def advance(state: _State) -> _State:
@@ -279,7 +332,7 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
         here = equation.at(state.theta, state.best.carried, chooses)
         length = here.step_length(equation.n_obs)
         finite = jnp.isfinite(length) & jnp.all(jnp.isfinite(here.step))
-        # The bandwidth may change in the second evaluation: the first is no rival.
+        # The bandwidths may change in the second evaluation: the first is no rival.
         better = finite & ((length < state.shortest) | chooses)
         best = jax.tree.map(lambda a, b: jnp.where(better, a, b), here, state.best)
         # Where a step left more than 0.7 of what it should have taken, the search goes
@@ -322,3 +375,29 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
     share = jnp.minimum(1.0, _LONGEST / jnp.maximum(end.shortest, 1e-300))
     theta = end.best.theta + jnp.where(converged, end.best.step, 0.0) * share
     return Root(end.best, theta, converged, end.num_steps)
+
+
+def refine_root(equation: ScoreEquation, root: Root) -> tuple[ScoreEquation, Root]:
+    """Evaluate the score once more with many draws, and step from there.
+
+    The search does with few. What more of them change in the mean score is carried to
+    wherever else the equation is evaluated, so that estimate and limits move together.
+
+    Args:
+        equation: The equation, without an offset.
+        root: Where the search for its root ended.
+
+    Returns:
+        The equation with its offset, and the root of that.
+    """
+    if equation.is_exact:
+        return equation, root
+    coarse = root.here
+    here = equation.at(coarse.theta, coarse.carried, refined=True)
+    length = here.step_length(equation.n_obs)
+    usable = root.converged & (length <= _LONGEST)
+    offset = jnp.where(usable, here.mean - coarse.mean, 0.0)
+    here: ScoreAt = jax.tree.map(lambda a, b: jnp.where(usable, a, b), here, coarse)
+    theta = jnp.where(usable, here.theta + here.step, root.theta)
+    refined = Root(here, theta, root.converged, root.num_steps + 1)
+    return replace(equation, offset=offset), refined
