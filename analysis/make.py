@@ -9,7 +9,7 @@ import contextlib
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import get_args
@@ -148,7 +148,7 @@ def make(
 
 
 @contextlib.contextmanager
-def open_replications(study_dir: Path) -> Iterator[xr.DataTree]:
+def open_replications(study_dir: Path) -> Generator[xr.DataTree]:
     """Open `replications.nc` of a study and check what it holds.
 
     Values are read when they are used, and not kept: of a large study the fitted
@@ -196,9 +196,10 @@ def store_replications(
     Raises:
         StudyError: No such file, or no such columns.
     """
-    asked = {"tests": _parse_tests(tests), "levels": list(levels)}
+    parsed = _parse_tests(tests)
+    asked = {"tests": parsed, "levels": list(levels)}
     try:
-        list_hypotheses(asked["tests"])
+        list_hypotheses(parsed)
         named = parse_columns(columns) if columns else tidy_columns(path)
         replications = read_replications(path, **named)
     except (OSError, ValueError, TypeError) as error:
@@ -234,7 +235,7 @@ def load_summary(study_dir: Path | str) -> xr.DataTree:
 
 
 @contextlib.contextmanager
-def _open_tree(path: Path) -> Iterator[xr.DataTree]:
+def _open_tree(path: Path) -> Generator[xr.DataTree]:
     """Open a file that a study or this program wrote, after a look at its seal."""
     with _read_errors(path, UNREADABLE), contextlib.ExitStack() as stack:
         sealed = has_seal(path)
@@ -253,7 +254,7 @@ def _open_tree(path: Path) -> Iterator[xr.DataTree]:
 
 
 @contextlib.contextmanager
-def _read_errors(path: Path, kinds: tuple[type[Exception], ...]) -> Iterator[None]:
+def _read_errors(path: Path, kinds: tuple[type[Exception], ...]) -> Generator[None]:
     try:
         yield
     except FileNotFoundError:

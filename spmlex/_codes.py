@@ -94,7 +94,7 @@ def result_code(result: Any) -> Int[Array, "..."]:
         raise ValueError(
             f"result={result!r}: give a member of RESULTS, such as `estimate.result`."
         )
-    return jnp.asarray(result._value, dtype=jnp.int32)
+    return jnp.asarray(result._value, dtype=jnp.int32)  # pyright: ignore[reportPrivateUsage]
 
 
 def raise_if_failed[Value](

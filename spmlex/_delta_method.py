@@ -123,7 +123,7 @@ _Influence = tuple[Float[Array, " k"], Float[Array, "n_obs k"]]
 def _on_grid(evidence: Evidence, function: Function) -> _Influence:
     problem = evidence.on_grid()
 
-    def flat(theta, probs):
+    def flat(theta: Array, probs: Array) -> Array:
         return ravel_pytree(function(problem.build(theta), evidence.supp, probs))[0]
 
     theta, probs, weights = evidence.theta, evidence.probs, evidence.weights
@@ -153,7 +153,7 @@ def _with_atoms(evidence: Evidence, function: Function) -> _Influence:
     mass, columns = jax.lax.top_k(evidence.probs, count)
     places = joint.to_places(rows[columns])
 
-    def flat(both, mass):
+    def flat(both: Array, mass: Array) -> Array:
         atoms = joint.to_rows(both[theta.size :].reshape(places.shape))
         supp = box.to_supp(rows.at[columns].set(atoms))
         probs = evidence.probs.at[columns].set(mass)

@@ -23,8 +23,8 @@ from spmlex._outer import OuterProblem
 from spmlex._types import Data, Probs, Scalar, Weights
 
 N_DRAWS = 2048
-"""Rows drawn from the model. The error of a coefficient does not depend on n, and that
-of the estimate is a tenth of its standard error at every n."""
+"""Rows drawn from the model for an evaluation. The error of a coefficient, in the
+standard errors of the estimate, does not depend on n."""
 
 _SPREAD = 0.002
 """Share of F that is spread evenly, so that no direction has infinite variance."""
@@ -35,8 +35,8 @@ _PROPOSAL = 0.25
 _SEEN = 1e-6
 """Points less likely than this, relative to the best, for everyone are left out."""
 
-_CUTOFF = 1e-5
-"""Directions that vary by less than this share of the largest fade out."""
+CUTOFF = 1e-5
+"""Directions that vary by less than this share of the largest fade out, at least."""
 
 _FLOW_CUTOFF = 1e-12
 
@@ -78,6 +78,7 @@ class Projection(NamedTuple):
     Attributes:
         on_columns: Coefficients of `b_v`.
         on_flows: Coefficients of the flows.
+        on_flows_alone: Coefficients of the flows where nothing else is regressed on.
         information: Efficient, nats per observation: the variance of what is left.
         remaining: The variance that is left after the flows alone.
         parametric: The variance of the score: the information with F known.
@@ -87,6 +88,7 @@ class Projection(NamedTuple):
 
     on_columns: Float[Array, "n_supp p"]
     on_flows: Float[Array, "q p"]
+    on_flows_alone: Float[Array, "q p"]
     information: Float[Array, "p p"]
     remaining: Float[Array, "p p"]
     parametric: Float[Array, "p p"]
@@ -96,6 +98,10 @@ class Projection(NamedTuple):
         """Return the efficient score of each row."""
         explained = parts.columns @ self.on_columns + parts.flows @ self.on_flows
         return parts.score - explained
+
+    def leave_flows_out(self, parts: ScoreParts) -> Float[Array, "n_rows p"]:
+        """Return the score of each row less what shifts and stretches of F explain."""
+        return parts.score - parts.flows @ self.on_flows_alone
 
 
 def split_score(
@@ -201,14 +207,26 @@ def make_rows(
     return Rows(rows, jnp.log(scaled @ proposal) + shift)
 
 
-def project_score(
-    problem: OuterProblem, theta: Float[Array, " p"], probs: Probs, rows: Rows
-) -> Projection:
-    """Regress the score on the directions of F under the model. Equation (8).
+class Moments(NamedTuple):
+    """Sums over rows of the model, each weighted by its density over that drawn from.
 
-    The flows are taken out first and exactly, so that neither the mean of a covariate
-    nor the unit of the unobservable matters; then the columns, scaled to unit variance,
-    up to directions that hardly vary.
+    Those of several sets of rows add up.
+
+    Attributes:
+        total: Of the weights.
+        mean: Of flows, columns and scores, in this order.
+        second: Of their products.
+    """
+
+    total: Scalar
+    mean: Float[Array, " k"]
+    second: Float[Array, "k k"]
+
+
+def sum_moments(
+    problem: OuterProblem, theta: Float[Array, " p"], probs: Probs, rows: Rows
+) -> Moments:
+    """Sum what the regression under the model needs.
 
     Args:
         problem: Gives the model and the grid.
@@ -217,42 +235,70 @@ def project_score(
         rows: From `make_rows`, at this theta or near it.
     """
     parts = split_score(problem, theta, probs, rows.data)
-    shares: Float[Array, " n_rows"]
-    shares = jax.nn.softmax(parts.log_density - rows.log_density)
+    shares = jnp.exp(parts.log_density - rows.log_density)
+    shares = jnp.where(jnp.isfinite(shares), shares, 0.0)
     columns = jnp.where(probs > 0, parts.columns, 0.0)
-    q, m = parts.flows.shape[1], columns.shape[1]
     joint = jnp.hstack([parts.flows, columns, parts.score])
     joint = jnp.where(shares[:, None] > 0, joint, 0.0)
     second = joint.T @ (shares[:, None] * joint)
+    return Moments(jnp.sum(shares), shares @ joint, second)
+
+
+def project_score(
+    moments: Moments, n_supp: int, n_params: int, cutoff: float | Scalar = CUTOFF
+) -> Projection:
+    """Regress the score on the directions of F under the model. Equation (8).
+
+    The flows are taken out first and exactly, so that neither the mean of a covariate
+    nor the unit of the unobservable matters; then the columns, scaled to unit variance,
+    up to directions that hardly vary.
+
+    Args:
+        moments: Under the model.
+        n_supp: Number of columns.
+        n_params: Number of scores.
+        cutoff: Share of the largest variance below which directions fade out.
+    """
+    total = jnp.maximum(moments.total, 1e-300)
+    second = moments.second / total
+    q = second.shape[0] - n_supp - n_params
     unit = jnp.sqrt(jnp.diagonal(second))
     unit = jnp.where(unit > 0, unit, 1.0)
     second = second / (unit[:, None] * unit)
-    mean = shares @ joint / unit
-    f, c, s = slice(0, q), slice(q, q + m), slice(q + m, None)
-    by_flows = _pseudo_inverse(second[f, f], _FLOW_CUTOFF) @ second[f]
+    mean = moments.mean / total / unit
+    f, c, s = slice(0, q), slice(q, q + n_supp), slice(q + n_supp, None)
+    on_rest = _pseudo_inverse(second[f, f], _FLOW_CUTOFF)
+    by_flows = on_rest @ second[f]
     rest = second - second[:, f] @ by_flows
     off = mean[c] - by_flows[:, c].T @ mean[f]
     wanted = jnp.column_stack([rest[c, s], off])
-    solved = solve_faded(rest[c, c], wanted, _CUTOFF)
+    solved = solve_faded(rest[c, c], wanted, cutoff)
     on_columns, of_means = solved[:, :-1], solved[:, -1]
     crossed = rest[s, c] @ on_columns
     information = rest[s, s] - crossed - crossed.T
     information = information + on_columns.T @ rest[c, c] @ on_columns
+    information = 0.5 * (information + information.T)
     on_flows = by_flows[:, s] - by_flows[:, c] @ on_columns
+    # All these means are zero under the model: those of the flows, of what is left of
+    # the columns, and of the efficient score.
+    left = mean[s] - on_flows.T @ mean[f] - on_columns.T @ mean[c]
+    misfit = mean[f] @ on_rest @ mean[f] + off @ of_means
+    misfit = misfit + left @ _pseudo_inverse(information, CUTOFF) @ left
     size = unit[s]
     square = size[:, None] * size
     return Projection(
         on_columns=on_columns / unit[c, None] * size,
         on_flows=on_flows / unit[f, None] * size,
-        information=0.5 * (information + information.T) * square,
+        on_flows_alone=by_flows[:, s] / unit[f, None] * size,
+        information=information * square,
         remaining=rest[s, s] * square,
         parametric=second[s, s] * square,
-        misfit=off @ of_means,
+        misfit=misfit,
     )
 
 
 def solve_faded(
-    matrix: Float[Array, "k k"], wanted: Float[Array, "k r"], cutoff: float
+    matrix: Float[Array, "k k"], wanted: Float[Array, "k r"], cutoff: float | Scalar
 ) -> Float[Array, "k r"]:
     """Solve a positive semidefinite system, but for directions that hardly vary.
 

@@ -12,6 +12,7 @@ from spmlex._inputs import number_clusters
 from spmlex._score_equation import ScoreEquation
 from spmlex._score_inversion import invert_score
 from spmlex._score_root import Root
+from spmlex._smooth_mixing import BANDWIDTHS
 from spmlex._student import student_quantile
 from spmlex._types import Model, Scalar, Support
 
@@ -61,8 +62,8 @@ class EfficientEstimate(eqx.Module):
 
     @property
     def bandwidth(self) -> Float[Array, "*n_groups"]:
-        """Bandwidth of the estimate of F, in its standard deviations."""
-        bandwidth = self.root.here.mixing.bandwidth
+        """Mean bandwidth of the estimate of F, in its standard deviations."""
+        bandwidth = self.root.here.mixing.shares @ jnp.array(BANDWIDTHS)
         return bandwidth[0] if self.probs.ndim == 1 else bandwidth
 
     @property
@@ -75,7 +76,10 @@ class EfficientEstimate(eqx.Module):
 
         That of the sandwich `A^{-1} V A^{-1}' / n`, with A the mean product of the
         efficient scores and the scores and V that of the efficient scores; a standard
-        error is not less than what the efficient information says.
+        error is not less than what the efficient information says. What shifts and
+        stretches of F explain is taken out of the scores in A: they are uncorrelated
+        with the efficient scores, but in a sample only nearly so, and large where a
+        covariate has a large mean.
 
         Args:
             clusters: Whole number for each observation; those with the same one may
@@ -151,7 +155,7 @@ class EfficientEstimate(eqx.Module):
         """
         check_level(level)
         if clusters is not None:  # in words, before they are traced
-            number_clusters(clusters, self.equation.n_obs)
+            number_clusters(clusters, self.equation.weights.shape[0])
         return _invert(self, jnp.asarray(level, float), clusters)
 
 

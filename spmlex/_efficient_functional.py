@@ -1,6 +1,7 @@
 """A function of theta and F at the root of the efficient score. Equation (20)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -19,7 +20,7 @@ standard error, and noise of several times that at 1e-5."""
 
 @eqx.filter_jit
 def influence_under_model(
-    estimate: EfficientEstimate, function: Callable
+    estimate: EfficientEstimate, function: Callable[..., Any]
 ) -> tuple[Float[Array, " k"], Float[Array, "n_obs k"]]:
     """Return the value, corrected in one step, and the influence of each observation.
 
@@ -39,7 +40,7 @@ def influence_under_model(
     seen = find_seen(problem.lclk(theta), weights)
     plugged, _ = spread_out(estimate.probs, seen)
 
-    def flat(theta, probs):
+    def flat(theta: Array, probs: Array) -> Array:
         return ravel_pytree(function(problem.build(theta), problem.supp, probs))[0]
 
     value = flat(theta, plugged)

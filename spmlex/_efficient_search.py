@@ -24,7 +24,7 @@ from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
 from spmlex._problem import pose_problem, weigh_rows
 from spmlex._score_equation import ScoreEquation
-from spmlex._score_root import solve_score
+from spmlex._score_root import refine_root, solve_score
 from spmlex._smooth_mixing import BANDWIDTHS, smoothing_kernel
 from spmlex._types import Counts, Data, Model, Support, Weights
 
@@ -173,8 +173,9 @@ def _solve(
         theta0, _ = ravel_pytree(split_model(own(problem.data), problem.free)[0])
     elif theta0 is None:
         theta0 = climb_smoothly(problem, weights)
-    equation = ScoreEquation(problem, weights, jr.key(seed), n_draws)
-    root = solve_score(equation, theta0)
+    nothing = jnp.zeros_like(theta0)
+    equation = ScoreEquation(problem, weights, jr.key(seed), nothing, n_draws)
+    equation, root = refine_root(equation, solve_score(equation, theta0))
     here = root.here
     result = RESULTS.where(
         root.converged, RESULTS.successful, RESULTS.max_steps_reached

@@ -5,32 +5,40 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from spmlex._draws import how_rows_are_made
 from spmlex._efficient import (
+    CUTOFF,
+    Moments,
     Rows,
     find_seen,
     make_rows,
     project_score,
     split_score,
     spread_out,
+    sum_moments,
 )
 from spmlex._identification import Directions, split_directions
 from spmlex._mixture import count_observations
 from spmlex._outer import OuterProblem
-from spmlex._smooth_mixing import SmoothMixing, estimate_mixing
+from spmlex._smooth_mixing import SmoothMixing, estimate_mixing, no_mixing
 from spmlex._types import Probs, Scalar, Weights
 
 _NEAR = 0.1
 """Variance of the log-density of a row between two theta that share their draws:
 weighed by their ratio, the draws are worth this share less."""
 
+_REFINED = 8
+"""Sets of draws that the estimate is refined with: at its root alone."""
+
 
 class Carried(NamedTuple):
     """What an evaluation takes from the one before it.
 
     Attributes:
-        mixing: The smooth estimate of F, by group: gives its bandwidth.
+        mixing: The smooth estimate of F, by group: gives its bandwidths.
         rows: Rows of the model, by group.
         theta: Where these were made.
         remaining: Information there, nats per observation, shifts and stretches of F
@@ -49,7 +57,7 @@ class ScoreAt(NamedTuple):
     Attributes:
         theta: Where.
         scores: Efficient score of each observation.
-        raw: Score of theta with F held, of each observation.
+        raw: Score of theta with F held, less what shifts and stretches of F explain.
         mean: Weighted mean of the efficient scores, nats per observation.
         information: Efficient information, nats per observation.
         parametric: Information with F known.
@@ -92,12 +100,14 @@ class ScoreEquation(eqx.Module):
         problem: The outer problem, its grid and data.
         weights: Observation weights with sum one.
         key: Of the draws.
+        offset: What more draws add to the mean efficient score near the root.
         n_draws: Their number for each group.
     """
 
     problem: OuterProblem
     weights: Weights
     key: PRNGKeyArray
+    offset: Float[Array, " p"]
     n_draws: int = eqx.field(static=True)
 
     @property
@@ -111,6 +121,7 @@ class ScoreEquation(eqx.Module):
         theta: Float[Array, " p"],
         carried: Carried,
         chooses: Bool[Array, ""] | bool = False,
+        refined: bool = False,
     ) -> ScoreAt:
         """Evaluate the efficient score, F estimated at this theta.
 
@@ -119,6 +130,8 @@ class ScoreEquation(eqx.Module):
             carried: From an evaluation before: gives the bandwidths, and the rows of
                 the model where theta is near.
             chooses: Whether the data choose the bandwidths, and rows are made anew.
+            refined: Whether expectations are taken over many more rows, made for this
+                evaluation alone.
         """
         problem = self.problem
         lclk = problem.lclk(theta)
@@ -145,19 +158,22 @@ class ScoreEquation(eqx.Module):
                 problem.solver,
             )
             plugged, proposal = spread_out(found.probs, find_seen(lclk, weights))
-            rows = jax.lax.cond(
-                far,
-                lambda: self._make_rows(theta, proposal, weights),
-                lambda: rows,
-            )
-            projection = project_score(problem, theta, plugged, rows)
+            given = (theta, proposal, weights)
+            if refined:
+                moments = self._sum_over_many(*given, plugged)
+            else:
+                rows = jax.lax.cond(far, lambda: self._make_rows(*given), lambda: rows)
+                moments = sum_moments(problem, theta, plugged, rows)
+            cutoff = self._cutoff(count, _REFINED if refined else 1)
+            sizes = (problem.n_supp, theta.size)
+            projection = project_score(moments, *sizes, cutoff)
             parts = split_score(problem, theta, plugged, problem.data)
             seen = jnp.where(plugged > 0, parts.columns, 0.0)
             scores = projection.apply(parts._replace(columns=seen))
             mine = (own > 0)[:, None]
             return _Group(
                 jnp.where(mine, scores, 0.0),
-                jnp.where(mine, parts.score, 0.0),
+                jnp.where(mine, projection.leave_flows_out(parts), 0.0),
                 share * projection.information,
                 share * projection.remaining,
                 share * projection.parametric,
@@ -167,7 +183,7 @@ class ScoreEquation(eqx.Module):
             )
 
         each: _Group = jax.lax.map(one_group, (own, carried.mixing, carried.rows))
-        scores = jnp.sum(each.scores, axis=0)
+        scores = jnp.sum(each.scores, axis=0) + self.offset
         information = jnp.sum(each.information, axis=0)
         parametric = jnp.sum(each.parametric, axis=0)
         remaining = jnp.sum(each.remaining, axis=0)
@@ -191,7 +207,7 @@ class ScoreEquation(eqx.Module):
     def nothing_carried(self, theta: Float[Array, " p"]) -> Carried:
         """Return what stands for an evaluation before there is one."""
         probs = self.problem.uniform_probs().reshape(-1, self.problem.n_supp)
-        mixing = SmoothMixing(probs, jnp.zeros(probs.shape[0]), probs)
+        mixing = no_mixing(probs)
         shape = jax.eval_shape(self._make_rows, theta, probs[0], self.weights)
         rows = jax.tree.map(
             lambda leaf: jnp.zeros((probs.shape[0], *leaf.shape), leaf.dtype), shape
@@ -199,11 +215,47 @@ class ScoreEquation(eqx.Module):
         nowhere = jnp.full(theta.shape, jnp.nan)
         return Carried(mixing, rows, nowhere, jnp.zeros((theta.size, theta.size)))
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether expectations are sums over all outcomes, not means over draws."""
+        given = (self.problem.model, self.problem.data, self.n_draws)
+        return how_rows_are_made(*given) == "outcomes"
+
+    def _cutoff(self, n_obs: Scalar, n_sets: int) -> float | Scalar:
+        """Return where directions fade out.
+
+        What so few draws can't tell moves the mean score of so few observations by
+        nothing, but for the error of the draws.
+        """
+        if self.is_exact:
+            return CUTOFF
+        return jnp.maximum(CUTOFF, 1.0 / jnp.sqrt(n_obs * self.n_draws * n_sets))
+
     def _make_rows(
-        self, theta: Float[Array, " p"], proposal: Probs, weights: Weights
+        self,
+        theta: Float[Array, " p"],
+        proposal: Probs,
+        weights: Weights,
+        key: PRNGKeyArray | None = None,
     ) -> Rows:
-        given = (weights, self.key, self.n_draws)
+        given = (weights, self.key if key is None else key, self.n_draws)
         return make_rows(self.problem, theta, proposal, *given)
+
+    def _sum_over_many(
+        self,
+        theta: Float[Array, " p"],
+        proposal: Probs,
+        weights: Weights,
+        probs: Probs,
+    ) -> Moments:
+        """Return moments over several sets of rows, one after the other."""
+
+        def of_set(key: PRNGKeyArray) -> Moments:
+            rows = self._make_rows(theta, proposal, weights, key)
+            return sum_moments(self.problem, theta, probs, rows)
+
+        each = jax.lax.map(of_set, jr.split(self.key, _REFINED))
+        return jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), each)
 
 
 class _Group(NamedTuple):

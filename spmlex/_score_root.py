@@ -1,5 +1,6 @@
 """The root of the mean efficient score: Newton's steps, none of them long."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -17,7 +18,7 @@ _LONGEST = 3.0
 """Longest step, in standard errors."""
 
 _CHOOSING = 2
-"""Evaluations in which the data choose the bandwidth."""
+"""Evaluations in which the data choose the bandwidths."""
 
 
 class Root(NamedTuple):
@@ -52,8 +53,8 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
     """Find theta at which the mean efficient score is zero. Equation (12).
 
     Scoring: steps of `I^{-1}` times the mean, which is Newton's method but for the
-    error of the information. F is estimated anew at each theta, its bandwidth chosen
-    in the first two.
+    error of the information. F is estimated anew at each theta, its bandwidths
+    chosen in the first two.
     """
 
     def advance(state: _State) -> _State:
@@ -61,7 +62,7 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
         here = equation.at(state.theta, state.best.carried, chooses)
         length = here.step_length(equation.n_obs)
         finite = jnp.isfinite(length) & jnp.all(jnp.isfinite(here.step))
-        # The bandwidth may change in the second evaluation: the first is no rival.
+        # The bandwidths may change in the second evaluation: the first is no rival.
         better = finite & ((length < state.shortest) | chooses)
         best = jax.tree.map(lambda a, b: jnp.where(better, a, b), here, state.best)
         # Where a step left more than 0.7 of what it should have taken, the search goes
@@ -104,3 +105,29 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
     share = jnp.minimum(1.0, _LONGEST / jnp.maximum(end.shortest, 1e-300))
     theta = end.best.theta + jnp.where(converged, end.best.step, 0.0) * share
     return Root(end.best, theta, converged, end.num_steps)
+
+
+def refine_root(equation: ScoreEquation, root: Root) -> tuple[ScoreEquation, Root]:
+    """Evaluate the score once more with many draws, and step from there.
+
+    The search does with few. What more of them change in the mean score is carried to
+    wherever else the equation is evaluated, so that estimate and limits move together.
+
+    Args:
+        equation: The equation, without an offset.
+        root: Where the search for its root ended.
+
+    Returns:
+        The equation with its offset, and the root of that.
+    """
+    if equation.is_exact:
+        return equation, root
+    coarse = root.here
+    here = equation.at(coarse.theta, coarse.carried, refined=True)
+    length = here.step_length(equation.n_obs)
+    usable = root.converged & (length <= _LONGEST)
+    offset = jnp.where(usable, here.mean - coarse.mean, 0.0)
+    here: ScoreAt = jax.tree.map(lambda a, b: jnp.where(usable, a, b), here, coarse)
+    theta = jnp.where(usable, here.theta + here.step, root.theta)
+    refined = Root(here, theta, root.converged, root.num_steps + 1)
+    return replace(equation, offset=offset), refined

@@ -1,4 +1,4 @@
-"""One smooth estimate of F: a mixture of normals whose bandwidth the data choose.
+"""One smooth estimate of F: mixtures of normals whose bandwidths the data weigh.
 
 Where F is smooth, its maximum-likelihood estimate is not: a few atoms follow the
 sample. Here F is a mixture of normals with a common bandwidth on the grid (Magder and
@@ -13,14 +13,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from spmlex._inner import InnerSolver, solve_probs
-from spmlex._mixture import mix_columns
+from spmlex._mixture import mix_columns, posterior_weights
 from spmlex._types import Kernel, LogCondLik, Probs, Scalar, Support, Weights
 
 BANDWIDTHS = (0.0, 0.2, 0.4, 0.65, 0.9)
 """In standard deviations of F; zero leaves F unrestricted, and comes first."""
 
 _PRICE = 2
-"""Nats that a support point costs: it has a place and a mass (Akaike 1973)."""
+"""Nats that an effective support point costs: a place and a mass (Akaike 1973)."""
+
+_LEAST_SHARE = 0.02
+"""Bandwidths with less than that of the best one's share are left out."""
 
 _FLOOR = 1e-10
 """Below it bandwidths, distances and variances count as zero."""
@@ -31,17 +34,24 @@ class SmoothMixing(NamedTuple):
 
     Attributes:
         probs: Its probabilities on the grid.
-        bandwidth: Of the normals, in standard deviations of F; zero: not smoothed.
-        spread: The distribution whose spread is the unit: F fitted without smoothing.
+        shares: Of the bandwidths, with sum one.
+        spread: The distribution whose spread is the unit of the bandwidths: F fitted
+            without smoothing.
     """
 
-    probs: Probs
-    bandwidth: Scalar
-    spread: Probs
+    probs: Float[Array, "*n_groups n_supp"]
+    shares: Float[Array, "*n_groups n_bandwidths"]
+    spread: Float[Array, "*n_groups n_supp"]
 
 
-_State = tuple[SmoothMixing, Scalar, Probs]
-"""The best estimate so far, its criterion, and the spread."""
+def no_mixing(probs: Float[Array, "n_groups n_supp"]) -> SmoothMixing:
+    """Return what stands for an estimate before there is one."""
+    shares = jnp.zeros((*probs.shape[:-1], len(BANDWIDTHS)))
+    return SmoothMixing(probs, shares, probs)
+
+
+_State = tuple[Float[Array, "k n_supp"], Float[Array, " k"], Probs]
+"""For each bandwidth F and what it is worth; and the spread."""
 
 
 def estimate_mixing(
@@ -60,34 +70,55 @@ def estimate_mixing(
         supp: The support grid.
         weights: Observation weights with sum one.
         n_obs: What the mean log-likelihood is multiplied by.
-        given: Gives bandwidth and spread where they are not chosen.
-        chooses: Whether the data choose the bandwidth: the one with the largest
-            log-likelihood less twice the points with mass.
+        given: Gives shares and spread where the data do not choose them.
+        chooses: Whether the data choose the shares of the bandwidths: `exp(-AIC / 2)`,
+            scaled. The best one alone would change with rounding where two are as good.
         solver: The inner solver.
     """
+
+    def fit(bandwidth: Scalar, spread: Probs) -> tuple[Probs, Scalar]:
+        kernel = smoothing_kernel(supp, bandwidth, spread)
+        columns = mix_columns(lclk, kernel)
+        found = solve_probs(columns, weights=weights, solver=solver, throw=False)
+        price = _PRICE * _count_effective(columns, found.probs, weights, n_obs)
+        return kernel @ found.probs, -n_obs * found.value - price
+
     bandwidths = jnp.array(BANDWIDTHS)
+    wanted = chooses | (given.shares > 0)
+    order = jnp.argsort(~wanted, stable=True)
 
     def add(number: Array, state: _State) -> _State:
-        best, criterion, spread = state
-        bandwidth = jnp.where(chooses, bandwidths[number], given.bandwidth)
-        kernel = smoothing_kernel(supp, bandwidth, spread)
-        solution = solve_probs(
-            mix_columns(lclk, kernel), weights=weights, solver=solver, throw=False
-        )
-        price = _PRICE * jnp.sum(solution.probs > 0)
-        worth = -n_obs * solution.value - price
-        better = (worth > criterion) | (number == 0)
+        each, worth, spread = state
+        which = order[number]
+        probs, value = fit(bandwidths[which], spread)
         # The first is not smoothed: its spread is the unit of the others.
-        spread: Probs = jnp.where(chooses & (number == 0), solution.probs, spread)
-        found = SmoothMixing(kernel @ solution.probs, bandwidth, spread)
-        best = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, best)
-        return best, jnp.where(better, worth, criterion), spread
+        first = chooses & (which == 0)
+        spread = jnp.where(first, probs, spread)
+        return each.at[which].set(probs), worth.at[which].set(value), spread
 
-    # A bound known at run time only: where nothing is chosen the loop runs once.
-    count = jnp.where(chooses, bandwidths.size, 1)
-    start = (given, jnp.array(-jnp.inf), given.spread)
-    best, _, spread = jax.lax.fori_loop(0, count, add, start)
-    return best._replace(spread=spread)
+    # A bound known at run time only: mostly one or two have a share.
+    none = jnp.zeros((bandwidths.size, given.probs.size))
+    start = (none, jnp.full(bandwidths.size, -jnp.inf), given.spread)
+    each, worth, spread = jax.lax.fori_loop(0, jnp.sum(wanted), add, start)
+    relative = jnp.exp(worth - jnp.max(worth))
+    relative = jnp.where(relative >= _LEAST_SHARE, relative, 0.0)
+    shares = jnp.where(chooses, relative / jnp.sum(relative), given.shares)
+    return SmoothMixing(shares @ each, shares, spread)
+
+
+def _count_effective(
+    columns: LogCondLik, probs: Probs, weights: Weights, n_obs: Scalar
+) -> Scalar:
+    """Return how many masses the data tell apart: at most the points with mass.
+
+    `tr H (H + I)^{-1}`, H the information for the logarithms of the masses: two
+    neighbours on the grid that stand for one atom count as one.
+    """
+    posterior = posterior_weights(columns, probs)
+    posterior = jnp.where(weights[:, None] > 0, posterior, 0.0)
+    information = n_obs * (posterior.T @ (weights[:, None] * posterior))
+    inverse = jnp.linalg.inv(information + jnp.eye(probs.size))
+    return probs.size - jnp.trace(inverse)
 
 
 def smoothing_kernel(

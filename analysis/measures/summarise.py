@@ -61,13 +61,14 @@ def summarise(
         its configuration declares under `tests` and `levels` is measured too.
     """
     config = read_config(replications)
-    asked = {
-        "hypotheses": list_hypotheses(config.get("tests") or {}),
-        "levels": tuple(config.get("levels") or ()),
-    }
+    hypotheses = list_hypotheses(config.get("tests") or {})
+    levels = tuple(config.get("levels") or ())
     groups = {
         f"/{name}": summarise_process(
-            node.to_dataset(), exclusion_rule=exclusion_rule, **asked
+            node.to_dataset(),
+            exclusion_rule=exclusion_rule,
+            hypotheses=hypotheses,
+            levels=levels,
         )
         for name, node in replications.children.items()
     }

@@ -92,7 +92,7 @@ def stack(estimands: tuple[Estimand, ...]) -> Function:
         estimands: One or more.
     """
 
-    def function(model, supp, probs):
+    def function(model: Any, supp: Any, probs: Array) -> Array:
         values = (each.value(model, supp, probs) for each in estimands)
         return jnp.concatenate([jnp.atleast_1d(value) for value in values])
 

@@ -1,6 +1,7 @@
 """Functions of F alone: moments, shares, quantiles of one coordinate."""
 
 import dataclasses
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -35,11 +36,11 @@ class OfCoordinate(Estimand):
 class Mean(OfCoordinate):
     """The mean of the unobservable."""
 
-    def value(self, model, supp, probs):
+    def value(self, model: Any, supp: Any, probs: Array):
         """Return the mean."""
         return probs @ coordinate_of(supp, self.coordinate)
 
-    def truth(self, process):
+    def truth(self, process: Process) -> Float[Array, "..."]:
         """Return the true mean."""
         return self.margin(process).mean()
 
@@ -48,12 +49,12 @@ class Mean(OfCoordinate):
 class Variance(OfCoordinate):
     """The variance of the unobservable."""
 
-    def value(self, model, supp, probs):
+    def value(self, model: Any, supp: Any, probs: Array):
         """Return the variance."""
         points = coordinate_of(supp, self.coordinate)
         return probs @ (points - probs @ points) ** 2
 
-    def truth(self, process):
+    def truth(self, process: Process) -> Float[Array, "..."]:
         """Return the true variance."""
         return self.margin(process).variance()
 
@@ -71,11 +72,11 @@ class Share(OfCoordinate):
 
     above: float = 0.0
 
-    def value(self, model, supp, probs):
+    def value(self, model: Any, supp: Any, probs: Array):
         """Return the mass above c."""
         return probs @ (coordinate_of(supp, self.coordinate) > self.above)
 
-    def truth(self, process):
+    def truth(self, process: Process) -> Float[Array, "..."]:
         """Return one less the distribution function at c."""
         margin = self.margin(process)
         return 1.0 - margin.cdf(jnp.array([float(self.above)]))[0]
@@ -100,14 +101,14 @@ class Quantile(OfCoordinate):
         if not 0 < self.level < 1:
             raise ValueError(f"level={self.level}: give a share, such as 0.5.")
 
-    def value(self, model, supp, probs) -> Float[Array, ""]:
+    def value(self, model: Any, supp: Any, probs: Array) -> Float[Array, ""]:
         """Return the quantile."""
         points = coordinate_of(supp, self.coordinate)
         order = jnp.argsort(points)
         reached = jnp.cumsum(probs[order]) >= self.level - _ROUNDING
         return points[order][jnp.argmax(reached)]
 
-    def truth(self, process):
+    def truth(self, process: Process) -> Float[Array, "..."]:
         """Return the true quantile."""
         return self.margin(process).quantile(jnp.array([float(self.level)]))[0]
 

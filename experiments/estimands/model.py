@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array
 
 import spmlex
 from experiments.estimands.base import Estimand
@@ -27,7 +28,7 @@ class Average(Estimand):
     method: str
     at: tuple[float, ...] | list[float] = ()
 
-    def value(self, model, supp, probs):
+    def value(self, model: Any, supp: Any, probs: Array):
         """Return the mean."""
         method = getattr(model, self.method, None)
         if method is None:
@@ -48,7 +49,7 @@ class Ratio(Estimand):
     numerator: str
     denominator: str
 
-    def value(self, model: Any, supp, probs):
+    def value(self, model: Any, supp: Any, probs: Array):
         """Return the ratio."""
         names = list(spmlex.parameter_names(model))
         for name in (self.numerator, self.denominator):

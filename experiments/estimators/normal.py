@@ -104,7 +104,7 @@ class NormalRandomEffects(LikelihoodEstimator):
             function = stack(self.estimands)
             cells = _place_cells(place(normal), self.nodes, dims)
 
-            def behind(params):
+            def behind(params: Array) -> Array:
                 probs = _discretise(cells, *place(params[size:]))
                 supp_at = like_grid(cells, supp)
                 return function(build(params[:size]), supp_at, probs)

@@ -74,7 +74,7 @@ class Oracle(LikelihoodEstimator):
             slopes = jax.jacrev(lambda t: function(build(t), nodes, probs))(theta0)
             known = jnp.all(slopes == 0, axis=1)  # what depends on F alone
 
-            def behind(theta):
+            def behind(theta: Array) -> Array:
                 return jnp.where(known, jnp.nan, function(build(theta), nodes, probs))
 
             reported = behind

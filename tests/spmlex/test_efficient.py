@@ -21,6 +21,7 @@ from spmlex._efficient import (
     project_score,
     split_score,
     spread_out,
+    sum_moments,
 )
 from spmlex._inner import get_solver
 from spmlex._outer import OuterProblem
@@ -89,7 +90,8 @@ def plug_in(model, data, supp, probs, n_draws) -> Plugged:
     weights = jnp.full(lclk.shape[0], 1.0 / lclk.shape[0])
     plugged, proposal = spread_out(probs, find_seen(lclk, weights))
     rows = make_rows(problem, theta, proposal, weights, jr.key(11), n_draws)
-    found = project_score(problem, theta, plugged, rows)
+    moments = sum_moments(problem, theta, plugged, rows)
+    found = project_score(moments, problem.n_supp, theta.size)
     return Plugged(problem, theta, weights, plugged, proposal, found)
 
 

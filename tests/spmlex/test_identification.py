@@ -1,5 +1,6 @@
 """Which parameters a movement of F can take the place of: these and no others."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -224,7 +225,11 @@ def test_groups_are_summed():
     found = estimate(model, both, supp, groups=groups, n_groups=2)
     assert found.result == RESULTS.successful
     assert found.probs.shape == (supp.size, 2)
+
     # Each group's own equation, at the same theta and bandwidth.
+    def anew(equation):
+        return dataclasses.replace(equation, offset=jnp.zeros(1))
+
     theta, carried = found.root.here.theta, found.root.here.carried
     parts = []
     for number, rows in enumerate((data, other)):
@@ -232,9 +237,8 @@ def test_groups_are_summed():
         own = jax.tree.map(
             lambda leaf, k=number: leaf[k : k + 1], (carried.mixing, carried.rows)
         )
-        parts.append(
-            alone.equation.at(theta, carried._replace(mixing=own[0], rows=own[1]))
-        )
+        carries = carried._replace(mixing=own[0], rows=own[1])
+        parts.append(anew(alone.equation).at(theta, carries, refined=True))
     mean = 0.5 * (parts[0].mean + parts[1].mean)
     scores = jnp.concatenate([part.scores for part in parts])
     information = 0.5 * (parts[0].information + parts[1].information)
