@@ -80,7 +80,7 @@ def estimate_mixing(
         kernel = smoothing_kernel(supp, bandwidth, spread)
         columns = mix_columns(lclk, kernel)
         found = solve_probs(columns, weights=weights, solver=solver, throw=False)
-        price = _PRICE * _count_effective(columns, found.probs, weights, n_obs)
+        price = _PRICE * count_effective(columns, found.probs, weights, n_obs)
         return kernel @ found.probs, -n_obs * found.value - price
 
     bandwidths = jnp.array(BANDWIDTHS)
@@ -106,7 +106,7 @@ def estimate_mixing(
     return SmoothMixing(shares @ each, shares, spread)
 
 
-def _count_effective(
+def count_effective(
     columns: LogCondLik, probs: Probs, weights: Weights, n_obs: Scalar
 ) -> Scalar:
     """Return how many masses the data tell apart: at most the points with mass.

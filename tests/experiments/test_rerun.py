@@ -5,6 +5,7 @@ import pytest
 from study_helpers import call, make_engine, sweep
 
 from experiments.engine.trace import MAX_ROWS, trace
+from experiments.estimators import FromModel
 from experiments.study import Block, Cell
 
 CELL = Cell("linear_factor_discrete", "uniform", 20, 4, "profile")
@@ -33,7 +34,7 @@ def test_a_long_trace_is_thinned_and_keeps_both_ends():
 
 def test_an_estimator_without_steps_has_no_trace():
     engine = make_engine(*STEPS)
-    engine.design.estimators["profile"] = object()  # pyright: ignore
+    engine.design.estimators["profile"] = FromModel("moment_estimate")
     assert trace(engine, CELL, 0, 5) is None
 
 

@@ -25,6 +25,7 @@ from spmlex._efficient import (
 )
 from spmlex._inner import get_solver
 from spmlex._outer import OuterProblem
+from spmlex._smooth_mixing import count_effective
 
 slow = pytest.mark.thorough
 MODELS = [
@@ -201,3 +202,21 @@ def test_sums_over_outcomes_are_what_draws_approach(n_random):
     assert drawn.information == approx(exact.information, tolerance)
     assert exact.misfit < 1e-20
     assert drawn.misfit < 100 / n_draws
+
+
+def test_neighbours_on_the_grid_that_stand_for_one_atom_count_once():
+    supp = jnp.linspace(-4.0, 4.0, 81)
+    draws = jnp.where(jnp.arange(400) < 200, -2.0, 2.0) + jr.normal(jr.key(0), (400,))
+    lclk = -0.5 * (draws[:, None] - supp) ** 2
+    weights = jnp.full(400, 1 / 400)
+    one_each = jnp.zeros(81).at[jnp.array([20, 60])].set(0.5)
+    two_each = jnp.zeros(81).at[jnp.array([20, 21, 60, 61])].set(0.25)
+    alone, paired = (
+        count_effective(lclk, probs, weights, jnp.array(400.0))
+        for probs in (one_each, two_each)
+    )
+    assert alone == approx(2.0, 0.02)
+    assert paired < 2.5
+    # Where they stand for two, they count twice.
+    apart = jnp.zeros(81).at[jnp.array([10, 30, 50, 70])].set(0.25)
+    assert count_effective(lclk, apart, weights, jnp.array(400.0)) > 3.0
