@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+import experiments.estimands
 import experiments.estimators
 import experiments.mixing
 import experiments.models
@@ -42,6 +43,8 @@ def read_section(path, title):
 CONTINUED = (
     ("experiments/README.md", "Write your own"),
     ("experiments/README.md", "On a cluster"),
+    ("analysis/README.md", "Tables of a paper"),
+    ("analysis/README.md", "Somebody else's simulation"),
     ("results/README.md", "Reproduce the results"),
 )
 WHOLE = "\n".join([TEXT, *(read_section(*where) for where in CONTINUED)])
@@ -177,7 +180,12 @@ def conf(tmp_path, monkeypatch):
     shutil.copytree(cfg.CONF, tmp_path / "conf")
     monkeypatch.setattr(cfg, "CONF", tmp_path / "conf")
     monkeypatch.setattr(new, "ROOT", tmp_path)
-    for package in (experiments.models, experiments.mixing, experiments.estimators):
+    for package in (
+        experiments.models,
+        experiments.mixing,
+        experiments.estimators,
+        experiments.estimands,
+    ):
         folder = tmp_path.joinpath(*package.__name__.split("."))
         folder.mkdir(parents=True)
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])

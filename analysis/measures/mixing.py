@@ -114,7 +114,7 @@ def _measure_point(
         kept = used.isel(at | rows)
         probs, supp = chunk["probs"].where(kept), chunk["supp"].where(kept)
         found = xr.Dataset({"edge_mass": edge_mass(probs, supp)})
-        found = found.merge(_measure_fits(process, probs, supp))
+        found = found.merge(_measure_fits(process, probs, supp), compat="no_conflicts")
         if grid is not None:
             found["fitted_cdf"] = fitted_cdf(probs, supp, grid)
         return found
@@ -123,7 +123,7 @@ def _measure_point(
     if grid is None:
         return found
     cdf = found["fitted_cdf"].assign_coords(band_point=grid)
-    return found.drop_vars("fitted_cdf").merge(_band(cdf, dim))
+    return found.drop_vars("fitted_cdf").merge(_band(cdf, dim), compat="no_conflicts")
 
 
 def _by_slice(
@@ -179,7 +179,7 @@ def _errors(process: xr.Dataset, probs: xr.DataArray, supp: xr.DataArray) -> xr.
     if "true_cdf" in process and "true_cdf_at" in process:
         at, truth = process["true_cdf_at"].values, process["true_cdf"].values
         at, truth = at[np.isfinite(at)], truth[np.isfinite(at)]
-        found = found.merge(distances(probs, supp, at, truth))
+        found = found.merge(distances(probs, supp, at, truth), compat="no_conflicts")
         error = quantiles(probs, supp) - true_quantiles(at, truth)
         found["latent_quantile_bias"] = error
     return found

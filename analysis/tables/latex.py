@@ -227,7 +227,7 @@ def _run_width(table: Printed, widths: list[float], columns: np.ndarray) -> floa
             lack = _words_width(word) - sum(wide[at : at + count])
             wide[at + count - 1] += max(lack, 0.0)
             at += count
-    return sum(wide)
+    return float(sum(wide))
 
 
 def _choose(table: Printed, columns: np.ndarray) -> Printed:

@@ -102,7 +102,7 @@ def test_summary_prints_support_and_certificate(estimate):
     assert "-0.25977    0.04989" in text
     for point in SUPPORT:
         assert f"{point:.5f}" in text
-    assert "(proved)" in text
+    assert "proved, if third derivatives" in text
     assert "5 starts, 1 local optimum" in text
 
 

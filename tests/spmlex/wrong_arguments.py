@@ -29,7 +29,7 @@ class Able(Logit):
 LCLK = jnp.asarray(MODEL.lclk(DATA, SUPP))
 PROBS = np.full(5, 0.2)
 FIT = spmlex.fit(MODEL, DATA, SUPP, support="grid")
-FOUND = spmlex.efficient_estimate(Able(MODEL.slope), DATA, SUPP)
+FOUND = spmlex.efficient_estimate(Able(MODEL.slope), DATA, SUPP, throw=False)
 RESAMPLES = spmlex.jackknife(FIT, n_groups=4)
 
 WRONG = {
