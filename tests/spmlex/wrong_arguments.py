@@ -64,7 +64,10 @@ CALLS = {
         spmlex.delta_method,
         {"estimate": FIT, "function": lambda model, supp, probs: probs @ supp},
     ),
-    "efficient_estimate": (spmlex.efficient_estimate, {"model0": Able(MODEL.slope)}),
+    "efficient_estimate": (
+        spmlex.efficient_estimate,
+        {"model0": Able(MODEL.slope), "throw": False},
+    ),
     "fit": (spmlex.fit, {"support": "grid"}),
     "gradient_on": (spmlex.gradient_on, {"probs": PROBS, "points": SUPP}),
     "halton_grid": (
