@@ -139,6 +139,9 @@ def is_answered(argument: str, said: str) -> bool:
     if said == "result":
         return True
     kind, _, sentence = said.partition(": ")
+    # A coded result, raised because `throw` asks for it.
+    if sentence.startswith(spmlex.RESULTS[spmlex.RESULTS.max_steps_reached]):
+        return True
     # A model is called `model` everywhere.
     named = argument.removesuffix("0") in sentence
     # What is in data only the model knows: its own error, with the call's shapes.
