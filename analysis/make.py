@@ -5,11 +5,10 @@ that exists is whole, and one that an earlier call made and this one does not is
 """
 
 import argparse
-import contextlib
 import multiprocessing
 import os
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import get_args
@@ -44,25 +43,22 @@ from analysis.measures.summarise import (
 from analysis.nulls import list_hypotheses
 from analysis.report.page import render_report
 from analysis.report.pictures import Drawn
-from analysis.seal import add_seal, encode, has_seal
+from analysis.stored import (
+    REPLICATIONS,
+    SUMMARY,
+    StudyError,
+    load_summary,
+    open_replications,
+    write_tree,
+)
 from analysis.tables.catalogue import list_tables
 from analysis.tables.compose import list_composed
 from analysis.tables.printed import Printed
 from analysis.tables.written import find_layouts, write_printed, write_table
 
-REPLICATIONS = "replications.nc"
-SUMMARY = "summary.nc"
 REPORT = "report.html"
 TIDY = "replications_tidy.csv"
 PICTURES_A_PROCESS = 8  # fewer are drawn sooner than a process starts
-
-
-UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
-"""What the netCDF library and xarray raise on a damaged file."""
-
-
-class StudyError(ValueError):
-    """A study that cannot be read; the message is one line for the user."""
 
 
 def make(
@@ -147,34 +143,6 @@ def make(
     return paths
 
 
-@contextlib.contextmanager
-def open_replications(study_dir: Path) -> Generator[xr.DataTree]:
-    """Open `replications.nc` of a study and check what it holds.
-
-    Values are read when they are used, and not kept: of a large study the fitted
-    distributions do not fit into memory.
-
-    Raises:
-        StudyError: There is no such file, or it is damaged.
-    """
-    if not study_dir.is_dir():
-        raise StudyError(f"there is no study folder {study_dir}; give results/<study>.")
-    path = study_dir / REPLICATIONS
-    if not path.is_file():
-        raise StudyError(
-            f"{study_dir} holds no {REPLICATIONS}; of a study that runs, `python -m "
-            f"experiments.run report {study_dir.name}` merges what is done."
-        )
-    with _open_tree(path) as replications:
-        if not replications.children:
-            raise StudyError(f"{path} holds no process (no group below its root).")
-        for name, node in replications.children.items():
-            for variable in ("estimate", "truth"):
-                if variable not in node:
-                    raise StudyError(f"{path}: group {name} holds no `{variable}`.")
-        yield replications
-
-
 def store_replications(
     path: Path,
     columns: Sequence[str],
@@ -222,58 +190,6 @@ def _parse_tests(tests: Sequence[str]) -> dict[str, list[str]]:
             raise StudyError(f"--test {text}: write PARAMETER=NULL, such as theta=0.")
         found.setdefault(parameter, []).append(null)
     return found
-
-
-def load_summary(study_dir: Path | str) -> xr.DataTree:
-    """Read `summary.nc` of a study into memory.
-
-    Raises:
-        StudyError: The file is damaged.
-    """
-    with _open_tree(Path(study_dir) / SUMMARY) as tree:
-        return tree.load()
-
-
-@contextlib.contextmanager
-def _open_tree(path: Path) -> Generator[xr.DataTree]:
-    """Open a file that a study or this program wrote, after a look at its seal."""
-    with _read_errors(path, UNREADABLE), contextlib.ExitStack() as stack:
-        sealed = has_seal(path)
-        opened = xr.open_datatree(path, engine="netcdf4", cache=False)
-        tree = stack.enter_context(opened)
-        stack = stack.pop_all()
-    if not sealed:
-        print(
-            f"warning: {path} has no checksum, being older than these or of another "
-            "program: whether it was changed is not known.",
-            file=sys.stderr,
-        )
-    # Of a file without checksum a number may turn out to be unreadable only now.
-    with stack, _read_errors(path, (OSError, RuntimeError)):
-        yield tree
-
-
-@contextlib.contextmanager
-def _read_errors(path: Path, kinds: tuple[type[Exception], ...]) -> Generator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except kinds as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StudyError(
-            f"cannot read {path} ({reason}); make it again: `python -m "
-            f"experiments.run report {path.parent.name}`."
-        ) from error
-
-
-def write_tree(tree: xr.DataTree, path: Path) -> None:
-    """Write replications, or a summary, with checksums and a seal."""
-    encoding = {
-        f"/{name}": encode(node.to_dataset()) for name, node in tree.children.items()
-    }
-    tree.to_netcdf(path, encoding=encoding)
-    add_seal(path)
 
 
 def started(summary: xr.DataTree) -> list[str]:

@@ -49,7 +49,8 @@ def has_results(tracker: Tracker) -> bool:
 def report(folder: Path, replications: Path, console: Console) -> None:
     """Make summary, tables and figures; print the table and the paths."""
     # Imported here: plotting takes long to import, and shards don't need it.
-    from analysis.make import load_summary, make
+    from analysis.make import make
+    from analysis.stored import load_summary
     from analysis.tables.console import render_console_table
 
     paths = [replications, *make(folder)]

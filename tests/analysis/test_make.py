@@ -11,8 +11,9 @@ from synthetic_study import make_replications
 from analysis import make as module
 from analysis.figures.catalogue import list_process
 from analysis.files import LIST, remove_outdated, write_file, write_text
-from analysis.make import REPORT, StudyError, load_summary, main, make
+from analysis.make import REPORT, main, make
 from analysis.measures.summarise import summarise
+from analysis.stored import StudyError, load_summary
 from analysis.tables.catalogue import list_tables
 
 NAME = "linear_factor_discrete"

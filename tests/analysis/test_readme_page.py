@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 from synthetic_study import make_replications
 
-from analysis.make import write_tree
 from analysis.measures.summarise import summarise
+from analysis.stored import write_tree
 
 PAGE = (Path(__file__).parents[2] / "analysis" / "README.md").read_text()
 

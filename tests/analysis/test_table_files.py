@@ -14,8 +14,9 @@ import xarray as xr
 import yaml
 from synthetic_study import CONFIG, make_process, make_replications, summarise_study
 
-from analysis.make import StudyError, make
+from analysis.make import make
 from analysis.measures.summarise import summarise_process
+from analysis.stored import StudyError
 from analysis.tables.catalogue import list_tables
 from analysis.tables.compose import list_composed
 from analysis.tables.html import to_html

@@ -9,7 +9,8 @@ from study_helpers import call, sweep
 
 from analysis import files
 from analysis.files import remove_outdated
-from analysis.make import StudyError, make
+from analysis.make import make
+from analysis.stored import StudyError
 from experiments.config import compose as cfg
 from experiments.errors import InputError, StoreError
 from experiments.store.manifest import read_manifest

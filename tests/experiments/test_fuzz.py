@@ -15,7 +15,7 @@ import xarray as xr
 import yaml
 from study_helpers import call, sweep
 
-from analysis.make import StudyError, load_summary, open_replications
+from analysis.stored import StudyError, load_summary, open_replications
 from experiments.commands.shared import open_study
 from experiments.errors import InputError, StoreError
 from experiments.store.claims import Claims

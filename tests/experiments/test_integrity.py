@@ -10,7 +10,8 @@ import pytest
 import yaml
 from study_helpers import call, sweep
 
-from analysis.make import load_summary, main, make
+from analysis.make import main, make
+from analysis.stored import load_summary
 from experiments import provenance
 from experiments.config import compose as cfg
 from experiments.store import blocks, fingerprint
