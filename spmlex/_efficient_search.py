@@ -77,7 +77,8 @@ def efficient_estimate(
         counts: How many equal observations each row of data stands for.
         fixed: Picks the leaves that keep their values in `model0`.
         solver: Inner solver, as in `fit`.
-        n_draws: Draws from the model for each group.
+        n_draws: Draws from the model for each group and evaluation; at the root eight
+            times as many.
         seed: Of the draws, which are the same at every theta.
         throw: Raise where there is no root, or `simulate` and `lclk` disagree; else
             only say so in `result`.

@@ -129,5 +129,6 @@ def refine_root(equation: ScoreEquation, root: Root) -> tuple[ScoreEquation, Roo
     offset = jnp.where(usable, here.mean - coarse.mean, 0.0)
     here: ScoreAt = jax.tree.map(lambda a, b: jnp.where(usable, a, b), here, coarse)
     theta = jnp.where(usable, here.theta + here.step, root.theta)
-    refined = Root(here, theta, root.converged, root.num_steps + 1)
+    # Where more draws say that the root is far off, none was found.
+    refined = Root(here, theta, usable, root.num_steps + 1)
     return replace(equation, offset=offset), refined

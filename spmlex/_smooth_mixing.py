@@ -80,8 +80,12 @@ def estimate_mixing(
         kernel = smoothing_kernel(supp, bandwidth, spread)
         columns = mix_columns(lclk, kernel)
         found = solve_probs(columns, weights=weights, solver=solver, throw=False)
-        price = _PRICE * count_effective(columns, found.probs, weights, n_obs)
-        return kernel @ found.probs, -n_obs * found.value - price
+        count = jax.lax.cond(
+            chooses,
+            lambda: count_effective(columns, found.probs, weights, n_obs),
+            lambda: jnp.array(0.0),
+        )
+        return kernel @ found.probs, -n_obs * found.value - _PRICE * count
 
     bandwidths = jnp.array(BANDWIDTHS)
     wanted = chooses | (given.shares > 0)
@@ -100,9 +104,12 @@ def estimate_mixing(
     none = jnp.zeros((bandwidths.size, given.probs.size))
     start = (none, jnp.full(bandwidths.size, -jnp.inf), given.spread)
     each, worth, spread = jax.lax.fori_loop(0, jnp.sum(wanted), add, start)
+    # One that can't be fitted has no share, and does not spoil the others.
+    worth = jnp.where(jnp.isfinite(worth), worth, -jnp.inf)
     relative = jnp.exp(worth - jnp.max(worth))
     relative = jnp.where(relative >= _LEAST_SHARE, relative, 0.0)
     shares = jnp.where(chooses, relative / jnp.sum(relative), given.shares)
+    each = jnp.where((shares > 0)[:, None], each, 0.0)
     return SmoothMixing(shares @ each, shares, spread)
 
 
