@@ -105,11 +105,11 @@ def estimate_mixing(
     start = (none, jnp.full(bandwidths.size, -jnp.inf), given.spread)
     each, worth, spread = jax.lax.fori_loop(0, jnp.sum(wanted), add, start)
     # One that can't be fitted has no share, and does not spoil the others.
-    worth = jnp.where(jnp.isfinite(worth), worth, -jnp.inf)
+    worth: Float[Array, " k"] = jnp.where(jnp.isfinite(worth), worth, -jnp.inf)
     relative = jnp.exp(worth - jnp.max(worth))
     relative = jnp.where(relative >= _LEAST_SHARE, relative, 0.0)
     shares = jnp.where(chooses, relative / jnp.sum(relative), given.shares)
-    each = jnp.where((shares > 0)[:, None], each, 0.0)
+    each: Float[Array, "k n_supp"] = jnp.where((shares > 0)[:, None], each, 0.0)
     return SmoothMixing(shares @ each, shares, spread)
 
 
