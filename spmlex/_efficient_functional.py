@@ -9,7 +9,13 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from spmlex._efficient import find_seen, solve_faded, split_score, spread_out
+from spmlex._efficient import (
+    find_seen,
+    solve_faded,
+    split_score,
+    spread_out,
+    sum_moments,
+)
 from spmlex._efficient_estimate import EfficientEstimate
 
 _CUTOFF = 1e-3
@@ -51,18 +57,17 @@ def influence_under_model(
     wanted = jnp.where(plugged > 0, wanted, 0.0)
     # With one group alone the leading axis has one entry.
     rows = jax.tree.map(lambda leaf: leaf[0], here.carried.rows)
-    under = split_score(problem, theta, plugged, rows.data)
-    shares: Float[Array, " n_rows"]
-    shares = jax.nn.softmax(under.log_density - rows.log_density)
-    columns = jnp.where((plugged > 0) & (shares > 0)[:, None], under.columns, 0.0)
-    second = columns.T @ (shares[:, None] * columns)
-    unit: Float[Array, " n_supp"] = jnp.sqrt(jnp.diagonal(second))
+    moments = sum_moments(problem, theta, plugged, rows)
+    second = moments.second / moments.total
+    # Flows come first, then columns, then scores.
+    n_supp, n_params = plugged.size, theta.size
+    columns, scores = slice(-n_supp - n_params, -n_params), slice(-n_params, None)
+    among: Float[Array, "n_supp n_supp"] = second[columns, columns]
+    unit: Float[Array, " n_supp"] = jnp.sqrt(jnp.diagonal(among))
     unit = jnp.where(unit > 0, unit, 1.0)
-    scaled = solve_faded(second / (unit[:, None] * unit), (wanted / unit).T, _CUTOFF)
+    scaled = solve_faded(among / (unit[:, None] * unit), (wanted / unit).T, _CUTOFF)
     alpha = scaled / unit[:, None]
-    crossed = jnp.where((shares > 0)[:, None], under.score, 0.0).T @ (
-        shares[:, None] * (columns @ alpha)
-    )
+    crossed = second[scores, columns] @ alpha
     gamma = here.directions.inverse @ (by_theta.T - crossed)
     there = split_score(problem, theta, plugged, problem.data)
     seen_columns = jnp.where(plugged > 0, there.columns, 0.0)
