@@ -169,6 +169,11 @@ def store_replications(
     try:
         list_hypotheses(parsed)
         named = parse_columns(columns) if columns else tidy_columns(path)
+        if missing := [x for x in ("estimate", "truth") if x not in named]:
+            raise ValueError(
+                f"{' and '.join(missing)} missing; give --columns "
+                + " ".join(f"{x}=COLUMN" for x in missing)
+            )
         replications = read_replications(path, **named)
     except (OSError, ValueError, TypeError) as error:
         raise StudyError(f"{path}: {str(error).splitlines()[0]}") from error
