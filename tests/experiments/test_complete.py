@@ -1,6 +1,6 @@
 """Tab completion, as a shell asks for it."""
 
-import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_a_shell_that_is_not_known_is_named():
 
 
 @pytest.mark.thorough
-@pytest.mark.skipif(os.name != "posix", reason="bash")
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_completes_a_word():
     """The function that is installed, called as the shell calls it."""
     python = f"{sys.executable} -m experiments.run"
