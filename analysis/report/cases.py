@@ -8,12 +8,10 @@ import pandas as pd
 import xarray as xr
 
 from analysis.digits import format_error, format_value
-from analysis.measures.formulas import normal_quantile
+from analysis.measures.formulas import Z, normal_quantile
 from analysis.report.ademp import enumerate_words
 from analysis.symbols import in_unicode
 
-_SHARE = 0.5  # of the missing coverage that a cause has to explain
-_NARROW = 0.95  # of the spread: standard errors below are too small
 _MOST = 3  # sentences about coverage
 
 Case = dict[str, Any]
@@ -78,19 +76,24 @@ def tell_coverage(table: pd.DataFrame, nodes: dict[str, xr.Dataset]) -> Iterator
 
 
 def _cause(row: Case, level: float) -> str:
-    """Say whether bias, width or failures make a coverage what it is."""
+    """Say whether bias, width or failures make a coverage what it is.
+
+    A bias counts beyond its Monte Carlo error, standard errors where they are below the
+    spread by more than theirs.
+    """
     missing = level - row["coverage"]
     if missing < 0:
         return "the intervals are wider than they have to be"
     found = []
     bias = row["bias"] / row["empirical_se"] if row["empirical_se"] > 0 else np.nan
-    if row["bias_eliminated_coverage"] - row["coverage"] > _SHARE * missing:
+    without = row["bias_eliminated_coverage"]
+    if abs(row["bias"]) > Z * row["bias_mcse"] and without > row["coverage"]:
         found.append(
             f"bias, {bias:.2f} standard deviations; without it "
-            f"{row['bias_eliminated_coverage']:.3f} would be covered"
+            f"{without:.3f} would be covered"
         )
     ratio = 1 + row.get("relative_model_se_error", np.nan) / 100
-    if ratio < _NARROW:
+    if ratio + Z * row.get("relative_model_se_error_mcse", np.nan) / 100 < 1:
         found.append(f"width, standard errors are {ratio:.2f} of the true spread")
     if row["attempted"] and 1 - row["used"] / row["attempted"] > missing:
         share = 1 - row["used"] / row["attempted"]

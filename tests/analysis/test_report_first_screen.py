@@ -75,6 +75,42 @@ def test_coverage_that_is_off_has_its_cause(change, cause):
     assert cause in sentences[0]
 
 
+def test_each_of_two_causes_is_told():
+    process = make_process(n_supp=(25,), n_replications=400, bias=0.0, seed=3)
+    # Off by 0.6 of the spread, limits at 0.75 of their width: each takes a part.
+    spread = process["estimate"].std("replication")
+    half = 0.75 * (process["upper"] - process["estimate"])
+    moved = process["estimate"] + 0.6 * spread
+    changed = process.assign(
+        estimate=moved,
+        standard_error=0.75 * process["standard_error"],
+        lower=moved - half,
+        upper=moved + half,
+    )
+    tree = xr.DataTree.from_dict({f"/{NAME}": changed})
+    sentences = [x for x in answer(name_groups(summarise(tree))) if "Coverage" in x]
+    assert "bias, 0." in sentences[0]
+    assert "and width, standard errors are 0." in sentences[0]
+
+
+def test_what_a_coarse_grid_costs_is_the_largest_ratio():
+    tree = make_replications(n_supp=(25, 50), n_replications=200)
+    process = tree[NAME].to_dataset()
+    factor = xr.ones_like(process["truth"] * process["n_supp"], dtype=float)
+    first = process["parameter"].values[0]
+    # Far better with few points in one parameter, worse in the others.
+    few = process["n_supp"] == 25
+    factor = xr.where(few & (process["parameter"] == first), 0.3, factor)
+    factor = xr.where(few & (process["parameter"] != first), 1.3, factor)
+    changed = process.assign(
+        estimate=process["truth"] + factor * (process["estimate"] - process["truth"])
+    )
+    tree = xr.DataTree.from_dict({f"/{NAME}": changed})
+    sentence = next(x for x in answer(name_groups(summarise(tree))) if "grid:" in x)
+    assert re.search(r"the RMSE is at most 1\.\d+ \(0\.\d+\) times", sentence)
+    assert "within Monte Carlo error" not in sentence
+
+
 def test_coverage_within_its_error_is_said_to_be_right():
     process = make_process(n_supp=(25,), n_replications=400, bias=0.0, seed=5)
     tree = xr.DataTree.from_dict({f"/{NAME}": process})
