@@ -266,6 +266,31 @@ def test_own_model_and_real_data_print_what_is_shown(conf):
     assert shown_after(reader, "A real-data example") == 14
 
 
+def read_rows(text):
+    """Return the rows of a printed table: what stands in them, after the parameter."""
+    rows, parameter = [], ""
+    for line in text.splitlines():
+        found = re.match(r"(.*?) +(\d+ +\d+ +-?\d\..*)$", line)
+        if found:
+            parameter = found[1].strip() or parameter
+            rows.append((parameter, *found[2].split()))
+    return rows
+
+
+@pytest.mark.slow
+def test_the_default_study_ends_with_what_is_shown(tmp_path):
+    shown = read_rows(TEXT.split("\n## Two commands")[1].split("```text\n")[1])
+    assert len(shown) >= 4
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.run", "sweep", f"results_dir={tmp_path}"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(shown) <= set(read_rows(done.stdout))
+
+
 @pytest.mark.slow
 def test_the_readme_and_its_continuations_can_be_followed_to_the_end(conf):
     reader = Reader()
