@@ -24,7 +24,7 @@ from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
 from spmlex._problem import pose_problem, weigh_rows
 from spmlex._score_equation import ScoreEquation
-from spmlex._score_root import refine_root, solve_score
+from spmlex._score_root import solve_score
 from spmlex._smooth_mixing import BANDWIDTHS, smoothing_kernel
 from spmlex._types import Counts, Data, Model, Support, Weights
 
@@ -176,7 +176,7 @@ def _solve(
         theta0 = climb_smoothly(problem, weights)
     nothing = jnp.zeros_like(theta0)
     equation = ScoreEquation(problem, weights, jr.key(seed), nothing, n_draws)
-    equation, root = refine_root(equation, solve_score(equation, theta0))
+    equation, root = solve_score(equation, theta0)
     here = root.here
     result = RESULTS.where(
         root.converged, RESULTS.successful, RESULTS.max_steps_reached

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from spmlex._draws import how_rows_are_made
 from spmlex._efficient import (
@@ -121,7 +121,7 @@ class ScoreEquation(eqx.Module):
         theta: Float[Array, " p"],
         carried: Carried,
         chooses: Bool[Array, ""] | bool = False,
-        refined: bool = False,
+        refined: Bool[Array, ""] | bool = False,
     ) -> ScoreAt:
         """Evaluate the efficient score, F estimated at this theta.
 
@@ -137,8 +137,10 @@ class ScoreEquation(eqx.Module):
         lclk = problem.lclk(theta)
         own = _weights_by_group(problem, self.weights)
         moved = theta - carried.theta
+        refined = jnp.asarray(refined) & (not self.is_exact)
         # Written so that an unknown distance counts as far.
         far = ~(moved @ carried.remaining @ moved <= _NEAR) | jnp.asarray(chooses)
+        far &= ~refined
 
         def one_group(item: tuple[Array, SmoothMixing, Rows]) -> _Group:
             own: Weights
@@ -159,12 +161,9 @@ class ScoreEquation(eqx.Module):
             )
             plugged, proposal = spread_out(found.probs, find_seen(lclk, weights))
             given = (theta, proposal, weights)
-            if refined:
-                moments = self._sum_over_many(*given, plugged)
-            else:
-                rows = jax.lax.cond(far, lambda: self._make_rows(*given), lambda: rows)
-                moments = sum_moments(problem, theta, plugged, rows)
-            cutoff = self._cutoff(count, _REFINED if refined else 1)
+            moments, rows = self._sum_over_rows(given, plugged, rows, far, refined)
+            n_sets = jnp.where(refined, _REFINED, 1)
+            cutoff = self._cutoff(count, n_sets)
             sizes = (problem.n_supp, theta.size)
             projection = project_score(moments, *sizes, cutoff)
             parts = split_score(problem, theta, plugged, problem.data)
@@ -221,7 +220,7 @@ class ScoreEquation(eqx.Module):
         given = (self.problem.model, self.problem.data, self.n_draws)
         return how_rows_are_made(*given) == "outcomes"
 
-    def _cutoff(self, n_obs: Scalar, n_sets: int) -> float | Scalar:
+    def _cutoff(self, n_obs: Scalar, n_sets: Int[Array, ""]) -> float | Scalar:
         """Return where directions fade out.
 
         What so few draws can't tell moves the mean score of so few observations by
@@ -241,21 +240,40 @@ class ScoreEquation(eqx.Module):
         given = (weights, self.key if key is None else key, self.n_draws)
         return make_rows(self.problem, theta, proposal, *given)
 
-    def _sum_over_many(
+    def _sum_over_rows(
         self,
-        theta: Float[Array, " p"],
-        proposal: Probs,
-        weights: Weights,
+        given: tuple[Float[Array, " p"], Probs, Weights],
         probs: Probs,
-    ) -> Moments:
-        """Return moments over several sets of rows, one after the other."""
+        rows: Rows,
+        far: Bool[Array, ""],
+        refined: Bool[Array, ""],
+    ) -> tuple[Moments, Rows]:
+        """Return moments over rows, and the rows that the next evaluation may use.
 
-        def of_set(key: PRNGKeyArray) -> Moments:
-            rows = self._make_rows(theta, proposal, weights, key)
-            return sum_moments(self.problem, theta, probs, rows)
+        Where refined, over several sets made for it alone, one after the other. The
+        number of sets is known at run time only, so that the model's draws and scores,
+        most of what there is to compile, stand in the program once.
+        """
+        theta = given[0]
+        keys = jr.split(self.key, _REFINED)
 
-        each = jax.lax.map(of_set, jr.split(self.key, _REFINED))
-        return jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), each)
+        def add_set(
+            number: Int[Array, ""], state: tuple[Moments, Rows]
+        ) -> tuple[Moments, Rows]:
+            total, rows = state
+            key = jnp.where(refined, keys[number], self.key)
+            rows = jax.lax.cond(
+                far | refined, lambda: self._make_rows(*given, key), lambda: rows
+            )
+            moments = sum_moments(self.problem, theta, probs, rows)
+            return jax.tree.map(jnp.add, total, moments), rows
+
+        shape = jax.eval_shape(sum_moments, self.problem, theta, probs, rows)
+        none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+        n_sets = jnp.where(refined, _REFINED, 1)
+        total, last = jax.lax.fori_loop(0, n_sets, add_set, (none, rows))
+        kept: Rows = jax.tree.map(lambda a, b: jnp.where(refined, a, b), rows, last)
+        return total, kept
 
 
 class _Group(NamedTuple):

@@ -28,7 +28,7 @@ class Root(NamedTuple):
         here: The last evaluation, or the one with the shortest step where the search
             did not settle.
         theta: One step further: the estimate.
-        converged: Whether that step was short.
+        converged: Whether the search settled, and many draws did not deny it.
         num_steps: Evaluations.
     """
 
@@ -39,32 +39,70 @@ class Root(NamedTuple):
 
 
 class _State(NamedTuple):
+    """Where the search is.
+
+    Attributes:
+        theta: Evaluated next.
+        best: The evaluation with the shortest step.
+        shortest: Its step, in standard errors.
+        last: The last step that the score asked for.
+        taken: What was taken of it.
+        damping: Share of a step that is taken.
+        offset: What more draws change in the mean score.
+        num_steps: Evaluations.
+        refines: Whether the next one is the last, with many draws, at the best.
+        refined: Whether that found what the search did.
+        running: Whether there is a next one.
+    """
+
     theta: Float[Array, " p"]
     best: ScoreAt
     shortest: Scalar
     last: Scalar
     taken: Scalar
     damping: Scalar
+    offset: Float[Array, " p"]
     num_steps: Int[Array, ""]
+    refines: Bool[Array, ""]
+    refined: Bool[Array, ""]
     running: Bool[Array, ""]
 
 
-def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
+def solve_score(
+    equation: ScoreEquation, theta0: Float[Array, " p"]
+) -> tuple[ScoreEquation, Root]:
     """Find theta at which the mean efficient score is zero. Equation (12).
 
     Scoring: steps of `I^{-1}` times the mean, which is Newton's method but for the
     error of the information. F is estimated anew at each theta, its bandwidths
-    chosen in the first two.
+    chosen in the first two. The search does with few draws; at its root the score is
+    evaluated once more with many, and one step is taken from there. What more draws
+    change in the mean score is carried to wherever else the equation is evaluated, so
+    that estimate and limits move together.
+
+    Args:
+        equation: The equation, without an offset.
+        theta0: Where the search starts.
+
+    Returns:
+        The equation with its offset, and the root of that.
     """
+    is_exact = equation.is_exact
 
     def advance(state: _State) -> _State:
-        chooses = state.num_steps < _CHOOSING
-        here = equation.at(state.theta, state.best.carried, chooses)
+        refines, best = state.refines, state.best
+        chooses = (state.num_steps < _CHOOSING) & ~refines
+        theta = jnp.where(refines, best.theta, state.theta)
+        here = equation.at(theta, best.carried, chooses, refines)
         length = here.step_length(equation.n_obs)
         finite = jnp.isfinite(length) & jnp.all(jnp.isfinite(here.step))
+        # Where many draws say that the root is far off, none was found.
+        refined = refines & finite & (length <= _LONGEST)
+        offset = jnp.where(refined, here.mean - best.mean, 0.0)
         # The bandwidths may change in the second evaluation: the first is no rival.
-        better = finite & ((length < state.shortest) | chooses)
-        best = jax.tree.map(lambda a, b: jnp.where(better, a, b), here, state.best)
+        better = ~refines & finite & ((length < state.shortest) | chooses)
+        best = jax.tree.map(lambda a, b: jnp.where(better | refined, a, b), here, best)
+        shortest = jnp.where(better, length, state.shortest)
         # Where a step left more than 0.7 of what it should have taken, the search goes
         # back and forth: take half of the steps.
         missed = length > state.last - 0.3 * state.taken
@@ -73,21 +111,26 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
         taken = damping * jnp.minimum(length, _LONGEST)
         step = here.step * taken / jnp.maximum(length, 1e-300)
         settled = (length <= _TOL) & (state.num_steps > 0)
+        ended = ~finite | settled | (state.num_steps + 1 >= _MAX_STEPS)
+        refines_next = ~refines & ended & (shortest <= _TOL) & (not is_exact)
         return _State(
             jnp.where(finite, state.theta + step, state.theta),
             best,
-            jnp.where(better, length, state.shortest),
+            shortest,
             length,
             taken,
             damping,
+            offset,
             state.num_steps + 1,
-            finite & ~settled,
+            refines_next,
+            refined,
+            ~refines & (~ended | refines_next),
         )
 
     carried = equation.nothing_carried(theta0)
     shape = jax.eval_shape(equation.at, theta0, carried)
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
-    infinite = jnp.array(jnp.inf)
+    infinite, no = jnp.array(jnp.inf), jnp.array(False)
     start = _State(
         theta0,
         nothing._replace(theta=theta0, carried=carried),
@@ -95,40 +138,14 @@ def solve_score(equation: ScoreEquation, theta0: Float[Array, " p"]) -> Root:
         infinite,
         jnp.array(0.0),
         jnp.array(1.0),
+        equation.offset,
         jnp.array(0),
+        no,
+        no,
         jnp.array(True),
     )
-    end = jax.lax.while_loop(
-        lambda state: state.running & (state.num_steps < _MAX_STEPS), advance, start
-    )
-    converged = end.shortest <= _TOL
-    share = jnp.minimum(1.0, _LONGEST / jnp.maximum(end.shortest, 1e-300))
-    theta = end.best.theta + jnp.where(converged, end.best.step, 0.0) * share
-    return Root(end.best, theta, converged, end.num_steps)
-
-
-def refine_root(equation: ScoreEquation, root: Root) -> tuple[ScoreEquation, Root]:
-    """Evaluate the score once more with many draws, and step from there.
-
-    The search does with few. What more of them change in the mean score is carried to
-    wherever else the equation is evaluated, so that estimate and limits move together.
-
-    Args:
-        equation: The equation, without an offset.
-        root: Where the search for its root ended.
-
-    Returns:
-        The equation with its offset, and the root of that.
-    """
-    if equation.is_exact:
-        return equation, root
-    coarse = root.here
-    here = equation.at(coarse.theta, coarse.carried, refined=True)
-    length = here.step_length(equation.n_obs)
-    usable = root.converged & (length <= _LONGEST)
-    offset = jnp.where(usable, here.mean - coarse.mean, 0.0)
-    here: ScoreAt = jax.tree.map(lambda a, b: jnp.where(usable, a, b), here, coarse)
-    theta = jnp.where(usable, here.theta + here.step, root.theta)
-    # Where more draws say that the root is far off, none was found.
-    refined = Root(here, theta, usable, root.num_steps + 1)
-    return replace(equation, offset=offset), refined
+    end = jax.lax.while_loop(lambda state: state.running, advance, start)
+    converged = end.shortest <= _TOL if is_exact else end.refined
+    theta = end.best.theta + jnp.where(converged, end.best.step, 0.0)
+    root = Root(end.best, theta, converged, end.num_steps)
+    return replace(equation, offset=end.offset), root
