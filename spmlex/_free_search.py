@@ -26,6 +26,13 @@ _MAX_ROUNDS = 40
 _TOL = 1e-8
 """As in `climb`."""
 
+_SETTLED = 0.5 * GAP_TOL
+"""Largest `log g` that a search leaves: the certificate, which is off by `_CLOSE`, has
+to find less than the tolerance."""
+
+_CLOSE = 0.1 * GAP_TOL
+"""How closely the certificate bounds the supremum of `log g`."""
+
 _FATAL = (
     RESULTS.non_finite,
     RESULTS.zero_likelihood,
@@ -100,7 +107,7 @@ def _search(
         outer.lclk(theta0), weights=weights, solver=solver, throw=False
     )
     atoms, fits = merge_neighbours(problem, solved.probs, n_slots)
-    args = (fits, _TOL, max_steps, _MAX_ROUNDS)
+    args = (fits, _TOL, max_steps, _MAX_ROUNDS, _SETTLED)
     return _describe(outer, weights, search_atoms(problem, theta0, atoms, *args))
 
 
@@ -125,7 +132,7 @@ def _go_on(
         (probs > 0).at[slot].set(True),
         probs.at[slot].set(0.0),
     )
-    args = (probs[slot] == 0.0, _TOL, max_steps, _MAX_ROUNDS)
+    args = (probs[slot] == 0.0, _TOL, max_steps, _MAX_ROUNDS, _SETTLED)
     search = search_atoms(problem, theta, atoms, *args)
     search = search._replace(num_steps=search.num_steps + before.num_steps)
     return _describe(outer, weights, search)
@@ -167,10 +174,10 @@ def certify(
             _log_ratios(best.model, outer.data, *args),
             best.points,
             probs,
-            tol=0.1 * GAP_TOL,
+            tol=_CLOSE,
             max_cells=100_000,
         )
-        missed = float(certificate.found) > GAP_TOL
+        missed = float(certificate.found) > GAP_TOL - _CLOSE
         if not (best.settled and missed) or rounds >= _MAX_ROUNDS:
             return best, certificate
         at = rows_of(jnp.asarray(certificate.at)[None])[0]
@@ -182,13 +189,17 @@ _log_ratios = eqx.filter_jit(log_ratios)
 
 
 def judge_outcome(best: Outcome, certificate: Adequacy):
-    """Turn the end of the search and its certificate into a result code."""
+    """Turn the end of the search and its certificate into a result code.
+
+    Where F is not unique, the block of the atoms is singular (a Rasch model with as
+    many atoms as there are scores): the certificate says that F is a maximum all the
+    same, and theta is judged by its own curvature alone.
+    """
     if not best.settled:
         return explain_outcome(best)
     if float(certificate.gap) > GAP_TOL:
         return RESULTS.inner_not_certified
-    singular = bool(best.singular) or not bool(best.moved.is_maximum)
-    return RESULTS.singular_hessian if singular else RESULTS.successful
+    return RESULTS.singular_hessian if bool(best.singular) else RESULTS.successful
 
 
 def explain_outcome(outcome: Outcome):
