@@ -296,3 +296,12 @@ def test_the_version_is_told_the_same_everywhere():
     )
     citation = (ROOT / "CITATION.cff").read_text()
     assert f"\nversion: {spmlex.__version__}\n" in citation
+
+
+def test_a_wheel_brings_every_folder_of_the_configuration():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    brought = set(project["tool"]["setuptools"]["data-files"])
+    there = {"conf"} | {
+        f"conf/{x.name}" for x in (ROOT / "conf").iterdir() if x.is_dir()
+    }
+    assert {f"share/spmlex/{x}" for x in there} == brought
