@@ -1,4 +1,3 @@
-# pyright: basic
 """Readable names of everything that appears in tables and figures: the one place.
 
 A name without an entry is shown as it is stored, so a new model or measure needs no
@@ -99,58 +98,70 @@ REPORTED = {
 The names are those of `replications.nc`.
 """
 
-MEASURES |= REPORTED
-MEASURES |= {
-    "edge_mass": Measure("mass on the ends of the support grid", "Edge mass"),
-    "latent_mean_bias": Measure("bias of the mean of F", "Bias, mean F", LATENT_UNIT),
-    "latent_variance_bias": Measure(
-        "bias of the variance of F", "Bias, var. F", f"{LATENT_UNIT}, squared"
-    ),
-    "latent_quantile_bias": Measure(
-        "bias of a quantile of F", "Bias, quantile", LATENT_UNIT
-    ),
-    "wasserstein": Measure(
-        "Wasserstein-1 distance of the fitted from the true F", "W1", LATENT_UNIT
-    ),
-    "cdf_sup": Measure("sup distance of the fitted from the true cdf", "Sup. dist."),
-    "cdf_squared": Measure(
-        "integrated squared distance of the fitted from the true cdf",
-        "Sq. dist.",
-        LATENT_UNIT,
-    ),
-    "fitted_cdf": Measure("mean of the fitted cdf", "Mean fitted cdf"),
-}
+MEASURES.update(REPORTED)
+MEASURES.update(
+    {
+        "edge_mass": Measure("mass on the ends of the support grid", "Edge mass"),
+        "latent_mean_bias": Measure(
+            "bias of the mean of F", "Bias, mean F", LATENT_UNIT
+        ),
+        "latent_variance_bias": Measure(
+            "bias of the variance of F", "Bias, var. F", f"{LATENT_UNIT}, squared"
+        ),
+        "latent_quantile_bias": Measure(
+            "bias of a quantile of F", "Bias, quantile", LATENT_UNIT
+        ),
+        "wasserstein": Measure(
+            "Wasserstein-1 distance of the fitted from the true F", "W1", LATENT_UNIT
+        ),
+        "cdf_sup": Measure(
+            "sup distance of the fitted from the true cdf", "Sup. dist."
+        ),
+        "cdf_squared": Measure(
+            "integrated squared distance of the fitted from the true cdf",
+            "Sq. dist.",
+            LATENT_UNIT,
+        ),
+        "fitted_cdf": Measure("mean of the fitted cdf", "Mean fitted cdf"),
+    }
+)
 
 # Where the latent variable has several coordinates, each margin is measured.
-MEASURES |= {
-    f"margin_{name.removeprefix('latent_')}": MEASURES[name]._replace(
-        long_name=f"{MEASURES[name].long_name}, margin"
-    )
-    for name in (
-        *("latent_mean_bias", "latent_variance_bias", "latent_quantile_bias"),
-        *("wasserstein", "cdf_sup", "cdf_squared"),
-    )
-}
+MEASURES.update(
+    {
+        f"margin_{name.removeprefix('latent_')}": MEASURES[name]._replace(
+            long_name=f"{MEASURES[name].long_name}, margin"
+        )
+        for name in (
+            *("latent_mean_bias", "latent_variance_bias", "latent_quantile_bias"),
+            *("wasserstein", "cdf_sup", "cdf_squared"),
+        )
+    }
+)
 
-MEASURES |= {
-    f"{name}_rate": Measure(
-        f"slope of the log of the {words} on log sample size", "Rate"
-    )
-    for name, words in (
-        ("wasserstein", MEASURES["wasserstein"].long_name),
-        ("cdf_sup", MEASURES["cdf_sup"].long_name),
-        ("cdf_squared", f"root of the {MEASURES['cdf_squared'].long_name}"),
-    )
-}
+MEASURES.update(
+    {
+        f"{name}_rate": Measure(
+            f"slope of the log of the {words} on log sample size", "Rate"
+        )
+        for name, words in (
+            ("wasserstein", MEASURES["wasserstein"].long_name),
+            ("cdf_sup", MEASURES["cdf_sup"].long_name),
+            ("cdf_squared", f"root of the {MEASURES['cdf_squared'].long_name}"),
+        )
+    }
+)
 
 # Measures of the fits that are used and not flagged.
-MEASURES |= {
-    f"{name}_unflagged": MEASURES[name]._replace(
-        long_name=f"{MEASURES[name].long_name}, fits without a flag",
-        short=f"{MEASURES[name].short}, unflagged",
-    )
-    for name in ("bias", "rmse", "coverage", "interval_width")
-}
+MEASURES.update(
+    {
+        f"{name}_unflagged": MEASURES[name]._replace(
+            long_name=f"{MEASURES[name].long_name}, fits without a flag",
+            short=f"{MEASURES[name].short}, unflagged",
+        )
+        for name in ("bias", "rmse", "coverage", "interval_width")
+    }
+)
 
 OTHERS = {
     "truth": ("true value", PARAMETER_UNIT),

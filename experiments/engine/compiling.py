@@ -1,4 +1,3 @@
-# pyright: basic
 """Compile a function once for all threads; map it over the first rows of arrays."""
 
 import collections
@@ -30,7 +29,7 @@ def describe_error(error: BaseException) -> str:
 @dataclasses.dataclass
 class _Program:
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
-    compiled: Callable | None = None
+    compiled: Callable[..., Any] | None = None
 
 
 PROGRAMS_A_CELL = 2
@@ -75,8 +74,11 @@ _gate = _Gate()
 
 
 def compile_once(
-    function: Callable, args: tuple, *names: Any, cells: int = CELLS_AT_ONCE
-) -> Callable:
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    *names: Any,
+    cells: int = CELLS_AT_ONCE,
+) -> Callable[..., Any]:
     """Compile a function for arguments like these, once in this process.
 
     Unlike `jax.jit` alone, threads that want the same program wait for one compilation,

@@ -1,4 +1,3 @@
-# pyright: basic
 """Value, gradient, Hessian and scores of a likelihood that is a sum over nodes."""
 
 from collections.abc import Callable
@@ -45,20 +44,24 @@ def differentiate(likelihood: NodeSum, params: Float[Array, " q"]) -> Evaluation
     lclk_at, nodes_at, p = likelihood
     theta, of_f = params[:p], params[p:]
     points, log_mass = nodes_at(of_f)
-    k, d = points.shape if of_f.size else (points.shape[0], 0)
+    d = points.shape[1] if of_f.size else 0
     terms = lclk_at(theta, points) + log_mass
     n_obs = terms.shape[0]
     mixture = jsp.special.logsumexp(terms, axis=1)
     posterior = jnp.exp(terms - mixture[:, None])
     seen, frozen = posterior > 0, posterior / n_obs
 
-    def expected(theta, points):
+    def expected(theta: Float[Array, " p"], points: Points) -> Float[Array, ""]:
         return jnp.sum(jnp.where(seen, frozen * lclk_at(theta, points), 0.0))
 
-    def push(direction):
+    def push(
+        direction: tuple[Float[Array, " p"], Points],
+    ) -> tuple[Float[Array, "n_obs k"], tuple[Float[Array, " p"], Points]]:
         """Return slopes of the terms, and of the gradient of their expectation."""
-        slope = jax.jvp(lclk_at, (theta, points), direction)[1]
-        bend = jax.jvp(jax.grad(expected, (0, 1)), (theta, points), direction)[1]
+        slope: Float[Array, "n_obs k"]
+        _, slope = jax.jvp(lclk_at, (theta, points), direction)
+        bend: tuple[Float[Array, " p"], Points]
+        _, bend = jax.jvp(jax.grad(expected, (0, 1)), (theta, points), direction)
         return jnp.where(seen, slope, 0.0), bend
 
     moves = jnp.eye(p + d)
@@ -79,7 +82,7 @@ def differentiate(likelihood: NodeSum, params: Float[Array, " q"]) -> Evaluation
         mean = jnp.concatenate([sums[p:], jnp.sum(frozen, axis=0)[None]]).T
         local = jnp.concatenate([blocks[p:].swapaxes(0, 1), mean[:, None]], axis=1)
 
-        def describe(of_f):
+        def describe(of_f: Float[Array, " f"]) -> Float[Array, "k all_d"]:
             points, log_mass = nodes_at(of_f)
             return jnp.concatenate([points, log_mass[:, None]], axis=1)
 

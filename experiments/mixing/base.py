@@ -1,4 +1,3 @@
-# pyright: basic
 """What every distribution of the unobservable can do."""
 
 import abc
@@ -10,6 +9,9 @@ import jax.random as jr
 import jax.scipy as jsp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+Ranks = tuple[Int[Array, " n"], Int[Array, " n"]]
+"""Places of floating-point numbers in their order, below and above what is sought."""
 
 
 class AbstractMixing(eqx.Module):
@@ -67,8 +69,9 @@ def invert(
     needed and the result is exact.
     """
 
-    def halve(_, bounds):
+    def halve(_: Int[Array, ""], bounds: Ranks) -> Ranks:
         low, high = bounds
+        # The mean of both, without the sum that would overflow.
         middle = (low >> 1) + (high >> 1) + (low & high & 1)
         reached = cdf(_to_float(middle)) >= level
         return jnp.where(reached, low, middle), jnp.where(reached, middle, high)

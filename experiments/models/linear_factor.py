@@ -1,11 +1,10 @@
-# pyright: basic
 """The linear factor model for panel data with one permanent latent factor."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from experiments.fields import as_float
 
@@ -170,12 +169,14 @@ class LinearFactor(eqx.Module):
         correlation = (deviations / scale).T @ (deviations / scale) / n_obs
         whitener = jnp.linalg.inv(jnp.linalg.cholesky(correlation)) / scale
 
-        def implied(phi):
+        def implied(phi: Float[Array, " p"]) -> Float[Array, " n_moments"]:
             loadings = jnp.concatenate([jnp.ones(1), phi[: n_periods - 1]])
             common = phi[-1] * loadings[:, None] * loadings
             return (common + jnp.diag(phi[n_periods - 1 : -1]))[rows, columns]
 
-        def step(_, state):
+        def step(
+            _: Int[Array, ""], state: tuple[Float[Array, " p"], Float[Array, ""]]
+        ) -> tuple[Float[Array, " p"], Float[Array, ""]]:
             phi, _ = state
             slope = whitener @ jax.jacfwd(implied)(phi)
             unit = jnp.sqrt((slope**2).sum(axis=0))
