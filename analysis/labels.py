@@ -85,7 +85,7 @@ MEASURES = {
 LATENT_UNIT = "unit of the latent variable"
 
 REPORTED = {
-    "num_atoms": Measure("number of support points with mass", "Atoms"),
+    "num_atoms": Measure("number of support points with positive mass", "Atoms"),
     "grid_ripple": Measure(
         "ripple of the log-likelihood with the grid's spacing", "Ripple", "nat"
     ),
@@ -165,7 +165,7 @@ MEASURES.update(
 
 
 DIMENSION_NAMES = {
-    "process": "Process",
+    "process": "DGP",
     "estimator": "Estimator",
     "grid": "Grid",
     "sample_size": "Sample size",

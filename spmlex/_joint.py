@@ -1,4 +1,4 @@
-"""The profile likelihood of theta and the support points with mass ("atoms") together.
+"""The profile likelihood of theta and atoms: support points with positive mass.
 
 A column of `lclk` depends on its own atom only. So one forward pass with a tangent of
 ones in a coordinate differentiates at all atoms in it, and all the second derivatives

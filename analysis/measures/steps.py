@@ -52,16 +52,16 @@ def measure_distances(
 ) -> Float[np.ndarray, "rows 3"]:
     """Add up the distances over the steps of every fitted cdf.
 
-    A step goes from one point with mass to the next. Along it the fitted cdf is
-    constant and the truth rises, so that sums over grid cells, kept once and for all,
-    give each integral: |D| changes sign where the truth passes the fitted value.
+    A step goes from one point with positive mass to the next. Along it the fitted cdf
+    is constant and the truth rises, so that sums over grid cells, kept once and for
+    all, give each integral: |D| changes sign where the truth passes the fitted value.
     """
     known = np.isfinite(probs) & np.isfinite(supp)
     mass, place = np.where(known, probs, 0.0), np.where(known, supp, np.inf)
     if (place[:, 1:] < place[:, :-1]).any():
         order = np.argsort(place, axis=1)
         mass, place = (np.take_along_axis(x, order, axis=1) for x in (mass, place))
-    # Before the first point with mass there is a step of height zero.
+    # Before the first point with positive mass there is a step of height zero.
     left: Float[np.ndarray, "rows 1"] = np.zeros((len(mass), 1))
     level = np.concatenate([left, np.cumsum(mass, axis=1)], axis=1)
     keep = np.concatenate([left == 0, mass > 0], axis=1)

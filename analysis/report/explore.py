@@ -18,7 +18,7 @@ from analysis.symbols import in_unicode
 from analysis.tables.performance import performance_table
 from analysis.tables.rounding import round_column, shown_errors
 
-DIMS = ("process", "parameter", "sample_size", "n_supp", "grid", "estimator")
+_CHOSEN_BY = ("process", "parameter", "sample_size", "n_supp", "grid", "estimator")
 MEASURES = (
     *("bias", "rmse", "coverage", "se_ratio", "empirical_se", "interval_width"),
     *("interval_score", "size", "power"),
@@ -64,7 +64,7 @@ def explore(summary: xr.DataTree) -> Explorer | None:
     if not parts:
         return None
     table = pd.concat(parts, ignore_index=True)
-    dims = [x for x in DIMS if x in table]
+    dims = [x for x in _CHOSEN_BY if x in table]
     names = [x for x in MEASURES if f"{x}_text" in table]
     if len(table) > MOST_ROWS and "n_supp" in table:
         sizes = [x for x in table["n_supp"] if x != NONE]
@@ -158,7 +158,7 @@ def _choose_first(entries: Mapping[str, list[Any]]) -> dict[str, Any]:
         and len(entries.get("estimator", ())) > 1
     ):
         first["sample_size"] = max(entries["sample_size"])
-    return {x: first[x] for x in DIMS if x in first}
+    return {x: first[x] for x in _CHOSEN_BY if x in first}
 
 
 def _list_rows(

@@ -77,7 +77,7 @@ class JointEM(LikelihoodEstimator):
             return build(theta).lclk(data, supp)
 
         state = self._iterate(lclk_at, theta0)
-        _, mean, gap = _update(*_scale(lclk_at(state.theta)), state.probs)
+        _, mean, gap = _update(*_divide_by_largest(lclk_at(state.theta)), state.probs)
         # One evaluation of the profile likelihood, for its derivatives.
         there = spmlex.fit(build(state.theta), data, supp, max_steps=1, throw=False)
         errors = jnp.sqrt(
@@ -121,7 +121,7 @@ class JointEM(LikelihoodEstimator):
 
     def _advance(self, lclk_at: Columns, state: _State) -> _State:
         """Take one step of EM."""
-        scaled, shift = _scale(lclk_at(state.theta))
+        scaled, shift = _divide_by_largest(lclk_at(state.theta))
         n_obs = shift.size
         probs, mean, _ = _update(scaled, shift, state.probs)
         posterior = scaled * state.probs / (scaled @ state.probs)[:, None]
@@ -136,7 +136,7 @@ class JointEM(LikelihoodEstimator):
         return _State(theta, probs, mean, state.num_steps + 1, still)
 
 
-def _scale(lclk: Float[Array, "n_obs n_supp"]) -> tuple[Array, Array]:
+def _divide_by_largest(lclk: Float[Array, "n_obs n_supp"]) -> tuple[Array, Array]:
     """Return densities relative to each row's largest, and the logs of the largest."""
     largest = lclk.max(axis=1)
     return jnp.exp(lclk - largest[:, None]), largest

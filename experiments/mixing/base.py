@@ -56,7 +56,7 @@ class AbstractScalarMixing(AbstractMixing):
         return self.quantile(jsp.special.ndtr(z))
 
     def atoms(self) -> Float[Array, " n_atoms"]:
-        """Return the points with mass; by default none."""
+        """Return the support points with positive mass; by default none."""
         return jnp.zeros(0)
 
 

@@ -80,5 +80,5 @@ def test_one_point_is_no_degenerate_maximum():
         lambda f: (f.probs, f.supp, f.resolution), FITS.on_grid, (one, one, width)
     )
     assert not single.flagged
-    assert "grid of 1 points, 1 with mass" in single.summary(kind="sandwich")
+    assert "grid of 1 points, 1 with positive mass" in single.summary(kind="sandwich")
     assert "Warning" not in single.summary(kind="sandwich")
