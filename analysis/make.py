@@ -8,7 +8,7 @@ import argparse
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import get_args
@@ -45,7 +45,7 @@ from analysis.stored import (
     open_replications,
     write_tree,
 )
-from analysis.tables.catalogue import list_tables
+from analysis.tables.catalogue import Table, list_tables
 from analysis.tables.compose import list_composed
 from analysis.tables.printed import Printed
 from analysis.tables.written import find_layouts, write_printed, write_table
@@ -92,49 +92,78 @@ def make(
         }
     paths = [write_file(study_dir / SUMMARY, lambda path: write_tree(summary, path))]
     named = name_groups(summary)
-    listed, shown = {}, {}
+    composed, written = _write_composed(study_dir, summary, tables)
+    paths += written
+    shown: dict[str, list[Table]] = {}
+    listed: dict[str, Iterable[Picture]] = {}
+    for name in started(summary):
+        shown[name], written = _write_tables(study_dir, summary, named, name)
+        paths += written
+        if tidy_csv:
+            path = study_dir / "tables" / slug(name) / TIDY
+            tidy = tidy_replications(replications[name])
+            paths.append(write_text(path, table_to_csv(tidy)))
+        used = used_replications(replications[name], exclusion_rule=rule)
+        used = name_entries(used, read_symbols(summary, name))
+        listed[name] = list_process(named[name].to_dataset(), used)
+    listed[""] = list_study(named)
+    drawn, written = _draw(study_dir, listed)
+    paths += written
+    report = render_report(summary, drawn, shown, composed)
+    paths.append(write_text(study_dir / REPORT, report))
+    remove_outdated(study_dir, paths)
+    return paths
+
+
+def _write_composed(
+    study_dir: Path, summary: xr.DataTree, tables: Sequence[Path | str]
+) -> tuple[dict[str, list[Printed]], list[Path]]:
+    """Write the tables that table files lay out; return them by process."""
     try:
         layouts = find_layouts(summary, tables)
         laid_out = list(list_composed(summary, layouts, started(summary)))
     except ValueError as error:
         raise StudyError(str(error)) from error
     composed: dict[str, list[Printed]] = {}
+    paths: list[Path] = []
     for name, stem, printed, numbers in laid_out:
         folder = study_dir / "tables" / slug(name)
         paths += write_printed(printed, numbers, folder / stem, process=name)
         composed.setdefault(name, []).append(printed)
-    for name in started(summary):
-        folder = study_dir / "tables" / slug(name)
-        label = str(summary[name].attrs.get("label", name))
-        shown[name] = list(list_tables(named, name))
-        pairs = zip(list_tables(summary, name), shown[name], strict=True)
-        for stored, table in pairs:
-            csv = table_to_csv(stored.numbers.assign(process=name))
-            paths.append(write_text(folder / f"{stored.name}.csv", csv))
-            paths += write_table(table, folder, name, label)
-        process = replications[name]
-        if tidy_csv:
-            path = study_dir / "tables" / slug(name) / TIDY
-            paths.append(write_text(path, table_to_csv(tidy_replications(process))))
-        used = used_replications(process, exclusion_rule=rule)
-        symbols = read_symbols(summary, name)
-        used = name_entries(used, symbols)
-        listed[name] = list_process(named[name].to_dataset(), used)
-    listed[""] = list_study(named)
+    return composed, paths
+
+
+def _write_tables(
+    study_dir: Path, summary: xr.DataTree, named: xr.DataTree, name: str
+) -> tuple[list[Table], list[Path]]:
+    """Write the tables of a process: CSV by stored names, the rest by readable ones."""
+    folder = study_dir / "tables" / slug(name)
+    label = str(summary[name].attrs.get("label", name))
+    shown = list(list_tables(named, name))
+    paths: list[Path] = []
+    for stored, table in zip(list_tables(summary, name), shown, strict=True):
+        csv = table_to_csv(stored.numbers.assign(process=name))
+        paths.append(write_text(folder / f"{stored.name}.csv", csv))
+        paths += write_table(table, folder, name, label)
+    return shown, paths
+
+
+def _draw(
+    study_dir: Path, listed: Mapping[str, Iterable[Picture]]
+) -> tuple[dict[str, list[Drawn]], list[Path]]:
+    """Write every figure; return what the report shows of them, by process."""
     pictures = [
         (name, picture, study_dir / "figures" / slug(name))
         for name, group in listed.items()
         for picture in group
     ]
     drawn: dict[str, list[Drawn]] = {}
+    paths: list[Path] = []
     written = _write_figures([(picture, folder) for _, picture, folder in pictures])
     for (name, picture, _), (pdf, png) in zip(pictures, written, strict=True):
         paths += [pdf, png]
         drawn.setdefault(name, []).append(Drawn(picture.caption, png, picture.detail))
-    report = render_report(summary, drawn, shown, composed)
-    paths.append(write_text(study_dir / REPORT, report))
-    remove_outdated(study_dir, paths)
-    return paths
+    return drawn, paths
 
 
 def started(summary: xr.DataTree) -> list[str]:
@@ -143,8 +172,8 @@ def started(summary: xr.DataTree) -> list[str]:
     return [x for x, node in children if node.to_dataset()["attempted"].sum() > 0]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code, 2 if the study cannot be read."""
+def _make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m analysis.make",
         description="Rebuild summary, tables, figures and report of a study, without "
@@ -205,7 +234,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="lay a table out as this file says, such as conf/table/by_size.yaml; may "
         "be given several times",
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code, 2 if the study cannot be read."""
+    options = _make_parser().parse_args(arguments)
     study = options.study
     try:
         if options.columns or options.study.is_file():

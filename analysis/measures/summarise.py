@@ -97,6 +97,32 @@ def summarise_process(
     coords = process.coords
     # Without labels there is nothing to align, which takes more time than the sums.
     process = process.drop_vars(list(coords))
+    parts = _measure(process, coords, exclusion_rule, hypotheses, levels)
+    summary = xr.merge(parts, compat="no_conflicts", join="exact")
+    summary = summary.assign_coords(
+        {x: y for x, y in coords.items() if set(y.dims) <= set(summary.dims)}
+    )
+    for dim in (x for x in COMPARED if f"other_{x}" in summary.dims and x in coords):
+        summary.coords[f"other_{dim}"] = (f"other_{dim}", coords[dim].values)
+    return _describe(summary, process).assign_attrs(process.attrs)
+
+
+def _measure(
+    process: xr.Dataset,
+    coords: Mapping[Hashable, xr.DataArray],
+    exclusion_rule: str,
+    hypotheses: Sequence[Hypothesis],
+    levels: Sequence[float],
+) -> list[xr.Dataset]:
+    """Return every measure and every count of one process, without its labels.
+
+    Args:
+        process: One group of `replications.nc` without coordinates.
+        coords: These coordinates.
+        exclusion_rule: Which replications are used.
+        hypotheses: What is tested.
+        levels: Confidence levels beside that of the limits.
+    """
     sizes = (
         xr.DataArray(coords["sample_size"].variable)
         if "sample_size" in coords
@@ -122,12 +148,11 @@ def summarise_process(
     parts += mixing_measures(process, used, sizes=sizes)
     parts.append(process[[x for x in COPIED if x in process]])
     parts += compare_pairs(at_kind(process, coords), succeeded)
-    summary = xr.merge(parts, compat="no_conflicts", join="exact")
-    summary = summary.assign_coords(
-        {x: y for x, y in coords.items() if set(y.dims) <= set(summary.dims)}
-    )
-    for dim in (x for x in COMPARED if f"other_{x}" in summary.dims and x in coords):
-        summary.coords[f"other_{dim}"] = (f"other_{dim}", coords[dim].values)
+    return parts
+
+
+def _describe(summary: xr.Dataset, process: xr.Dataset) -> xr.Dataset:
+    """Give every variable its long name, its units and, where it has one, its level."""
     for name, variable in summary.data_vars.items():
         variable.attrs = describe(str(name))
     if "by_code" in summary:
@@ -142,7 +167,7 @@ def summarise_process(
         ):
             if name in summary:
                 summary[name].attrs["level"] = level
-    return summary.assign_attrs(process.attrs)
+    return summary
 
 
 def _estimate_measures(

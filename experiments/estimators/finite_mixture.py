@@ -92,22 +92,7 @@ class FiniteMixture(LikelihoodEstimator):
         def criterion(fitted: Maximum, count: Count) -> Float[Array, ""]:
             return _schwarz(fitted, size + count * dims + count - 1)
 
-        def is_rising(state: Chosen) -> Bool[Array, ""]:
-            count, best, _ = state
-            return (count <= most) & (count <= best + _LOOK_AHEAD)
-
-        def add_point(state: Chosen) -> Chosen:
-            count, best, chosen = state
-            fitted = fit(count)
-            better = criterion(fitted, count) < criterion(chosen, best)
-            keep = jax.tree.map(
-                lambda new, old: jnp.where(better, new, old), fitted, chosen
-            )
-            return count + 1, jnp.where(better, count, best), keep
-
-        one = jnp.array(1)
-        start = (one, one, _nothing(jax.eval_shape(fit, one)))
-        _, count, chosen = jax.lax.while_loop(is_rising, add_point, start)
+        count, chosen = _add_points(fit, criterion, most)
         present = jnp.arange(most) < count
         points, masses = _read(chosen.params[size:], present)
         points = jnp.where(present[:, None], points, grid[:most])
@@ -132,6 +117,32 @@ class FiniteMixture(LikelihoodEstimator):
             probs=jnp.zeros(grid.shape[0]).at[:most].set(masses),
             supp=like_grid(grid.at[:most].set(points), supp),
         )
+
+
+def _add_points(
+    fit: Callable[[Count], Maximum],
+    criterion: Callable[[Maximum, Count], Float[Array, ""]],
+    most: int,
+) -> tuple[Count, Maximum]:
+    """Fit one point more at a time, until the criterion has risen for long enough."""
+
+    def is_rising(state: Chosen) -> Bool[Array, ""]:
+        count, best, _ = state
+        return (count <= most) & (count <= best + _LOOK_AHEAD)
+
+    def add_point(state: Chosen) -> Chosen:
+        count, best, chosen = state
+        fitted = fit(count)
+        better = criterion(fitted, count) < criterion(chosen, best)
+        keep = jax.tree.map(
+            lambda new, old: jnp.where(better, new, old), fitted, chosen
+        )
+        return count + 1, jnp.where(better, count, best), keep
+
+    one = jnp.array(1)
+    start = (one, one, _nothing(jax.eval_shape(fit, one)))
+    _, count, chosen = jax.lax.while_loop(is_rising, add_point, start)
+    return count, chosen
 
 
 def _read(
