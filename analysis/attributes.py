@@ -1,5 +1,6 @@
 """Attributes of every variable of `summary.nc`: its long name and its units."""
 
+from analysis.dimensions import COMPARED
 from analysis.labels import DIMENSION_NAMES, LATENT_UNIT, MEASURES, PARAMETER_UNIT
 
 OTHERS = {
@@ -22,7 +23,7 @@ COUNT_NAMES = {
     "used_interval": "replications used with both limits",
     "used_interval_unflagged": "replications used with both limits and no flag",
 }
-for _dim in ("estimator", "grid", "n_supp"):
+for _dim in COMPARED:
     COUNT_NAMES[f"pairs_over_{_dim}"] = "replications in which both have an estimate"
     COUNT_NAMES[f"pairs_interval_over_{_dim}"] = (
         "replications in which both have limits"
