@@ -86,6 +86,7 @@ def make(
             raise StudyError(f"{link} leads out of the study's folder; remove it.")
         rule = exclusion_rule or stored.attrs.get("exclusion_rule", "per_estimator")
         summary = summarise(stored, exclusion_rule=rule)
+        # Figures need all but the fitted distributions, most of the file by far.
         replications = {
             name: node.to_dataset().drop_vars(FITTED, errors="ignore").load()
             for name, node in stored.children.items()

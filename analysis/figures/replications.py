@@ -47,6 +47,7 @@ def plot_zip(process: xr.Dataset, ax: Axes) -> Axes:
     estimate, lower, upper = (x[known] for x in arrays)
     shown = np.concatenate([[truth], estimate, lower, upper])
     shown = shown[np.isfinite(shown)]
+    # An interval without width is the farthest, unless its estimate is the truth.
     distance = abs(estimate - truth) / np.maximum((upper - lower) / 2, 1e-300)
     order = np.argsort(distance)
     centile = 100 * (np.arange(order.size) + 0.5) / max(order.size, 1)
@@ -167,7 +168,7 @@ def plot_pairwise(process: xr.Dataset, ax: Axes, *, pair: tuple[str, str]) -> Ax
     cross: dict[str, Any] = {"color": "C1", "markersize": 9, "mew": 1.5, "zorder": 3}
     ax.plot(truth, truth, "+", label=drawing.TRUTH, **cross)
     shown = np.concatenate([x[np.isfinite(x)], y[np.isfinite(y)], [truth]])
-    room = 0.05 * (shown.max() - shown.min()) + 1e-12
+    room = 0.05 * (shown.max() - shown.min()) + 1e-12  # an axis needs a length
     for limits in (ax.set_xlim, ax.set_ylim):
         limits(shown.min() - room, shown.max() + room)
     ax.set_aspect("equal", adjustable="box")

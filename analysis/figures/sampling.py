@@ -68,6 +68,7 @@ def plot_qq(process: xr.Dataset, ax: Axes, *, by: str = "sample_size") -> Axes:
         fewest = values.size if fewest is None else min(fewest, values.size)
     if fewest is not None:
         x = _normal_scores(fewest)
+        # Of n uniform draws the k-th is Beta(k, n + 1 - k).
         rank = np.arange(1, fewest + 1)
         low, high = (
             special.ndtri(special.betaincinv(rank, fewest + 1 - rank, p))

@@ -73,6 +73,7 @@ class Engine:
             self.design.seed, self.design.streams, cell.dgp, cell.sample_size
         )
         capacity = self.capacity(cell)
+        # As many as the program is compiled for; those from `count` on are not drawn.
         numbers = first + np.arange(capacity)
 
         def draw_all(
@@ -153,6 +154,7 @@ class Engine:
                 grid,
                 n_parameters,
             )
+            # What is timed is the run alone; JAX would return before its end.
             start = time.perf_counter()
             arrays = jax.block_until_ready(program(*args))
             seconds += time.perf_counter() - start
@@ -180,6 +182,7 @@ def _choose_batch_size(capacity: int) -> int:
 def _join(results: list[Result]) -> Result:
     """Join results of single replications; missing values where one raised."""
     errors = [result.error for result in results if result.error]
+    # A replication that did not raise tells what arrays there are, and their shapes.
     whole = next((result for result in results if not result.error), None)
     if whole is None:
         code = np.full(len(results), RAISED, np.int8)

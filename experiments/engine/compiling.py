@@ -101,6 +101,7 @@ def compile_once(
         _programs.move_to_end((names, structure, types))
         while len(_programs) > PROGRAMS_A_CELL * cells:
             _programs.popitem(last=False)  # who runs it now holds it
+    # The table is free again: other programs are compiled meanwhile.
     with program.lock:
         if program.compiled is None:
             # Only so are the rows of a draw the first rows of a longer one.
@@ -161,6 +162,7 @@ def map_first(
             y,
         )
 
+    # Filled in a loop, and not stacked by a scan, whose length would be fixed.
     shapes = jax.eval_shape(apply, jnp.arange(batch_size))
     ys = jax.tree.map(lambda y: jnp.zeros((size, *y.shape[1:]), y.dtype), shapes)
     return lax.fori_loop(0, -(-count // batch_size), body, ys)

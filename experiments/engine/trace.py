@@ -66,7 +66,7 @@ def trace(
     if num_steps > MAX_ROWS:
         steps = np.unique(np.geomspace(1, num_steps, MAX_ROWS).astype(int))
     rows: list[dict[str, Any]] = []
-    for step in steps:
+    for step in steps:  # one program: the limit is an argument
         args = (jnp.asarray(step), data, process.truth, supp, mixing)
         arrays = compile_once(fit, args, "trace", estimator, grid, n_parameters)(*args)
         rows.append({name: np.asarray(value) for name, value in arrays.items()})

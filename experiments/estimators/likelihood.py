@@ -110,6 +110,7 @@ def maximise(
         max_steps: Limit on the evaluations.
         held: Parameters that the likelihood does not depend on; they keep their start.
     """
+    # Where the likelihood is flat: with a one on the diagonal no step moves them.
     ridge = 0.0 if held is None else jnp.diag(held.astype(float))
 
     def evaluate(params: Float[Array, " q"], _: Any) -> Evaluation:

@@ -83,6 +83,7 @@ def invert(
 
 def _to_rank(x: Float[Array, " n"]) -> Int[Array, " n"]:
     """Map floating-point numbers to integers in the same order."""
+    # The integers of negative numbers run backwards: all but their sign is flipped.
     bits = lax.bitcast_convert_type(x, jnp.int64)
     return bits ^ ((bits >> 63) & jnp.iinfo(jnp.int64).max)
 
