@@ -61,6 +61,12 @@ def test_one_value_stands_for_a_list():
     assert list(config["dgp"]) == ["linear_factor_normal"]
 
 
+def test_sizes_ascend_in_whatever_order_they_are_given():
+    design = build_design(cfg.compose(["sample_size=[900,30,200]", "n_supp=[60,20]"]))
+    assert design.sample_size == [30, 200, 900]
+    assert design.n_supp == [20, 60]
+
+
 def test_values_inside_an_option_can_be_changed():
     config = cfg.compose(["dgp.linear_factor_discrete.truth.coef=[1.2,0.4]"])
     truth = make_design("dgp.linear_factor_discrete.truth.coef=[1.2,0.4]").truth
