@@ -136,7 +136,7 @@ def _melt(
             for x in table
             if str(x).startswith(before)
             and str(x).endswith(after)
-            and len(str(x)) > len(before) + len(after)
+            and len(str(x)) > len(before) + len(after)  # something is in between
         }
     if not found.get("estimate"):
         raise ValueError(
@@ -169,6 +169,7 @@ def _read_key(column: pd.Series, key: str, name: str, rows: int) -> pd.Series:
     """Read what tells rows apart: never empty, and a whole number where it counts."""
     found = _read_texts(column)
     if key in _WHOLE:
+        # Other programs write whole numbers as 1000.0; 15 digits are exact.
         wrong = ~found.str.fullmatch(r"[+-]?\d{1,15}(\.0*)?")
     else:
         wrong = found == ""

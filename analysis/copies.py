@@ -33,6 +33,7 @@ def drop_copies(table: pd.DataFrame, process: xr.Dataset) -> pd.DataFrame:
     if not shared:
         return table
     before = [str(x) for x in table if x not in shared]
+    # Sizes are whole numbers, and the mark a text.
     marked = table.astype(dict.fromkeys(shared, object))
     for dim, rows in shared.items():
         marked.loc[rows, dim] = NONE

@@ -45,6 +45,7 @@ def choose_reference(process: xr.Dataset) -> dict[str, object] | None:
         run = np.flatnonzero((attempted > 0).any(others))
         if run.size == 0:
             return None
+        # Sizes ascend, so that the last is the largest.
         index = int(run[0] if dim == "grid" else run[-1])
         attempted = attempted.isel({dim: index})
         point[dim] = attempted[dim].item()

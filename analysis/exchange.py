@@ -204,6 +204,8 @@ def _to_dataset(tidy: pd.DataFrame, level: float | int) -> xr.Dataset:
         for x in ("estimator", "grid", "parameter")
         if x in tidy
     }
+    # `row` tells a row whose estimate is missing from a row that is not there. The
+    # index is sorted; names keep the order in which the file has them.
     data = tidy.assign(row=1.0).set_index(dims).to_xarray().reindex(order)
     run = data["row"].notnull().any("parameter")
     # One estimate missing of those that a method gives, and the replication failed.

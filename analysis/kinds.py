@@ -25,6 +25,7 @@ def at_kind(process: xr.Dataset, coords: Mapping[Hashable, Any]) -> xr.Dataset:
         return process
     kinds = [str(x) for x in coords["kind"].values]
     chosen = coords["default_kind"]
+    # By position, an array of them: each estimator has its own.
     index = np.reshape(
         [kinds.index(str(x)) for x in chosen.values.ravel()], chosen.shape
     )

@@ -1,4 +1,3 @@
-# pyright: basic
 """Readable names of everything that appears in tables and figures: the one place.
 
 A name without an entry is shown as it is stored, so a new model or measure needs no
@@ -86,7 +85,7 @@ MEASURES = {
 LATENT_UNIT = "unit of the latent variable"
 
 REPORTED = {
-    "num_atoms": Measure("number of support points with mass", "Atoms"),
+    "num_atoms": Measure("number of support points with positive mass", "Atoms"),
     "grid_ripple": Measure(
         "ripple of the log-likelihood with the grid's spacing", "Ripple", "nat"
     ),
@@ -99,88 +98,74 @@ REPORTED = {
 The names are those of `replications.nc`.
 """
 
-MEASURES |= REPORTED
-MEASURES |= {
-    "edge_mass": Measure("mass on the ends of the support grid", "Edge mass"),
-    "latent_mean_bias": Measure("bias of the mean of F", "Bias, mean F", LATENT_UNIT),
-    "latent_variance_bias": Measure(
-        "bias of the variance of F", "Bias, var. F", f"{LATENT_UNIT}, squared"
-    ),
-    "latent_quantile_bias": Measure(
-        "bias of a quantile of F", "Bias, quantile", LATENT_UNIT
-    ),
-    "wasserstein": Measure(
-        "Wasserstein-1 distance of the fitted from the true F", "W1", LATENT_UNIT
-    ),
-    "cdf_sup": Measure("sup distance of the fitted from the true cdf", "Sup. dist."),
-    "cdf_squared": Measure(
-        "integrated squared distance of the fitted from the true cdf",
-        "Sq. dist.",
-        LATENT_UNIT,
-    ),
-    "fitted_cdf": Measure("mean of the fitted cdf", "Mean fitted cdf"),
-}
+MEASURES.update(REPORTED)
+MEASURES.update(
+    {
+        "edge_mass": Measure("mass on the ends of the support grid", "Edge mass"),
+        "latent_mean_bias": Measure(
+            "bias of the mean of F", "Bias, mean F", LATENT_UNIT
+        ),
+        "latent_variance_bias": Measure(
+            "bias of the variance of F", "Bias, var. F", f"{LATENT_UNIT}, squared"
+        ),
+        "latent_quantile_bias": Measure(
+            "bias of a quantile of F", "Bias, quantile", LATENT_UNIT
+        ),
+        "wasserstein": Measure(
+            "Wasserstein-1 distance of the fitted from the true F", "W1", LATENT_UNIT
+        ),
+        "cdf_sup": Measure(
+            "sup distance of the fitted from the true cdf", "Sup. dist."
+        ),
+        "cdf_squared": Measure(
+            "integrated squared distance of the fitted from the true cdf",
+            "Sq. dist.",
+            LATENT_UNIT,
+        ),
+        "fitted_cdf": Measure("mean of the fitted cdf", "Mean fitted cdf"),
+    }
+)
 
 # Where the latent variable has several coordinates, each margin is measured.
-MEASURES |= {
-    f"margin_{name.removeprefix('latent_')}": MEASURES[name]._replace(
-        long_name=f"{MEASURES[name].long_name}, margin"
-    )
-    for name in (
-        *("latent_mean_bias", "latent_variance_bias", "latent_quantile_bias"),
-        *("wasserstein", "cdf_sup", "cdf_squared"),
-    )
-}
+MEASURES.update(
+    {
+        f"margin_{name.removeprefix('latent_')}": MEASURES[name]._replace(
+            long_name=f"{MEASURES[name].long_name}, margin"
+        )
+        for name in (
+            *("latent_mean_bias", "latent_variance_bias", "latent_quantile_bias"),
+            *("wasserstein", "cdf_sup", "cdf_squared"),
+        )
+    }
+)
 
-MEASURES |= {
-    f"{name}_rate": Measure(
-        f"slope of the log of the {words} on log sample size", "Rate"
-    )
-    for name, words in (
-        ("wasserstein", MEASURES["wasserstein"].long_name),
-        ("cdf_sup", MEASURES["cdf_sup"].long_name),
-        ("cdf_squared", f"root of the {MEASURES['cdf_squared'].long_name}"),
-    )
-}
+MEASURES.update(
+    {
+        f"{name}_rate": Measure(
+            f"slope of the log of the {words} on log sample size", "Rate"
+        )
+        for name, words in (
+            ("wasserstein", MEASURES["wasserstein"].long_name),
+            ("cdf_sup", MEASURES["cdf_sup"].long_name),
+            ("cdf_squared", f"root of the {MEASURES['cdf_squared'].long_name}"),
+        )
+    }
+)
 
 # Measures of the fits that are used and not flagged.
-MEASURES |= {
-    f"{name}_unflagged": MEASURES[name]._replace(
-        long_name=f"{MEASURES[name].long_name}, fits without a flag",
-        short=f"{MEASURES[name].short}, unflagged",
-    )
-    for name in ("bias", "rmse", "coverage", "interval_width")
-}
+MEASURES.update(
+    {
+        f"{name}_unflagged": MEASURES[name]._replace(
+            long_name=f"{MEASURES[name].long_name}, fits without a flag",
+            short=f"{MEASURES[name].short}, unflagged",
+        )
+        for name in ("bias", "rmse", "coverage", "interval_width")
+    }
+)
 
-OTHERS = {
-    "truth": ("true value", PARAMETER_UNIT),
-    "true_cdf_at": ("values at which the true cdf is given", LATENT_UNIT),
-    "true_cdf": ("true cdf of the latent variable", "1"),
-    "true_mean": ("true mean of the latent variable", LATENT_UNIT),
-    "true_variance": ("true variance of the latent", f"{LATENT_UNIT}, squared"),
-    "cdf_band": ("quantiles of the fitted cdf over replications", "1"),
-}
-
-COUNT_NAMES = {
-    "by_code": "replications by result code",
-    "attempted": "replications attempted",
-    "used": "replications used",
-    "failed": "replications that failed",
-    "flagged": "replications used with a degenerate maximum suspected",
-    "used_estimate": "replications used with an estimate",
-    "used_standard_error": "replications used with a standard error",
-    "used_interval": "replications used with both limits",
-    "used_interval_unflagged": "replications used with both limits and no flag",
-}
-
-for _dim in ("estimator", "grid", "n_supp"):
-    COUNT_NAMES[f"pairs_over_{_dim}"] = "replications in which both have an estimate"
-    COUNT_NAMES[f"pairs_interval_over_{_dim}"] = (
-        "replications in which both have limits"
-    )
 
 DIMENSION_NAMES = {
-    "process": "Process",
+    "process": "DGP",
     "estimator": "Estimator",
     "grid": "Grid",
     "sample_size": "Sample size",
@@ -293,30 +278,3 @@ def name_groups(tree: xr.DataTree) -> xr.DataTree:
     named = xr.DataTree.from_dict({f"/{x}": y for x, y in groups.items()})
     named.attrs = tree.attrs
     return named
-
-
-def describe(name: str) -> dict[str, str]:
-    """Return `long_name` and `units` for a variable of `summary.nc`."""
-    if name in COUNT_NAMES:
-        return {"long_name": COUNT_NAMES[name], "units": "1"}
-    if name in OTHERS:
-        long_name, units = OTHERS[name]
-        return {"long_name": long_name, "units": units}
-    for ending, words in (
-        ("_mcse_normal", "Monte Carlo standard error, by normal theory, of the "),
-        ("_mcse", "Monte Carlo standard error of the "),
-        ("_lower", "lower Wilson limit of the "),
-        ("_upper", "upper Wilson limit of the "),
-    ):
-        if name.endswith(ending):
-            inner = describe(name.removesuffix(ending))
-            return {"long_name": words + inner["long_name"], "units": inner["units"]}
-    for dim in DIMENSION_NAMES:
-        if name.endswith(f"_over_{dim}"):
-            inner = describe(name.removesuffix(f"_over_{dim}"))
-            words = f"{inner['long_name']}, {dim} against other_{dim}, paired"
-            return {"long_name": words, "units": inner["units"]}
-    entry = MEASURES.get(name)
-    if entry is None:
-        return {"long_name": name.replace("_", " "), "units": "1"}
-    return {"long_name": entry.long_name, "units": entry.units}

@@ -8,20 +8,17 @@ import argparse
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import get_args
 
 import xarray as xr
-import yaml
 
-from analysis.columns import parse_columns
+from analysis.brought import store_replications
 from analysis.configuration import read_symbols
 from analysis.exchange import (
-    read_replications,
     table_to_csv,
-    tidy_columns,
     tidy_replications,
 )
 from analysis.figures import drawing
@@ -36,22 +33,19 @@ from analysis.files import (
 from analysis.labels import name_entries, name_groups
 from analysis.measures.summarise import (
     FITTED,
-    ExclusionRule,
     summarise,
-    used_replications,
 )
-from analysis.nulls import list_hypotheses
+from analysis.measures.used import ExclusionRule, used_replications
 from analysis.report.page import render_report
 from analysis.report.pictures import Drawn
 from analysis.stored import (
-    REPLICATIONS,
     SUMMARY,
     StudyError,
     load_summary,
     open_replications,
     write_tree,
 )
-from analysis.tables.catalogue import list_tables
+from analysis.tables.catalogue import Table, list_tables
 from analysis.tables.compose import list_composed
 from analysis.tables.printed import Printed
 from analysis.tables.written import find_layouts, write_printed, write_table
@@ -92,109 +86,85 @@ def make(
             raise StudyError(f"{link} leads out of the study's folder; remove it.")
         rule = exclusion_rule or stored.attrs.get("exclusion_rule", "per_estimator")
         summary = summarise(stored, exclusion_rule=rule)
+        # Figures need all but the fitted distributions, most of the file by far.
         replications = {
             name: node.to_dataset().drop_vars(FITTED, errors="ignore").load()
             for name, node in stored.children.items()
         }
     paths = [write_file(study_dir / SUMMARY, lambda path: write_tree(summary, path))]
     named = name_groups(summary)
-    listed, shown = {}, {}
-    try:
-        layouts = find_layouts(summary, tables)
-        laid_out = list(list_composed(summary, layouts, started(summary)))
-    except ValueError as error:
-        raise StudyError(str(error)) from error
-    composed: dict[str, list[Printed]] = {}
-    for name, stem, printed, numbers in laid_out:
-        folder = study_dir / "tables" / slug(name)
-        paths += write_printed(printed, numbers, folder / stem, process=name)
-        composed.setdefault(name, []).append(printed)
+    composed, written = _write_composed(study_dir, summary, tables)
+    paths += written
+    shown: dict[str, list[Table]] = {}
+    listed: dict[str, Iterable[Picture]] = {}
     for name in started(summary):
-        folder = study_dir / "tables" / slug(name)
-        label = str(summary[name].attrs.get("label", name))
-        shown[name] = list(list_tables(named, name))
-        pairs = zip(list_tables(summary, name), shown[name], strict=True)
-        for stored, table in pairs:
-            csv = table_to_csv(stored.numbers.assign(process=name))
-            paths.append(write_text(folder / f"{stored.name}.csv", csv))
-            paths += write_table(table, folder, name, label)
-        process = replications[name]
+        shown[name], written = _write_tables(study_dir, summary, named, name)
+        paths += written
         if tidy_csv:
             path = study_dir / "tables" / slug(name) / TIDY
-            paths.append(write_text(path, table_to_csv(tidy_replications(process))))
-        used = used_replications(process, exclusion_rule=rule)
-        symbols = read_symbols(summary, name)
-        used = name_entries(used, symbols)
+            tidy = tidy_replications(replications[name])
+            paths.append(write_text(path, table_to_csv(tidy)))
+        used = used_replications(replications[name], exclusion_rule=rule)
+        used = name_entries(used, read_symbols(summary, name))
         listed[name] = list_process(named[name].to_dataset(), used)
     listed[""] = list_study(named)
-    pictures = [
-        (name, picture, study_dir / "figures" / slug(name))
-        for name, group in listed.items()
-        for picture in group
-    ]
-    drawn: dict[str, list[Drawn]] = {}
-    written = _write_figures([(picture, folder) for _, picture, folder in pictures])
-    for (name, picture, _), (pdf, png) in zip(pictures, written, strict=True):
-        paths += [pdf, png]
-        drawn.setdefault(name, []).append(Drawn(picture.caption, png, picture.detail))
+    drawn, written = _draw(study_dir, listed)
+    paths += written
     report = render_report(summary, drawn, shown, composed)
     paths.append(write_text(study_dir / REPORT, report))
     remove_outdated(study_dir, paths)
     return paths
 
 
-def store_replications(
-    path: Path,
-    columns: Sequence[str],
-    study_dir: Path,
-    *,
-    tests: Sequence[str] = (),
-    levels: Sequence[float] = (),
-) -> Path:
-    """Store somebody else's replications as those of a study.
-
-    Args:
-        path: A CSV or Stata file.
-        columns: What its columns are, see `columns.parse_columns`; nothing: they have
-            the names that `exchange.to_csv` gives them.
-        study_dir: The folder of the study.
-        tests: Hypotheses to be tested, `theta=0` or `theta=truth`.
-        levels: Levels of coverage and tests beside that of the limits.
-
-    Raises:
-        StudyError: No such file, or no such columns.
-    """
-    parsed = _parse_tests(tests)
-    asked = {"tests": parsed, "levels": list(levels)}
+def _write_composed(
+    study_dir: Path, summary: xr.DataTree, tables: Sequence[Path | str]
+) -> tuple[dict[str, list[Printed]], list[Path]]:
+    """Write the tables that table files lay out; return them by process."""
     try:
-        list_hypotheses(parsed)
-        named = parse_columns(columns) if columns else tidy_columns(path)
-        if missing := [x for x in ("estimate", "truth") if x not in named]:
-            raise ValueError(
-                f"{' and '.join(missing)} missing; give --columns "
-                + " ".join(f"{x}=COLUMN" for x in missing)
-            )
-        replications = read_replications(path, **named)
-    except (OSError, ValueError, TypeError) as error:
-        raise StudyError(f"{path}: {str(error).splitlines()[0]}") from error
-    replications.attrs = {
-        "study": path.stem,
-        "title": f"Replications of {path.name}",
-        "config": yaml.safe_dump(asked),
-    }
-    target = study_dir / REPLICATIONS
-    return write_file(target, lambda file: write_tree(replications, file))
+        layouts = find_layouts(summary, tables)
+        laid_out = list(list_composed(summary, layouts, started(summary)))
+    except ValueError as error:
+        raise StudyError(str(error)) from error
+    composed: dict[str, list[Printed]] = {}
+    paths: list[Path] = []
+    for name, stem, printed, numbers in laid_out:
+        folder = study_dir / "tables" / slug(name)
+        paths += write_printed(printed, numbers, folder / stem, process=name)
+        composed.setdefault(name, []).append(printed)
+    return composed, paths
 
 
-def _parse_tests(tests: Sequence[str]) -> dict[str, list[str]]:
-    """Read hypotheses of a command line: nulls by parameter."""
-    found: dict[str, list[str]] = {}
-    for text in tests:
-        parameter, equals, null = text.rpartition("=")
-        if not equals or not parameter:
-            raise StudyError(f"--test {text}: write PARAMETER=NULL, such as theta=0.")
-        found.setdefault(parameter, []).append(null)
-    return found
+def _write_tables(
+    study_dir: Path, summary: xr.DataTree, named: xr.DataTree, name: str
+) -> tuple[list[Table], list[Path]]:
+    """Write the tables of a process: CSV by stored names, the rest by readable ones."""
+    folder = study_dir / "tables" / slug(name)
+    label = str(summary[name].attrs.get("label", name))
+    shown = list(list_tables(named, name))
+    paths: list[Path] = []
+    for stored, table in zip(list_tables(summary, name), shown, strict=True):
+        csv = table_to_csv(stored.numbers.assign(process=name))
+        paths.append(write_text(folder / f"{stored.name}.csv", csv))
+        paths += write_table(table, folder, name, label)
+    return shown, paths
+
+
+def _draw(
+    study_dir: Path, listed: Mapping[str, Iterable[Picture]]
+) -> tuple[dict[str, list[Drawn]], list[Path]]:
+    """Write every figure; return what the report shows of them, by process."""
+    pictures = [
+        (name, picture, study_dir / "figures" / slug(name))
+        for name, group in listed.items()
+        for picture in group
+    ]
+    drawn: dict[str, list[Drawn]] = {}
+    paths: list[Path] = []
+    written = _write_figures([(picture, folder) for _, picture, folder in pictures])
+    for (name, picture, _), (pdf, png) in zip(pictures, written, strict=True):
+        paths += [pdf, png]
+        drawn.setdefault(name, []).append(Drawn(picture.caption, png, picture.detail))
+    return drawn, paths
 
 
 def started(summary: xr.DataTree) -> list[str]:
@@ -203,8 +173,8 @@ def started(summary: xr.DataTree) -> list[str]:
     return [x for x, node in children if node.to_dataset()["attempted"].sum() > 0]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code, 2 if the study cannot be read."""
+def _make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m analysis.make",
         description="Rebuild summary, tables, figures and report of a study, without "
@@ -265,7 +235,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="lay a table out as this file says, such as conf/table/by_size.yaml; may "
         "be given several times",
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code, 2 if the study cannot be read."""
+    options = _make_parser().parse_args(arguments)
     study = options.study
     try:
         if options.columns or options.study.is_file():

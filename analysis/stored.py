@@ -65,6 +65,7 @@ def _open_tree(path: Path) -> Generator[xr.DataTree]:
         sealed = has_seal(path)
         opened = xr.open_datatree(path, engine="netcdf4", cache=False)
         tree = stack.enter_context(opened)
+        # Open still, and closed at the end of the other `with`.
         stack = stack.pop_all()
     if not sealed:
         print(

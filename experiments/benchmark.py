@@ -1,4 +1,3 @@
-# pyright: basic
 """How fast the estimator is: `python -m experiments.benchmark [--quick] [--compare]`.
 
 Times the inner solve with each solver, the gradient, the Hessian and the whole fit on
@@ -14,6 +13,7 @@ import argparse
 import functools
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,14 @@ TITLES = {
 }
 
 
-def median_ms(function, *arguments, seconds: float = 1.0) -> float:
+def median_ms(
+    function: Callable[..., Any], *arguments: Any, seconds: float = 1.0
+) -> float:
     """Return the median time of a compiled call in milliseconds, after one warm-up."""
     import jax
 
     jax.block_until_ready(function(*arguments))
-    times = []
+    times: list[float] = []
     start = time.perf_counter()
     while len(times) < 3 or (time.perf_counter() - start < seconds and len(times) < 99):
         before = time.perf_counter()
@@ -54,7 +56,9 @@ def median_ms(function, *arguments, seconds: float = 1.0) -> float:
     return 1e3 * statistics.median(times)
 
 
-def simulate(n_obs: int, n_supp: int, seed: int = 0, *, normal: bool = False):
+def simulate(
+    n_obs: int, n_supp: int, seed: int = 0, *, normal: bool = False
+) -> tuple[Any, Any, Any]:
     """Return the default process's model at the truth, one sample and a grid.
 
     Args:
@@ -93,7 +97,9 @@ def time_inner(n_obs: int, n_supp: int) -> dict[str, Any]:
 
     import spmlex
 
-    def solve(lclk, probs0=None, solver="active_set"):
+    def solve(
+        lclk: Any, probs0: Any = None, solver: str = "active_set"
+    ) -> spmlex.MixingSolution:
         return spmlex.solve_probs(lclk, probs0=probs0, solver=solver, throw=False)
 
     timed = {
@@ -146,10 +152,10 @@ def time_fit(n_obs: int, n_supp: int, *, bfgs: bool) -> dict[str, Any]:
     start = model.starting_values(data)
     theta, build = ravel_pytree(start)
 
-    def value(theta, solver="active_set"):
+    def value(theta: Any, solver: str = "active_set") -> Any:
         return spmlex.profile_ll(build(theta), data, supp, solver=solver)[0]
 
-    def fit(start):
+    def fit(start: Any) -> tuple[Any, Any, Any]:
         estimate = spmlex.fit(start, data, supp, throw=False)
         return estimate.theta, estimate.num_steps, estimate.covariance("sandwich")
 
@@ -189,11 +195,11 @@ def time_efficient(n_obs: int, n_supp: int) -> list[dict[str, Any]]:
 
     supp = simulate(n_obs, n_supp)[2]
 
-    def fit(start, data, support=None):
+    def fit(start: Any, data: Any, support: Any = None) -> tuple[Any, Any]:
         found = spmlex.fit(start, data, supp, support=support, throw=False)
         return found.theta, found.covariance("sandwich")
 
-    def solve(start, data):
+    def solve(start: Any, data: Any) -> spmlex.EfficientEstimate:
         return spmlex.efficient_estimate(start, data, supp, throw=False)
 
     kinds = {

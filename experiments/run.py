@@ -6,6 +6,8 @@ import traceback
 
 from experiments.commands import complete
 from experiments.config import compose as cfg
+from experiments.config import conf_folder
+from experiments.config.schema import LISTED
 from experiments.errors import ComputeError, InputError, StoreError
 from experiments.session.console import silence
 
@@ -64,7 +66,7 @@ def main(arguments: list[str]) -> int:
     show_traceback = "--traceback" in arguments
     arguments = [text for text in arguments if text != "--traceback"]
     try:
-        cfg.check_conf()
+        conf_folder.check_conf()
         if not arguments or {"-h", "--help", "help"} & set(arguments):
             print(_write_help())
             return 0
@@ -118,14 +120,16 @@ def main(arguments: list[str]) -> int:
 
 
 def _write_help() -> str:
-    experiments = {"(default)": cfg.first_comment(cfg.CONF / "config.yaml")}
+    experiments = {
+        "(default)": conf_folder.first_comment(conf_folder.CONF / "config.yaml")
+    }
     groups = "".join(
-        f"  {group}\n{_columns(cfg.list_options(group), indent=4)}\n"
-        for group in (*cfg.LISTED, "compute")
+        f"  {group}\n{_columns(conf_folder.list_options(group), indent=4)}\n"
+        for group in (*LISTED, "compute")
     )
     return _HELP.format(
         actions=_columns(ACTIONS),
-        experiments=_columns(experiments | cfg.list_options("experiment")),
+        experiments=_columns(experiments | conf_folder.list_options("experiment")),
         groups=groups,
     )
 

@@ -1,4 +1,3 @@
-# pyright: basic
 """How fast a study runs: `python -m experiments.throughput [--workers 2] [--dask]`.
 
 For three sizes, fits with standard errors a second: a plain loop of bare compiled fits
@@ -57,7 +56,7 @@ class Bench:
             self.pool = self.open.enter_context(DaskLocal(workers).start())
         self.fit, self.samples = self._compile_bare(n_supp)
 
-    def _compile_bare(self, n_supp: int) -> tuple[Callable, list[Any]]:
+    def _compile_bare(self, n_supp: int) -> tuple[Callable[[Any], Any], list[Any]]:
         import jax
 
         from experiments.engine import replicate
@@ -116,7 +115,9 @@ def _peak() -> float:
     return read_peak_memory()
 
 
-def measure(size: tuple[int, int], workers: int, seconds: float, dask: bool) -> dict:
+def measure(
+    size: tuple[int, int], workers: int, seconds: float, dask: bool
+) -> dict[str, Any]:
     """Return rates and peak memory for one size, each kind in processes of its own.
 
     Args:
@@ -161,7 +162,10 @@ def measure(size: tuple[int, int], workers: int, seconds: float, dask: bool) -> 
         }
 
 
-def _medians(found: dict[str, list], figure: Callable) -> dict[str, float]:
+def _medians(
+    found: dict[str, list[tuple[float, float, int]]],
+    figure: Callable[[float, float, int], float],
+) -> dict[str, float]:
     return {k: statistics.median(figure(*x) for x in rows) for k, rows in found.items()}
 
 

@@ -38,7 +38,7 @@ _BESIDE = 1.5
 """Points of a grid closer than this many steps are neighbours."""
 
 _MOST_POINTS = 64
-"""A grid with more points with mass is not searched."""
+"""A grid with more support points with positive mass is not searched."""
 
 _PEAKS = 16
 """Local maxima of the gradient function on the grid that are followed."""
@@ -154,8 +154,8 @@ def merge_neighbours(
     """Return the atoms that a distribution on the grid stands for.
 
     A grid represents an atom between its points by the points around it. So every local
-    maximum of the mass is an atom; points with mass beside it join it, at the mean
-    place.
+    maximum of the mass is an atom; support points with positive mass beside it join it,
+    at the mean place.
 
     Args:
         problem: The problem, with the grid.

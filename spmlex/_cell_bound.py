@@ -78,27 +78,18 @@ def bound_cells(
         jnp.array((1.0, *rest))
         for rest in itertools.product((1.0, -1.0), repeat=size - 1)
     ]
-    slopes, curvatures, bends = [], [], []
+    slopes: list[Array] = []
+    curvatures: list[Array] = []
+    bends: list[Array] = []
     for sign in signs:
         slope = along(lclk_at, sign)
         curvature = along(slope, sign)
         slopes.append(known(slope(centres)))
         curvatures.append(known(curvature(centres)))
         bends.append(known(jnp.abs(along(curvature, sign)(centres))))
-    largest = jnp.max(jnp.stack(curvatures), axis=0)
-    # The rounding of a linear kernel's second derivative is not a convex kernel.
-    rounding = 1e-13 * (1.0 + jnp.abs(known(lclk)))
-    bulge = jnp.where(largest > rounding, largest, 0.0)
-    base = log_ratio[:, None] + lclk
-    corners = [
-        jax.nn.logsumexp(base + bulge + side * slope, axis=0)
-        for slope in slopes
-        for side in (1.0, -1.0)
-    ]
-    upper = jnp.max(jnp.stack(corners), axis=0)
-    carries = log_ratio[:, None] > -jnp.inf
-    concave = jnp.all(jnp.where(carries, finite & (bulge == 0.0), True), axis=0)
-
+    base, upper, concave = _bound_at_corners(
+        lclk, finite, log_ratio, slopes, curvatures
+    )
     axes = jnp.eye(size)
     slope = [along(lclk_at, axis) for axis in axes]
     bent = jnp.max(jnp.stack(bends), axis=0)
@@ -118,6 +109,41 @@ def bound_cells(
     closer = jnp.where(concave & ~jnp.isnan(closer), closer, jnp.inf)
     values = log_gradient(model, data, box, log_ratio, centres)
     return jnp.minimum(upper, closer), values, concave
+
+
+def _bound_at_corners(
+    lclk: Float[Array, "n_obs cells"],
+    finite: Bool[Array, "n_obs cells"],
+    log_ratio: Float[Array, " n_obs"],
+    slopes: list[Array],
+    curvatures: list[Array],
+) -> tuple[Float[Array, "n_obs cells"], Float[Array, " cells"], Bool[Array, " cells"]]:
+    """Return the first-order bound, the terms of g at the centres, and concavity.
+
+    Args:
+        lclk: At the centres.
+        finite: Where it is.
+        log_ratio: Weight over likelihood of every observation, in logs.
+        slopes: Of `lclk` along every diagonal, in units of the radii.
+        curvatures: Likewise.
+
+    Returns:
+        Logarithms of the terms; the bound on `log g`; whether every kernel is concave.
+    """
+    largest = jnp.max(jnp.stack(curvatures), axis=0)
+    # The rounding of a linear kernel's second derivative is not a convex kernel.
+    rounding = 1e-13 * (1.0 + jnp.abs(jnp.where(finite, lclk, 0.0)))
+    bulge = jnp.where(largest > rounding, largest, 0.0)
+    base = log_ratio[:, None] + lclk
+    corners = [
+        jax.nn.logsumexp(base + bulge + side * slope, axis=0)
+        for slope in slopes
+        for side in (1.0, -1.0)
+    ]
+    upper = jnp.max(jnp.stack(corners), axis=0)
+    carries = log_ratio[:, None] > -jnp.inf
+    concave = jnp.all(jnp.where(carries, finite & (bulge == 0.0), True), axis=0)
+    return base, upper, concave
 
 
 def _bound_by_quadratic(

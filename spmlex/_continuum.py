@@ -7,6 +7,7 @@ lclk_i(v))`; a column of `lclk` depends on its own point only, so one forward pa
 differentiates all points at once.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -179,24 +180,6 @@ def maximise_gradient(
     def values_at(points: Array) -> Array:
         return log_gradient(model, data, box, log_ratio, points)
 
-    def slope(points: Array) -> tuple[Array, Array]:
-        """Return the derivatives and the values: every point has its own."""
-
-        def each(direction: Array) -> tuple[Array, Array]:
-            tangent = jnp.broadcast_to(direction, points.shape)
-            return jax.jvp(values_at, (points,), (tangent,))
-
-        values, slopes = jax.vmap(each, out_axes=(None, 1))(directions)
-        return slopes, values
-
-    def derivatives(points: Array) -> _Slopes:
-        # Forwards twice: next to no dimensions, and half the code of backwards.
-        def along(direction: Array) -> tuple[Array, Array, Array]:
-            tangent = jnp.broadcast_to(direction, points.shape)
-            return jax.jvp(slope, (points,), (tangent,), has_aux=True)
-
-        return _Slopes(*jax.vmap(along, out_axes=(None, 1, None))(directions))
-
     def climb(state: Any) -> Any:
         points, here, radius, _, count = state
         leaving = ((points <= box.low) & (here.gradient < 0)) | (
@@ -204,7 +187,7 @@ def maximise_gradient(
         )
         step = _newton_step(here, ~leaving, reach, radius)
         proposed = jnp.clip(points + step, box.low, box.high)
-        there = derivatives(proposed)
+        there = _differentiate(values_at, proposed, directions)
         better = (there.value >= here.value - 1e-15) | (count == 0)
         now = jax.tree.map(
             lambda new, old: jnp.where(
@@ -230,6 +213,33 @@ def maximise_gradient(
     state = points, nowhere, jnp.full(points.shape[0], 0.5), jnp.inf, 0
     end: Any = jax.lax.while_loop(is_running, climb, state)
     return end[0], end[1].value
+
+
+def _differentiate(
+    values_at: Callable[[Array], Array],
+    points: Float[Array, "k d"],
+    directions: Float[Array, "d d"],
+) -> _Slopes:
+    """Return values and derivatives; every point has its own.
+
+    Forwards twice: next to no dimensions, and half the code of backwards.
+    """
+
+    def slope(points: Array) -> tuple[Array, Array]:
+        """Return the derivatives and the values: every point has its own."""
+
+        def each(direction: Array) -> tuple[Array, Array]:
+            tangent = jnp.broadcast_to(direction, points.shape)
+            return jax.jvp(values_at, (points,), (tangent,))
+
+        values, slopes = jax.vmap(each, out_axes=(None, 1))(directions)
+        return slopes, values
+
+    def along(direction: Array) -> tuple[Array, Array, Array]:
+        tangent = jnp.broadcast_to(direction, points.shape)
+        return jax.jvp(slope, (points,), (tangent,), has_aux=True)
+
+    return _Slopes(*jax.vmap(along, out_axes=(None, 1, None))(directions))
 
 
 def _newton_step(

@@ -11,7 +11,7 @@ MIN_RESOLUTION = 0.6
 """Kernel widths below this many grid steps: F follows single observations."""
 
 MAX_GRID_SHARE = 0.6
-"""A larger share of the grid with mass is the other mark of a degenerate maximum."""
+"""A larger share of the grid with positive mass is the other mark of degeneracy."""
 
 MAX_RIPPLE = 0.5
 """Nats: a log-likelihood that ripples by more has maxima a standard error apart."""
@@ -25,7 +25,7 @@ _LINE = 3
 
 _MIN_ATOMS = 8
 _MIN_CROWD = 12
-"""Fewer points with mass are no crowd, on however coarse a grid."""
+"""Fewer support points with positive mass are no crowd, on however coarse a grid."""
 
 
 def grid_resolution(

@@ -1,4 +1,4 @@
-"""All the derivatives a fit needs, in one pass over the support points with mass.
+"""All the derivatives a fit needs, in one pass over points with positive mass.
 
 What automatic differentiation of `profile` gives, at a fraction of its cost; a test
 holds the two equal.
@@ -16,10 +16,10 @@ from spmlex._profile import face_system, solve_face
 from spmlex._types import Kernel, LogCondLik, Probs, Weights
 
 _FACE_CHUNK = 12
-"""Support points with mass that are differentiated together."""
+"""Support points with positive mass that are differentiated together."""
 
 _FACE_SIZE = 24
-"""Most support points with mass for which equation (5) is solved on them alone."""
+"""Most support points with positive mass for which (5) is solved on them alone."""
 
 
 def has_reverse(function: Callable[[Any], Array], at: Any) -> bool:
@@ -69,9 +69,10 @@ def profile_derivatives(
     """Differentiate the profile value along a path, at optimal `probs`.
 
     The same derivatives as those of `profile`, written out so that the model is
-    differentiated once for all of them, and only at support points with mass: the
-    others contribute to none. They are taken `_FACE_CHUNK` at a time, so memory stays
-    O(n_obs n_supp) and a sample with few atoms pays for few. Forwards over backwards,
+    differentiated once for all of them, and only at support points with positive mass:
+    the others contribute to none. They are taken `_FACE_CHUNK` at a time, so memory
+    stays O(n_obs n_supp) and a sample with few atoms pays for few. Forwards over
+    backwards,
     or forwards twice where `lclk` has no reverse mode.
 
     Args:
@@ -95,7 +96,7 @@ def profile_derivatives(
     mass = probs if kernel is None else kernel @ probs
     density = scaled @ mass
     density = jnp.where(density > 0, density, 1.0)
-    # Points with mass first: the loop over chunks ends where the mass does.
+    # Positive masses first: the loop over chunks ends where they do.
     order = jnp.argsort(-mass)
     mixture = _Mixture(scaled, mass, density, weights)
     sums = _add_up(lclk_at, theta, mixture, order)
@@ -132,7 +133,7 @@ class _Mixture(NamedTuple):
 
 
 class _Sums(NamedTuple):
-    """Derivatives of `lclk` in theta, weighed and added up over points with mass.
+    """Derivatives of `lclk` in theta, weighed and added up over the support.
 
     Attributes:
         expected: Posterior mean of the slope, of each observation.
@@ -153,7 +154,7 @@ def _add_up(
     mixture: _Mixture,
     order: Int[Array, " n_supp"],
 ) -> _Sums:
-    """Differentiate the model at points with mass, `_FACE_CHUNK` at a time."""
+    """Differentiate the model where there is mass, `_FACE_CHUNK` points at a time."""
     scaled, mass, density, weights = mixture
     n_obs, n_supp = scaled.shape
     size, chunk = theta.size, min(_FACE_CHUNK, n_supp)

@@ -74,6 +74,6 @@ def _draw_systematically(probs: Float[Array, " k"], count: int) -> Array:
     """Return `count` indices, each as often as its probability says, up to one."""
     levels = (jnp.arange(count) + 0.5) / count
     below = jnp.cumsum(probs / jnp.sum(probs))
-    # The last one with mass catches what rounding leaves above the sum.
+    # The last one with positive mass catches what rounding leaves above the sum.
     last = jnp.max(jnp.where(probs > 0, jnp.arange(probs.size), 0))
     return jnp.minimum(jnp.searchsorted(below, levels, side="right"), last)

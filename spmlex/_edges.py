@@ -42,7 +42,7 @@ _MOST_POINTS = 8
 
 
 class Face(NamedTuple):
-    """An end of the range of one coordinate that has mass.
+    """An end of the range of one coordinate that has positive mass.
 
     Attributes:
         name: Of the coordinate; empty where there is one.
@@ -145,7 +145,7 @@ def _look_beyond(
 
 
 def describe_faces(evidence: Evidence) -> list[str]:
-    """Return a sentence for each kind of end with mass."""
+    """Return a sentence for each kind of end with positive mass."""
     faces = find_loaded_faces(evidence)
     of_group = " of a group" if jnp.ndim(evidence.probs) == 2 else ""
     sentences = []

@@ -37,7 +37,8 @@ class Evidence(eqx.Module):
         given: The problem on the grid that was given.
         problem: What was maximised: the same, or with points that move with theta;
             `None` where the support was free, and refits have no grid.
-        moved: Whether points with mass were moved off the grid; `None`: not tried.
+        moved: Whether support points with positive mass were moved off the grid;
+            `None`: not tried.
         counts: How many observations each row of data stands for; `None`: one.
     """
 

@@ -71,12 +71,12 @@ def fit(
         counts: How many equal observations each row of data stands for: the fit, its
             standard errors and refits are those of the data with every row repeated so
             often. May be used together with `weights`.
-        support: By default the points with mass move, from where they are at the
-            maximum on the grid, together with theta to the local maximum near it, so
-            that neither the estimate nor its standard errors depend on where the grid
-            lies. Where that finds none, with groups or integer support points,
-            they stay: `Fit.support` says which it was. "grid" leaves them where they
-            are. "free" lets them move from the start and proves that no
+        support: By default the support points with positive mass move, from where they
+            are at the maximum on the grid, together with theta to the local maximum
+            near it, so that neither the estimate nor its standard errors depend on
+            where the grid lies. Where that finds none, with groups or integer support
+            points, they stay: `Fit.support` says which it was. "grid" leaves them where
+            they are. "free" lets them move from the start and proves that no
             distribution on the range of `supp` gains anything; not under `jit`, and not
             with a free noise scale, which makes the likelihood unbounded.
         fixed: Picks the leaves that keep their values in `model0`, for example
@@ -86,8 +86,8 @@ def fit(
             parameters have a leading axis; `()` for none; or a number of starts to be
             drawn around the end of the first search, as a look for other local optima.
             The fit is the end, over `model0` and all of them, with the largest
-            log-likelihood minus support points with mass, unflagged ends before
-            degenerate ones; `Fit.optima` reports every end.
+            log-likelihood minus support points with positive mass, unflagged ends
+            before degenerate ones; `Fit.optima` reports every end.
         solver: Inner solver: "active_set", "interior_point", "mixsqp", "em", or an
             object.
         tol: Largest entry of the gradient at which the fit has converged, in nats per

@@ -204,8 +204,8 @@ def data_range(
 
     From the least to the largest point of greatest likelihood of an observation,
     extended by some kernel widths. At this theta, and where the kernels have one peak,
-    no maximum likelihood F has mass outside the range of these points: beyond it every
-    kernel falls (Lindsay 1983). The extension leaves room for theta to move.
+    no maximum likelihood F has positive mass outside the range of these points: beyond
+    it every kernel falls (Lindsay 1983). The extension leaves room for theta to move.
 
     Args:
         model: The model at a value of theta, such as a start.

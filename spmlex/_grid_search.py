@@ -84,9 +84,30 @@ def maximise_on_grid(
         ends, source = _search_all(search, thetas, n_random, n_obs, max_steps)
         optima = _report(ends, source, n_obs)
         end = jax.tree.map(lambda leaf: leaf[optima.chosen], ends)
+    on_grid = _make_fit(problem, weights, n_obs, end, optima)
+    if not is_free:
+        return on_grid, None
+    here, result = end.state.here, end.result
+    tries = (result == RESULTS.successful) | (result == RESULTS.stalled)
+    tries &= ~is_crowded(on_grid.probs, end.resolution) & (here.gap <= CERTIFICATE_TOL)
+    joint = make_joint(problem, weights)
+    polished = polish(
+        joint, end.state.theta, here.probs, here.value, tries, tol, max_steps
+    )
+    return take_polished(on_grid, joint, polished)
+
+
+def _make_fit(
+    problem: OuterProblem,
+    weights: Weights,
+    n_obs: Array,
+    end: _End,
+    optima: Optima | None,
+) -> Fit:
+    """Return the end of one search as a fit on the grid."""
     state, resolution, result = end
     here = state.here
-    on_grid = Fit(
+    return Fit(
         model=problem.build(state.theta),
         probs=here.probs.T,
         supp=problem.supp,
@@ -108,13 +129,6 @@ def maximise_on_grid(
         free=problem.free,
         optima=optima,
     )
-    if not is_free:
-        return on_grid, None
-    tries = (result == RESULTS.successful) | (result == RESULTS.stalled)
-    tries &= ~is_crowded(on_grid.probs, resolution) & (here.gap <= CERTIFICATE_TOL)
-    joint = make_joint(problem, weights)
-    polished = polish(joint, state.theta, here.probs, here.value, tries, tol, max_steps)
-    return take_polished(on_grid, joint, polished)
 
 
 def _search_all(

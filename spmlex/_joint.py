@@ -1,4 +1,4 @@
-"""The profile likelihood of theta and the support points with mass ("atoms") together.
+"""The profile likelihood of theta and atoms: support points with positive mass.
 
 A column of `lclk` depends on its own atom only. So one forward pass with a tangent of
 ones in a coordinate differentiates at all atoms in it, and all the second derivatives
@@ -162,15 +162,8 @@ class JointProblem(eqx.Module):
         _, expected, own, square, mixed, alone, per_mass = jax.lax.while_loop(
             lambda state: state[0] < num_atoms, add_chunk, start
         )
-        mixed = mixed.reshape(size, flat)
-        second = jnp.zeros((size + flat, size + flat)).at[:size, :size].set(square)
-        second = second.at[:size, size:].set(mixed).at[size:, :size].set(mixed.T)
-        index = size + jnp.arange(flat).reshape(count, dimension)
-        second = second.at[index[:, :, None], index[:, None]].set(alone)
-        to_mass = jnp.zeros((size + flat, count)).at[:size].set(per_mass[:, :size].T)
-        to_mass = to_mass.at[index, jnp.arange(count)[:, None]].set(per_mass[:, size:])
-        rows = jnp.concatenate([expected, own.reshape(flat, n_obs)])
-        return rows, second, to_mass
+        second, to_mass = _assemble(square, mixed, alone, per_mass)
+        return jnp.concatenate([expected, own.reshape(flat, n_obs)]), second, to_mass
 
     def _differentiate_twice(
         self,
@@ -269,6 +262,28 @@ class JointProblem(eqx.Module):
             fell_back=solution.fell_back,
             zero_likelihood=solution.result == RESULTS.zero_likelihood,
         )
+
+
+def _assemble(
+    square: Float[Array, "p p"],
+    mixed: Float[Array, "p k d"],
+    alone: Float[Array, "k d d"],
+    per_mass: Float[Array, "k p+d"],
+) -> tuple[Float[Array, "q q"], Float[Array, "q k"]]:
+    """Put derivatives in theta and in every place by itself together, as in `evaluate`.
+
+    Two places have none in common: but for its own block an atom's are zero.
+    """
+    size, count, dimension = mixed.shape
+    flat = count * dimension
+    mixed = mixed.reshape(size, flat)
+    second = jnp.zeros((size + flat, size + flat)).at[:size, :size].set(square)
+    second = second.at[:size, size:].set(mixed).at[size:, :size].set(mixed.T)
+    index = size + jnp.arange(flat).reshape(count, dimension)
+    second = second.at[index[:, :, None], index[:, None]].set(alone)
+    to_mass = jnp.zeros((size + flat, count)).at[:size].set(per_mass[:, :size].T)
+    to_mass = to_mass.at[index, jnp.arange(count)[:, None]].set(per_mass[:, size:])
+    return second, to_mass
 
 
 def make_joint(outer: OuterProblem, weights: Weights) -> JointProblem:

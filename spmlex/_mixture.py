@@ -63,8 +63,8 @@ def scale_rows(lclk: LogCondLik) -> tuple[LogCondLik, Float[Array, " n_obs"]]:
 def log_mixture(lclk: LogCondLik, probs: Probs) -> Float[Array, " n_obs"]:
     """Return each observation's log-likelihood, `log sum_j exp(lclk_ij) p_j`.
 
-    Summand of equation (1), in nats; `-inf` where every support point with mass gives
-    the observation zero likelihood.
+    Summand of equation (1), in nats; `-inf` where every support point with positive
+    mass gives the observation zero likelihood.
     """
     scaled, shift = scale_rows(lclk)
     return jnp.log(scaled @ probs) + shift
@@ -100,14 +100,14 @@ def weight_per_density(
     """Return `weights / density`, zero for observations without weight.
 
     `A.T` times it is the gradient function of equation (3). No entry of that exceeds
-    one at the maximum over `probs`, and those with mass equal one (Lindsay 1983, "The
-    geometry of mixture likelihoods", theorem 4.1).
+    one at the maximum over `probs`, and those of points with positive mass equal one
+    (Lindsay 1983, "The geometry of mixture likelihoods", theorem 4.1).
     """
     return jnp.where(weights > 0, weights / density, 0.0)
 
 
 def support_residual(gradient: Probs, probs: Probs) -> Scalar:
-    """Return `max |1 - g_j|` over the support points with mass. Equation (3)."""
+    """Return `max |1 - g_j|` over points with positive mass. Equation (3)."""
     return jnp.max(jnp.where(probs > 0, jnp.abs(1.0 - gradient), 0.0))
 
 

@@ -11,7 +11,7 @@ class Optima(eqx.Module):
     Attributes:
         theta: Where the search from each start ended.
         log_likelihood: There, nats.
-        num_atoms: Support points with mass there, all groups together.
+        num_atoms: Support points with positive mass there, all groups together.
         flagged: Whether it looks like a degenerate maximum.
         code: Integer of the result code, as in `RESULT_CODES`.
         num_steps: Evaluations of the profile likelihood.
@@ -31,7 +31,7 @@ class Optima(eqx.Module):
 
     @property
     def criterion(self) -> Float[Array, " n_starts"]:
-        """Log-likelihood minus support points with mass, the larger the better."""
+        """Log-likelihood minus `num_atoms`, the larger the better."""
         return self.log_likelihood - self.num_atoms
 
     @property

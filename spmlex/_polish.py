@@ -37,7 +37,7 @@ class Polished(NamedTuple):
         found: Whether it is one; else the rest means nothing.
         search: How it was found.
         moved: Its derivatives.
-        rows: The grid, with the points with mass where the atoms are.
+        rows: The grid, with the support points with positive mass where the atoms are.
         probs: Mixing probabilities on it.
         drift: How the points move with theta.
         singular: Whether theta is not identified there.

@@ -36,7 +36,8 @@ class Fit(eqx.Module):
     Attributes:
         model: The model at the estimate.
         probs: Mixing probabilities on `supp`; a column for each group where there are.
-        supp: The support grid, the points with mass moved where `moved` says so.
+        supp: The support grid, the points with positive mass moved where `moved` says
+            so.
         theta: The free parameters as one vector, in the order of `parameter_names`.
         log_likelihood: Of the sample, nats: the weighted mean times the number of
             observations with weight.
@@ -51,7 +52,7 @@ class Fit(eqx.Module):
         num_steps: Evaluations of the profile likelihood.
         inner_steps: Steps of the inner solver, all evaluations together.
         fallbacks: Evaluations in which the inner solver needed its safety net.
-        num_atoms: Support points with mass, all groups together.
+        num_atoms: Support points with positive mass, all groups together.
         resolution: Median width of `v -> G(w_i, v)` in steps of the grid given;
             infinite with `support="free"`, or a single point.
         result: Result code.
@@ -62,8 +63,9 @@ class Fit(eqx.Module):
             it. `None` with `support="free"`.
         given: The problem as it was given, on its own grid: what the efficient score
             is computed from.
-        moved: Whether the points with mass were moved off the grid, to where no
-            distribution on its range gained more; `None` where that was not tried.
+        moved: Whether the support points with positive mass were moved off the grid, to
+            where no distribution on its range gained more; `None` where that was not
+            tried.
         certificate: With `support="free"`, what any distribution on the range could
             still gain, theta held; else `None`, and `adequacy` has to be asked for.
         counts: How many observations each row of data stands for; `None`: one.

@@ -2,8 +2,8 @@
 
 With noise scales free the best local maximum of the likelihood can be a degenerate one,
 which spends a support point on every few observations. So the choice is by
-log-likelihood minus support points with mass, Akaike's criterion up to a constant, and
-all optima are reported.
+log-likelihood minus support points with positive mass, Akaike's criterion up to a
+constant, and all optima are reported.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def choose_start(
     """Return the start whose end is the fit.
 
     Successful before failed, unflagged before flagged, then by log-likelihood minus
-    support points with mass.
+    support points with positive mass.
     """
     tier = jnp.where(code == 0, jnp.where(flagged, 1, 2), 0)
     criterion = log_likelihood - num_atoms

@@ -35,7 +35,7 @@ class Ending(NamedTuple):
     Attributes:
         result: Result code.
         num_steps: Evaluations of the profile likelihood.
-        num_atoms: Support points with mass.
+        num_atoms: Support points with positive mass.
         gradient_norm: Largest entry of the gradient.
         gap: Bound on what other mixing probabilities could gain.
         grid_ripple: Ripple of the log-likelihood with the spacing of the grid, nats.
@@ -81,7 +81,7 @@ def format_summary(
     else:
         title, table = f"{what}: nonparametric maximum likelihood of F", []
     counted = _count_atoms(evidence.probs)
-    support = f"grid of {evidence.probs.shape[0]} points, {counted} with mass"
+    support = f"grid of {evidence.probs.shape[0]} points, {counted} with positive mass"
     if ending.support == "free":
         support = f"free support, {int(ending.num_atoms)} atoms"
     rule = "-" * max(map(len, [title, *table]))
@@ -210,7 +210,7 @@ def _describe_certificate(certificate: Adequacy) -> str:
 
 
 def _list_atoms(evidence: Evidence) -> list[str]:
-    """Return a line for each support point with mass, the largest where many."""
+    """Return a line for each point with positive mass, the largest where many."""
     probs = np.asarray(evidence.probs)
     if probs.ndim == 2:
         return []
@@ -234,10 +234,10 @@ def describe_degeneracy(evidence: Evidence) -> str:
     return (
         "this looks like a degenerate maximum: the kernels are "
         f"{width:.2f} grid steps wide and {_count_atoms(probs)} of "
-        f"{probs.shape[0]} support points carry mass. Do not trust the estimate, "
-        "nor intervals around it: take the efficient score's, from a consistent "
-        "start (`starting_values`), a coarser grid or, where no noise scale is free, "
-        "support='free'."
+        f"{probs.shape[0]} support points have positive mass. Do not trust the "
+        "estimate, nor intervals around it: take the efficient score's, from a "
+        "consistent start (`starting_values`), a coarser grid or, where no noise "
+        "scale is free, support='free'."
     )
 
 
@@ -256,7 +256,7 @@ def _list_optima(optima: Optima) -> list[str]:
     plural = "optimum" if int(optima.num_optima) == 1 else "optima"
     lines = [
         f"{number.size} starts, {int(optima.num_optima)} local {plural} "
-        "(log-likelihood, points with mass, starts that led there):"
+        "(log-likelihood, support points with positive mass, starts that led there):"
     ]
     criterion = np.asarray(optima.criterion)
     for i in sorted(set(number[number >= 0]), key=lambda i: -criterion[i]):

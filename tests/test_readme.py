@@ -31,6 +31,7 @@ from analysis import make
 from experiments import run
 from experiments.commands import new
 from experiments.config import compose as cfg
+from experiments.config import conf_folder
 from experiments.config.build import build_design
 
 ROOT = Path(__file__).parents[1]
@@ -160,7 +161,7 @@ def test_the_options_of_every_study_compose(conf):
 
 def test_every_experiment_has_its_row():
     named = {word.partition("=")[2] for words in TABLE for word in words}
-    assert set(cfg.list_options("experiment")) <= named
+    assert set(conf_folder.list_options("experiment")) <= named
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.endswith(".py")])
@@ -179,8 +180,8 @@ def test_files_are_formatted_as_the_code_is(path):
 @pytest.fixture
 def conf(tmp_path, monkeypatch):
     """A clone of which files can be changed, with those that the README adds."""
-    shutil.copytree(cfg.CONF, tmp_path / "conf")
-    monkeypatch.setattr(cfg, "CONF", tmp_path / "conf")
+    shutil.copytree(conf_folder.CONF, tmp_path / "conf")
+    monkeypatch.setattr(conf_folder, "CONF", tmp_path / "conf")
     monkeypatch.setattr(new, "ROOT", tmp_path)
     for package in (
         experiments.models,

@@ -79,7 +79,7 @@ def plot_coverage(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
     half = Z * np.sqrt(level * (1 - level) / counts)
     ends = ax.get_xlim()
     x = np.array([ends[0], *sizes, ends[1]])
-    half = np.array([half[0], *half, half[-1]])
+    half = np.array([half[0], *half, half[-1]])  # to both edges of the panel
     band: dict[str, Any] = {
         "color": "0.9",
         "lw": 0,
@@ -116,7 +116,7 @@ def plot_seconds(process: xr.Dataset, ax: Axes, *, by: str = "n_supp") -> Axes:
     sizes = _sizes(chosen)
     for i, label, line in drawing.series(chosen, by):
         value, error = _values(line, "seconds"), Z * _values(line, "seconds_mcse")
-        error = np.minimum(error, 0.95 * value)
+        error = np.minimum(error, 0.95 * value)  # a log axis has no zero
         _draw_line(ax, sizes, value, (error, error), i, _count(chosen, by), label)
     drawing.plain_log_axis(ax)
     drawing.sample_size_axis(ax, sizes)

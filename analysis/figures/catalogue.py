@@ -27,7 +27,7 @@ def list_process(process: xr.Dataset, used: xr.Dataset) -> Iterator[Picture]:
 
     Args:
         process: One group of `summary.nc`.
-        used: The same group after `summarise.used_replications`.
+        used: The same group after `used.used_replications`.
     """
     for module in (against_size, power, mixing, intervals, overview):
         yield from module.list_pictures(process)

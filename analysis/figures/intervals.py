@@ -61,6 +61,7 @@ def plot_coverage_by_kind(
             label=label or None,
             zorder=3,
         )
+    # Downwards, as a list is read.
     ax.set_ylim(max((y for _, y in ticks), default=0) + 0.7, -0.7)
     ax.set_yticks([y for _, y in ticks], [word for word, _ in ticks])
     for (_, y), text in zip(ticks, ax.get_yticklabels(), strict=False):

@@ -100,6 +100,7 @@ def _draw_factors(
     heights = [1.4 * _STRIP + _LINE * len(words[x]) for x in factors]
     low, high = ax.get_ylim()
     ax.set_yticks([x for x in ax.get_yticks() if low <= x <= high])
+    # The strips take the lower part: the range grows, and the ticks stay above.
     below = min(0.8, sum(heights))
     ax.set_ylim(low - (high - low) * below / (1 - below), high)
     across = ax.get_xaxis_transform()  # x in data, y in the axes' height

@@ -66,9 +66,10 @@ def plot_lolly(process: xr.Dataset, ax: Axes, *, measure: str = "bias") -> Axes:
             }
             dark = drawing.text_colour(colour)
             ax.text(end, y[i], mark, color=dark, **style, clip_on=True)
+    # Matplotlib's own limits leave out the brackets, which are text.
     ends = [*(value - 1.1 * error), *(value + 1.1 * error), reference]
     low, high = np.nanmin(ends), np.nanmax(ends)
-    room = 0.04 * (high - low) + 1e-12
+    room = 0.04 * (high - low) + 1e-12  # an axis needs a length
     drawing.widen_x(ax, low - room, high + room)
     # Panels are narrow, labels such as -0.075 wide.
     ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
@@ -96,6 +97,7 @@ def plot_heatmap(process: xr.Dataset, ax: Axes, *, measure: str = "rmse") -> Axe
             continue
         spread = float(error[row, column])
         fill = np.asarray(image.cmap(image.norm(x))).tolist()
+        # Whichever can be read better on the colour of the cell.
         white, black = (drawing.contrast(fill, [x] * 3) for x in (1.0, 0.0))
         text = f"{format_value(x, spread)}\n"
         ax.text(

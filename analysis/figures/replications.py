@@ -1,6 +1,6 @@
 """Figures of the replications themselves: how the estimates are distributed.
 
-Every function takes what `summarise.used_replications` returns, at one parameter and
+Every function takes what `used.used_replications` returns, at one parameter and
 one design point (the estimator too, unless it compares estimators), and draws one
 panel. Statistics drawn beside the replications are those of `analysis.measures`.
 """
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from scipy import special
 
 from analysis.design_points import (
     choose_reference,
@@ -23,86 +22,12 @@ from analysis.design_points import (
 )
 from analysis.figures import drawing
 from analysis.figures.picture import Picture, Plot, in_brackets, list_pages
+from analysis.figures.sampling import MANY, plot_density, plot_qq
 from analysis.measures import estimates as me
 from analysis.measures.formulas import Z, covers
 from analysis.measures.intervals import coverage
 
-_MANY = 3000  # marks: more are pixels inside a PDF
 _MISSED = "C1"
-
-
-def plot_density(process: xr.Dataset, ax: Axes) -> Axes:
-    """Draw a histogram of the estimates, the normal of equal moments, and the truth.
-
-    The grey band is where 95 percent of the bars would end if the estimates were
-    normal: the binomial error of a bar.
-    """
-    chosen = drawing.select(process, ("estimate", "truth"), ("replication",))
-    values = _present(chosen["estimate"])
-    ax.set_xlabel("Estimate")
-    ax.set_ylabel("Density")
-    if np.unique(values).size < 2:
-        return ax
-    heights, edges = np.histogram(values, bins="auto", density=True)
-    ax.stairs(heights, edges, fill=True, color="C0", alpha=0.35, label="estimates")
-    mean, spread = values.mean(), values.std(ddof=1)
-    x = np.linspace(edges[0], edges[-1], 200)
-    normal = np.exp(-0.5 * ((x - mean) / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
-    ax.plot(x, normal, color="0.2", label="normal of equal moments")
-    width = edges[1] - edges[0]
-    share = np.diff(special.ndtr((edges - mean) / spread))
-    half = Z * np.sqrt(share * (1 - share) / values.size) / width
-    low, high = np.maximum(share / width - half, 0), share / width + half
-    band: dict[str, Any] = {"fill": True, "color": "0.8", "alpha": 0.6, "zorder": 0}
-    ax.stairs(high, edges, baseline=low, label=drawing.NORMAL_BAND, **band)
-    ax.axvline(float(chosen["truth"]), color="C1", ls="--", label=drawing.TRUTH)
-    ax.grid(visible=False)
-    return ax
-
-
-def plot_qq(process: xr.Dataset, ax: Axes, *, by: str = "sample_size") -> Axes:
-    """Draw quantiles of the standardised estimates against those of the normal.
-
-    The grey band holds 95 percent of every single order statistic under normality, for
-    the line with the fewest replications.
-    """
-    chosen = drawing.select(process, ("estimate",), ("replication", by))
-    fewest = None
-    for i, label, line in drawing.series(chosen, by):
-        values = np.sort(_present(line["estimate"]))
-        if np.unique(values).size < 2:
-            continue
-        standard = (values - values.mean()) / values.std(ddof=1)
-        ax.plot(
-            _normal_scores(values.size),
-            standard,
-            drawing.MARKERS[i % len(drawing.MARKERS)],
-            color=f"C{i % 7}",
-            markersize=2,
-            label=label or None,
-            zorder=2,
-            rasterized=values.size > _MANY,
-        )
-        fewest = values.size if fewest is None else min(fewest, values.size)
-    if fewest is not None:
-        x = _normal_scores(fewest)
-        rank = np.arange(1, fewest + 1)
-        low, high = (
-            special.ndtri(special.betaincinv(rank, fewest + 1 - rank, p))
-            for p in (0.025, 0.975)
-        )
-        band: dict[str, Any] = {
-            "color": "0.9",
-            "lw": 0,
-            "zorder": 0,
-            "label": drawing.NORMAL_BAND,
-        }
-        ax.fill_between(x, low, high, **band)
-        grey = drawing.GREY
-        ax.plot(x[[0, -1]], x[[0, -1]], c=grey, lw=0.8, zorder=1, label=drawing.EQUAL)
-    ax.set_xlabel("Normal quantile")
-    ax.set_ylabel("Standardised estimate")
-    return ax
 
 
 def plot_zip(process: xr.Dataset, ax: Axes) -> Axes:
@@ -122,6 +47,7 @@ def plot_zip(process: xr.Dataset, ax: Axes) -> Axes:
     estimate, lower, upper = (x[known] for x in arrays)
     shown = np.concatenate([[truth], estimate, lower, upper])
     shown = shown[np.isfinite(shown)]
+    # An interval without width is the farthest, unless its estimate is the truth.
     distance = abs(estimate - truth) / np.maximum((upper - lower) / 2, 1e-300)
     order = np.argsort(distance)
     centile = 100 * (np.arange(order.size) + 0.5) / max(order.size, 1)
@@ -139,7 +65,7 @@ def plot_zip(process: xr.Dataset, ax: Axes) -> Axes:
             lw=0.4,
             label=label,
             zorder=2,
-            rasterized=order.size > _MANY,
+            rasterized=order.size > MANY,
         )
     if order.size:
         low, high = (xr.DataArray(x, dims="replication") for x in (lower, upper))
@@ -178,7 +104,7 @@ def plot_estimate_se(process: xr.Dataset, ax: Axes) -> Axes:
         alpha=0.6,
         mew=0,
         zorder=2,
-        rasterized=chosen.sizes["replication"] > _MANY,
+        rasterized=chosen.sizes["replication"] > MANY,
     )
     values = xr.DataArray(chosen["estimate"].values, dims="replication")
     spread = me.empirical_se(values)
@@ -229,7 +155,7 @@ def plot_pairwise(process: xr.Dataset, ax: Axes, *, pair: tuple[str, str]) -> Ax
         alpha=0.6,
         mew=0,
         zorder=2,
-        rasterized=x.size > _MANY,
+        rasterized=x.size > MANY,
     )
     truth = float(chosen["truth"])
     line: dict[str, Any] = {
@@ -242,7 +168,7 @@ def plot_pairwise(process: xr.Dataset, ax: Axes, *, pair: tuple[str, str]) -> Ax
     cross: dict[str, Any] = {"color": "C1", "markersize": 9, "mew": 1.5, "zorder": 3}
     ax.plot(truth, truth, "+", label=drawing.TRUTH, **cross)
     shown = np.concatenate([x[np.isfinite(x)], y[np.isfinite(y)], [truth]])
-    room = 0.05 * (shown.max() - shown.min()) + 1e-12
+    room = 0.05 * (shown.max() - shown.min()) + 1e-12  # an axis needs a length
     for limits in (ax.set_xlim, ax.set_ylim):
         limits(shown.min() - room, shown.max() + room)
     ax.set_aspect("equal", adjustable="box")
@@ -251,22 +177,12 @@ def plot_pairwise(process: xr.Dataset, ax: Axes, *, pair: tuple[str, str]) -> Ax
     return ax
 
 
-def _present(values: xr.DataArray) -> np.ndarray:
-    array = np.atleast_1d(values.values)
-    return array[np.isfinite(array)]
-
-
-def _normal_scores(n: int) -> np.ndarray:
-    """Return the quantiles at which n ordered normal draws are expected (Blom 1958)."""
-    return special.ndtri((np.arange(1, n + 1) - 0.375) / (n + 0.25))
-
-
 def list_pictures(process: xr.Dataset, replications: xr.Dataset) -> Iterator[Picture]:
     """List the figures of replications, at one design point for each estimator.
 
     Args:
         process: One group of `summary.nc`.
-        replications: The same group after `summarise.used_replications`.
+        replications: The same group after `used.used_replications`.
     """
     point = choose_reference(process)
     if point is None:

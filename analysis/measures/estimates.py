@@ -58,6 +58,7 @@ def variance(estimate: xr.DataArray, *, dim: str = REPLICATION) -> xr.Dataset:
     deviation = (estimate - mo.mean(estimate, dim)) ** 2
     kurtosis = mo.mean(deviation**2, dim) / mo.mean(deviation, dim) ** 2
     n = mo.count(estimate, dim)
+    # No kurtosis is below one; rounding of equal deviations may be.
     error = square * ((kurtosis - 1).clip(min=0) / n) ** 0.5
     return with_mcse("variance", square, error.where(n > 2))
 
@@ -190,6 +191,7 @@ def relative_model_se_error(
     else:
         deviation = (estimate - mo.mean(estimate, dim)) ** 2
         total = deviation.sum(dim).where(n > 1)
+        # These add up to zero: the sum of their squares needs no mean taken out.
         residual = v - v.sum(dim) / total * deviation
         error = ((residual**2).sum(dim)) ** 0.5 / total / (2 * ratio)
     return with_mcse("relative_model_se_error", 100 * (ratio - 1), 100 * error)
@@ -225,6 +227,7 @@ def mean_of(values: xr.DataArray, *, name: str, dim: str = REPLICATION) -> xr.Da
 def with_mcse(name: str, value: xr.DataArray, error: xr.DataArray) -> xr.Dataset:
     """Place a value and its Monte Carlo standard error side by side."""
     found = xr.Dataset({name: value, f"{name}_mcse": error})
+    # Units and levels of what went in are not those of what comes out.
     for variable in found.variables.values():
         variable.attrs = {}
     return found.assign_attrs({})

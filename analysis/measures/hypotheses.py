@@ -7,7 +7,8 @@ estimator, or another program, may report p-values of tests of its own: these re
 where they are at most one less the level.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -42,59 +43,82 @@ def measure_tests(
         is not known; and by parameter, at the first level, `size` and `power`, of the
         first null that is true, and not. Empty without a test.
     """
-    error = process.get("standard_error")
-    rows, nulls, holds, labels, own = [], [], [], [], []
-    if error is not None:
-        for hypothesis in hypotheses:
-            if hypothesis.parameter not in parameters:
-                continue
-            at = {"parameter": parameters.index(hypothesis.parameter)}
-            truth = as_finite(process["truth"]).isel(at, missing_dims="ignore")
-            null = truth if hypothesis.null == TRUTH else xr.DataArray(hypothesis.null)
-            estimate = process["estimate"].isel(at).where(used)
-            df = (
-                process["df"].isel(at, missing_dims="ignore")
-                if "df" in process
-                else None
-            )
-            rows.append(
-                xr.concat(
-                    [
-                        mi.rejection(estimate, error.isel(at), null, level=x, df=df)
-                        for x in levels
-                    ],
-                    "nominal",
-                )
-            )
-            labels.append(hypothesis.name)
-            own.append(hypothesis.parameter)
-            nulls.append(float(null) if null.size == 1 else np.nan)
-            holds.append(int(bool((null == truth).all())))
-    if "p_value" in process:
-        for i, name in enumerate(names):
-            value = as_finite(process["p_value"].isel(reported_test=i)).where(used)
-            rejects = [
-                (value <= 1 - x + _ROUNDING).where(value.notnull()) for x in levels
-            ]
-            parts = [mi.proportion_of(x, name="rejection") for x in rejects]
-            rows.append(xr.concat(parts, "nominal"))
-            labels.append(str(name))
-            own.append("")
-            nulls.append(np.nan)
-            holds.append(-1)
-    if not rows:
+    tests = [
+        *_test_nulls(process, used, parameters, hypotheses, levels),
+        *_take_p_values(process, used, levels, names),
+    ]
+    if not tests:
         return xr.Dataset()
-    found = xr.concat(rows, "test", coords="minimal", compat="override")
+    found = xr.concat(
+        [test.rejection for test in tests], "test", coords="minimal", compat="override"
+    )
     found = found.assign_coords(
-        test=labels,
+        test=[test.name for test in tests],
         nominal=list(levels),
-        test_parameter=("test", own),
-        null=("test", nulls),
-        holds=("test", holds),
+        test_parameter=("test", [test.parameter for test in tests]),
+        null=("test", [test.null for test in tests]),
+        holds=("test", [test.holds for test in tests]),
     )
     for name, wanted in (("size", 1), ("power", 0)):
         found = found.assign(_by_parameter(found, parameters, name, wanted))
     return found
+
+
+class _Test(NamedTuple):
+    """One test: how it is called, of what, and how often it rejects at each level."""
+
+    name: str
+    parameter: str  # "" where a p-value is of no one parameter
+    null: float
+    holds: int  # 1, 0, or -1 where that is not known
+    rejection: xr.Dataset
+
+
+def _test_nulls(
+    process: xr.Dataset,
+    used: xr.DataArray,
+    parameters: Sequence[str],
+    hypotheses: Sequence[Hypothesis],
+    levels: Sequence[float],
+) -> Iterator[_Test]:
+    """Test with estimates and standard errors what was declared."""
+    error = process.get("standard_error")
+    if error is None:
+        return
+    for hypothesis in hypotheses:
+        if hypothesis.parameter not in parameters:
+            continue
+        at = {"parameter": parameters.index(hypothesis.parameter)}
+        truth = as_finite(process["truth"]).isel(at, missing_dims="ignore")
+        null = truth if hypothesis.null == TRUTH else xr.DataArray(hypothesis.null)
+        estimate = process["estimate"].isel(at).where(used)
+        df = process["df"].isel(at, missing_dims="ignore") if "df" in process else None
+        rejects = [
+            mi.rejection(estimate, error.isel(at), null, level=x, df=df) for x in levels
+        ]
+        yield _Test(
+            hypothesis.name,
+            hypothesis.parameter,
+            float(null) if null.size == 1 else np.nan,
+            int(bool((null == truth).all())),
+            xr.concat(rejects, "nominal"),
+        )
+
+
+def _take_p_values(
+    process: xr.Dataset,
+    used: xr.DataArray,
+    levels: Sequence[float],
+    names: Sequence[str],
+) -> Iterator[_Test]:
+    """Reject where a p-value that an estimator reports is small enough."""
+    if "p_value" not in process:
+        return
+    for i, name in enumerate(names):
+        value = as_finite(process["p_value"].isel(reported_test=i)).where(used)
+        rejects = [(value <= 1 - x + _ROUNDING).where(value.notnull()) for x in levels]
+        parts = [mi.proportion_of(x, name="rejection") for x in rejects]
+        yield _Test(str(name), "", np.nan, -1, xr.concat(parts, "nominal"))
 
 
 def _by_parameter(

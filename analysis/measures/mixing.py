@@ -140,6 +140,7 @@ def _by_slice(
     def within(piece: slice) -> Callable[[dict[str, slice]], xr.Dataset]:
         return lambda at: apply({dim: piece, **at})
 
+    # Depth first: only one slice of the fitted distributions is read at a time.
     parts = [_by_slice(within(piece), dict(others), step) for piece in slices]
     return _concatenate(parts, dim)
 
@@ -262,6 +263,7 @@ def quantiles(probs: xr.DataArray, supp: xr.DataArray) -> xr.DataArray:
 
 def true_quantiles(at: Grid, truth: Grid) -> xr.DataArray:
     """Return the lowest grid values with a true cdf of `QUANTILES` or more."""
+    # Cumulated masses fall short of a level by rounding.
     index = np.searchsorted(truth, np.array(QUANTILES) - 1e-12)
     inside = index < truth.size
     values = np.where(inside, at[np.minimum(index, truth.size - 1)], np.nan)
@@ -275,7 +277,7 @@ def _band_grid(process: xr.Dataset) -> Grid | None:
     if "true_cdf" not in process or "true_cdf_at" not in process:
         return None
     at = process["true_cdf_at"].values
-    return at[:: -(-at.size // BAND_POINTS)]
+    return at[:: -(-at.size // BAND_POINTS)]  # rounded up: no more than so many
 
 
 def _band(cdf: xr.DataArray, dim: str) -> xr.Dataset:

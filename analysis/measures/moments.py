@@ -113,10 +113,12 @@ def jackknife_error(
     values = []
     for first in range(0, size, step):
         left_out = np.arange(first, min(first + step, size))
+        # By a mask, so that one call of the functional does a whole chunk.
         keep = np.arange(size)[None, :] != left_out[:, None]
         mask = xr.DataArray(keep, dims=("left_out", dim))
         values.append(functional(*(x.where(mask) for x in paired), dim=dim))
     every = xr.concat(values, "left_out")
+    # Without what was missing anyway the sample is the full one: no value of its own.
     every = every.where(used.rename({dim: "left_out"}).drop_vars(dim, errors="ignore"))
     n = count(every, "left_out")
     spread = variance(every, "left_out") * (n - 1)
@@ -126,6 +128,7 @@ def jackknife_error(
 def _median(values: Float[np.ndarray, "*cells n"]) -> Float[np.ndarray, "*cells"]:
     ordered = np.sort(values, axis=-1)  # missing values go last
     n = (~np.isnan(ordered)).sum(-1, keepdims=True)
+    # The two in the middle of an even number; of an odd one both are the same.
     low = np.take_along_axis(ordered, np.maximum((n - 1) // 2, 0), -1)
     high = np.take_along_axis(ordered, np.minimum(n // 2, values.shape[-1] - 1), -1)
     return np.where(n > 0, (low + high) / 2, np.nan)[..., 0]
@@ -139,6 +142,7 @@ def _maritz_jarrett(
     rank = np.arange(values.shape[-1] + 1)
     shape = np.maximum((n + 1) / 2, 1.0)
     cumulated = special.betainc(shape, shape, np.minimum(rank / np.maximum(n, 1), 1))
+    # Beyond the n present both ends are one: what is missing has no weight.
     weight = np.diff(cumulated, axis=-1)
     ordered = np.nan_to_num(ordered)
     centre = (weight * ordered).sum(-1, keepdims=True)

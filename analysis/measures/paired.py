@@ -170,8 +170,10 @@ def rate_of(
     distance = log_n - (weight * log_n).sum(size_dim) / weight.sum(size_dim).where(
         enough
     )
+    # The slope is linear in the logs; these are its coefficients.
     leverage = weight * distance / (weight * distance**2).sum(size_dim).where(enough)
     slope = (leverage * power * xr.ufuncs.log(mean.where(known))).sum(size_dim)
+    # Added over sizes first: the same draw may be in all of them.
     joint = (leverage * influence).sum(size_dim)
     used = loss.notnull().any(size_dim).sum(dim)
     error = ((joint**2).sum(dim) * used / (used - 1).where(used > 1)) ** 0.5

@@ -37,6 +37,7 @@ def evaluate(probs: Rows, supp: Rows, at: Grid) -> Float[np.ndarray, "rows grid"
     cells = at.size + 1  # the last one holds what lies above the grid
     known = np.isfinite(probs) & np.isfinite(supp)
     first = np.searchsorted(at, np.where(known, supp, np.inf), side="left")
+    # One count for all: every row has bins of its own.
     rows: Int[np.ndarray, "rows 1"] = np.arange(len(probs))[:, None]
     mass = np.bincount(
         (first + rows * cells).ravel(),
@@ -52,18 +53,19 @@ def measure_distances(
 ) -> Float[np.ndarray, "rows 3"]:
     """Add up the distances over the steps of every fitted cdf.
 
-    A step goes from one point with mass to the next. Along it the fitted cdf is
-    constant and the truth rises, so that sums over grid cells, kept once and for all,
-    give each integral: |D| changes sign where the truth passes the fitted value.
+    A step goes from one point with positive mass to the next. Along it the fitted cdf
+    is constant and the truth rises, so that sums over grid cells, kept once and for
+    all, give each integral: |D| changes sign where the truth passes the fitted value.
     """
     known = np.isfinite(probs) & np.isfinite(supp)
     mass, place = np.where(known, probs, 0.0), np.where(known, supp, np.inf)
     if (place[:, 1:] < place[:, :-1]).any():
         order = np.argsort(place, axis=1)
         mass, place = (np.take_along_axis(x, order, axis=1) for x in (mass, place))
-    # Before the first point with mass there is a step of height zero.
+    # Before the first point with positive mass there is a step of height zero.
     left: Float[np.ndarray, "rows 1"] = np.zeros((len(mass), 1))
     level = np.concatenate([left, np.cumsum(mass, axis=1)], axis=1)
+    # From here on flat: rows have different numbers of steps, one after the other.
     keep = np.concatenate([left == 0, mass > 0], axis=1)
     height = level[keep]
     start = np.concatenate([left - np.inf, place], axis=1)[keep]
@@ -77,8 +79,10 @@ def measure_distances(
 
     stop = next_of(start, np.inf)
     width, middle = np.diff(at), (truth[:-1] + truth[1:]) / 2
+    # A cell of the grid belongs to the step that holds its middle.
     a = np.searchsorted(at[:-1] + width / 2, start)
     b = next_of(a, width.size)
+    # From this cell on the truth is above the fitted value.
     cross = np.clip(np.searchsorted(middle, height), a, b)
     zeroth, one, two = (
         np.append(0.0, np.cumsum(width * middle**power)) for power in (0, 1, 2)
@@ -87,6 +91,7 @@ def measure_distances(
     area += one[a] + one[b] - 2 * one[cross]
     square = height**2 * (zeroth[b] - zeroth[a]) + two[b] - two[a]
     square -= 2 * height * (one[b] - one[a])
+    # The truth rises along a step: |D| is largest at its first or last grid point.
     i = np.searchsorted(at, start)
     j = next_of(i, at.size)
     ends = np.stack([truth[np.minimum(i, at.size - 1)], truth[j - 1]])

@@ -1,44 +1,33 @@
 """Reduce the replications of a study to its summary: every measure, every count.
 
-A replication is attempted when its code is not -1. It fails when its code is not 0 (or
-it left no finite estimate); a failed replication is never used, whatever values it left
-behind, and never counted as covering. One measure looks at all that was attempted:
-`coverage_of_attempted` takes intervals as they come, whatever the code, and counts a
-missing one as not covering, for kinds of interval that an estimator gave at least once.
-What is used else follows the exclusion rule:
-
-- `per_estimator`: an estimator's measures use all its own successes;
-- `all_or_none`: only replications in which every estimator run at that design point
-  succeeded, so that all are judged on the same draws.
-
-Paired comparisons always use the draws in which both sides succeeded, and compare each
-estimator's default kind of interval.
-
-A fit may succeed and be flagged: a degenerate maximum is suspected. It is used like any
-other and counted apart, and bias, RMSE, coverage and width are given without the
-flagged fits too (`coverage_unflagged` and so on).
+Which replications are used is said in `analysis.measures.used`. Paired comparisons
+always use the draws in which both sides succeeded, and compare each estimator's default
+kind of interval. Bias, RMSE, coverage and width are given without the flagged fits too
+(`coverage_unflagged` and so on).
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any, Literal, get_args
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, get_args
 
-import numpy as np
 import xarray as xr
 
+from analysis.attributes import describe
 from analysis.configuration import read_config
-from analysis.dimensions import COMPARED, NOT_RUN
+from analysis.dimensions import COMPARED
 from analysis.kinds import at_kind, with_default_kind
-from analysis.labels import describe
 from analysis.measures import estimates as me
 from analysis.measures import intervals as mi
 from analysis.measures import paired as mp
+from analysis.measures.comparisons import compare_pairs
 from analysis.measures.hypotheses import measure_levels, measure_tests
 from analysis.measures.mixing import mixing_measures
-from analysis.measures.moments import as_finite, count
+from analysis.measures.used import (
+    ExclusionRule,
+    choose_used,
+    count_replications,
+    find_outcomes,
+)
 from analysis.nulls import Hypothesis, list_hypotheses
-
-ExclusionRule = Literal["per_estimator", "all_or_none"]
 
 FITTED = ("probs", "supp")
 """What takes most of the room: read a design point at a time."""
@@ -53,7 +42,7 @@ def summarise(
 
     Args:
         replications: One group per process, as in `replications.nc`.
-        exclusion_rule: Which replications are used, see above.
+        exclusion_rule: Which replications are used, see `used`.
 
     Returns:
         The same groups without the replication dimension: every measure `x` beside its
@@ -93,7 +82,7 @@ def summarise_process(
 
     Args:
         process: One group of `replications.nc`.
-        exclusion_rule: Which replications are used, see above.
+        exclusion_rule: Which replications are used, see `used`.
         hypotheses: What is tested, see `hypotheses`.
         levels: Confidence levels beside that of the limits.
     """
@@ -108,14 +97,40 @@ def summarise_process(
     coords = process.coords
     # Without labels there is nothing to align, which takes more time than the sums.
     process = process.drop_vars(list(coords))
+    parts = _measure(process, coords, exclusion_rule, hypotheses, levels)
+    summary = xr.merge(parts, compat="no_conflicts", join="exact")
+    summary = summary.assign_coords(
+        {x: y for x, y in coords.items() if set(y.dims) <= set(summary.dims)}
+    )
+    for dim in (x for x in COMPARED if f"other_{x}" in summary.dims and x in coords):
+        summary.coords[f"other_{dim}"] = (f"other_{dim}", coords[dim].values)
+    return _describe(summary, process).assign_attrs(process.attrs)
+
+
+def _measure(
+    process: xr.Dataset,
+    coords: Mapping[Hashable, xr.DataArray],
+    exclusion_rule: str,
+    hypotheses: Sequence[Hypothesis],
+    levels: Sequence[float],
+) -> list[xr.Dataset]:
+    """Return every measure and every count of one process, without its labels.
+
+    Args:
+        process: One group of `replications.nc` without coordinates.
+        coords: These coordinates.
+        exclusion_rule: Which replications are used.
+        hypotheses: What is tested.
+        levels: Confidence levels beside that of the limits.
+    """
     sizes = (
         xr.DataArray(coords["sample_size"].variable)
         if "sample_size" in coords
         else None
     )
-    attempted, succeeded = _outcomes(process)
-    used = _used(attempted, succeeded, exclusion_rule)
-    parts = [_counts(process, attempted, succeeded, used)]
+    attempted, succeeded = find_outcomes(process)
+    used = choose_used(attempted, succeeded, exclusion_rule)
+    parts = [count_replications(process, attempted, succeeded, used)]
     estimate = process["estimate"].where(used)
     parts += _estimate_measures(estimate, process["truth"], sizes)
     if "standard_error" in process:
@@ -132,13 +147,12 @@ def summarise_process(
     parts += _test_measures(process, coords, used, hypotheses, levels)
     parts += mixing_measures(process, used, sizes=sizes)
     parts.append(process[[x for x in COPIED if x in process]])
-    parts += _comparisons(at_kind(process, coords), succeeded)
-    summary = xr.merge(parts, compat="no_conflicts", join="exact")
-    summary = summary.assign_coords(
-        {x: y for x, y in coords.items() if set(y.dims) <= set(summary.dims)}
-    )
-    for dim in (x for x in COMPARED if f"other_{x}" in summary.dims and x in coords):
-        summary.coords[f"other_{dim}"] = (f"other_{dim}", coords[dim].values)
+    parts += compare_pairs(at_kind(process, coords), succeeded)
+    return parts
+
+
+def _describe(summary: xr.Dataset, process: xr.Dataset) -> xr.Dataset:
+    """Give every variable its long name, its units and, where it has one, its level."""
     for name, variable in summary.data_vars.items():
         variable.attrs = describe(str(name))
     if "by_code" in summary:
@@ -153,78 +167,7 @@ def summarise_process(
         ):
             if name in summary:
                 summary[name].attrs["level"] = level
-    return summary.assign_attrs(process.attrs)
-
-
-def used_replications(
-    process: xr.Dataset, *, exclusion_rule: str = "per_estimator"
-) -> xr.Dataset:
-    """Keep estimates, standard errors and limits of the replications that are used.
-
-    All others are missing. For figures of the replications themselves.
-    """
-    process = with_default_kind(process)
-    used = _used(*_outcomes(process), exclusion_rule)
-    names = [
-        x for x in ("estimate", "standard_error", "lower", "upper") if x in process
-    ]
-    return process[["truth"]].assign({x: process[x].where(used) for x in names})
-
-
-def _outcomes(process: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    finite = as_finite(process["estimate"]).notnull().any("parameter")
-    if "code" not in process:
-        return xr.ones_like(finite), finite
-    attempted = process["code"] != NOT_RUN
-    return attempted, finite & (process["code"] == 0)
-
-
-def _used(attempted: xr.DataArray, succeeded: xr.DataArray, rule: str) -> xr.DataArray:
-    if rule == "per_estimator" or "estimator" not in succeeded.dims:
-        return succeeded
-    in_design = attempted.any("replication")
-    return succeeded & (succeeded | ~in_design).all("estimator")
-
-
-def _counts(
-    process: xr.Dataset,
-    attempted: xr.DataArray,
-    succeeded: xr.DataArray,
-    used: xr.DataArray,
-) -> xr.Dataset:
-    failed = attempted & ~succeeded
-    counts = mi.failure_rate(failed, attempted).assign(
-        attempted=attempted.sum("replication"),
-        used=used.sum("replication"),
-        failed=failed.sum("replication"),
-    )
-    estimates = as_finite(process["estimate"]).where(used)
-    counts["used_estimate"] = count(estimates, "replication")
-    if "code" in process:
-        counts["by_code"] = _count_by_code(process["code"])
-    if "flagged" in process:
-        flagged = process["flagged"] == 1
-        counts["flagged"] = (flagged & used).sum("replication")
-        share = flagged.where(used)
-        counts = counts.merge(mi.proportion_of(share, name="flagged_share"))
-    if "standard_error" in process:
-        errors = process["standard_error"].where(used)
-        counts["used_standard_error"] = count(as_finite(errors), "replication")
-    if "lower" in process and "upper" in process:
-        known = used & process["lower"].notnull() & process["upper"].notnull()
-        counts["used_interval"] = known.sum("replication")
-        if "flagged" in process:
-            kept = known & (process["flagged"] != 1)
-            counts["used_interval_unflagged"] = kept.sum("replication")
-    return counts
-
-
-def _count_by_code(code: xr.DataArray) -> xr.DataArray:
-    """Count the replications by how they ended; the attributes name the codes."""
-    values = code.attrs.get("flag_values", np.unique(code))
-    values = xr.DataArray(np.asarray(values), dims="code").astype(code.dtype)
-    found = (code == values).sum("replication")
-    return found.assign_coords(code=values.values)
+    return summary
 
 
 def _estimate_measures(
@@ -331,50 +274,3 @@ def _unflagged_measures(
         yield measure.rename(
             {x: str(x).replace(name, f"{name}_unflagged", 1) for x in measure}
         )
-
-
-def _comparisons(process: xr.Dataset, succeeded: xr.DataArray) -> Iterator[xr.Dataset]:
-    estimate = process["estimate"].where(succeeded)
-    truth = process["truth"]
-    covers = None
-    if "lower" in process and "upper" in process:
-        covers = mi.covering(process["lower"], process["upper"], truth).where(succeeded)
-    for dim in COMPARED:
-        if estimate.sizes.get(dim, 1) == 1:
-            continue
-        yield _pairwise(mp.paired_difference, estimate, dim, "bias_difference")
-        yield _count_pairs(as_finite(estimate), dim, "pairs")
-        yield _pairwise(
-            partial(mp.rmse_ratio, truth=truth), estimate, dim, "rmse_ratio"
-        )
-        yield _pairwise(_gain_of_first, estimate, dim, "relative_precision")
-        if covers is not None:
-            yield _pairwise(mp.paired_difference, covers, dim, "coverage_difference")
-            yield _count_pairs(covers, dim, "pairs_interval")
-
-
-def _gain_of_first(a: xr.DataArray, b: xr.DataArray) -> xr.Dataset:
-    """Return the relative gain in precision of a over b."""
-    return mp.relative_precision_gain(b, a)
-
-
-def _count_pairs(values: xr.DataArray, dim: str, name: str) -> xr.Dataset:
-    """Count the replications in which an entry along `dim` and another are present."""
-    known = values.notnull()
-    # As numbers: a product of them counts without an array of every pair.
-    other = known.rename({dim: f"other_{dim}"}).astype(float)
-    pairs = xr.dot(known.astype(float), other, dim="replication").round().astype(int)
-    return pairs.to_dataset(name=f"{name}_over_{dim}")
-
-
-def _pairwise(
-    compare: Callable[[xr.DataArray, xr.DataArray], xr.Dataset],
-    values: xr.DataArray,
-    dim: str,
-    name: str,
-) -> xr.Dataset:
-    """Compare every entry along `dim` with every other, along `other_<dim>`."""
-    found = compare(values, values.rename({dim: f"other_{dim}"}))
-    value, error = (str(x) for x in found.data_vars)
-    names = {value: f"{name}_over_{dim}", error: f"{name}_over_{dim}_mcse"}
-    return found.rename(names)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analysis import labels
+from analysis.attributes import describe
 from analysis.configuration import read_config
 from analysis.symbols import in_unicode
 from analysis.tables.notes import RULES
@@ -157,7 +157,7 @@ def _performance(
     summary: xr.DataTree, nodes: dict[str, xr.Dataset], config: dict[str, Any]
 ) -> str:
     names = [x for x in PAPER if any(x in node for node in nodes.values())]
-    words = [labels.describe(x)["long_name"] for x in names]
+    words = [describe(x)["long_name"] for x in names]
     counts = np.concatenate([x["attempted"].values.ravel() for x in nodes.values()])
     counts = counts[counts > 0]
     text = f"Measured are {enumerate_words(words)}, each with its Monte Carlo error."

@@ -18,7 +18,7 @@ from analysis.symbols import in_unicode
 from analysis.tables.performance import performance_table
 from analysis.tables.rounding import round_column, shown_errors
 
-DIMS = ("process", "parameter", "sample_size", "n_supp", "grid", "estimator")
+_CHOSEN_BY = ("process", "parameter", "sample_size", "n_supp", "grid", "estimator")
 MEASURES = (
     *("bias", "rmse", "coverage", "se_ratio", "empirical_se", "interval_width"),
     *("interval_score", "size", "power"),
@@ -49,40 +49,16 @@ def explore(summary: xr.DataTree) -> Explorer | None:
     Args:
         summary: What `summarise` returns, after `labels.name_groups`.
     """
-    parts = []
-    level = 0.95
-    for name, node in summary.children.items():
-        process = node.to_dataset()
-        if not int(process["attempted"].sum()):
-            continue
-        if "coverage" in process:
-            level = process["coverage"].attrs.get("level", level)
-        table = performance_table(process, measures=MEASURES)
-        parts.append(
-            _write(table).assign(process=str(process.attrs.get("label", name)))
-        )
-    if not parts:
+    table, level = _gather(summary)
+    if table is None:
         return None
-    table = pd.concat(parts, ignore_index=True)
-    dims = [x for x in DIMS if x in table]
+    dims = [x for x in _CHOSEN_BY if x in table]
     names = [x for x in MEASURES if f"{x}_text" in table]
-    if len(table) > MOST_ROWS and "n_supp" in table:
-        sizes = [x for x in table["n_supp"] if x != NONE]
-        table = table.loc[table["n_supp"].isin([max(sizes), NONE])]
-    entries = {x: list(dict.fromkeys(table[x])) for x in dims}
-    for name in ("sample_size", "n_supp"):
-        if name in entries:
-            entries[name].sort(key=lambda x: (x == NONE, x))
+    entries = _list_entries(table, dims)
     places = {x: {y: i for i, y in enumerate(entries[x])} for x in dims}
     order = pd.DataFrame({x: [places[x][y] for y in table[x]] for x in dims})
     table = table.iloc[order.sort_values(dims).index].reset_index(drop=True)
     first = _choose_first(entries)
-    shown = table
-    for name, value in first.items():
-        # What an estimator without a grid was computed once for is shown beside all.
-        both = [value, NONE] if name in ("grid", "n_supp") else [value]
-        own = table[name].isin(both)
-        shown = shown.loc[own.reindex(shown.index)]
     heads = [x for x in dims if x not in first and _has_choice(x, entries[x])]
     payload = {
         "dims": [
@@ -115,12 +91,55 @@ def explore(summary: xr.DataTree) -> Explorer | None:
                 *(_word(x, row[x]) for x in heads),
                 *(str(row[f"{x}_text"]) for x in names),
             ]
-            for row in shown.to_dict("records")
+            for row in _take(table, first).to_dict("records")
         ],
         caption=", ".join(
             _sentence(x, entries[x][entries[x].index(y)]) for x, y in first.items()
         ),
     )
+
+
+def _gather(summary: xr.DataTree) -> tuple[pd.DataFrame | None, float]:
+    """Return the numbers of all processes begun, and the level of their coverage."""
+    parts: list[pd.DataFrame] = []
+    level = 0.95
+    for name, node in summary.children.items():
+        process = node.to_dataset()
+        if not int(process["attempted"].sum()):
+            continue
+        if "coverage" in process:
+            level = process["coverage"].attrs.get("level", level)
+        table = performance_table(process, measures=MEASURES)
+        label = str(process.attrs.get("label", name))
+        parts.append(_write(table).assign(process=label))
+    if not parts:
+        return None, level
+    table = pd.concat(parts, ignore_index=True)
+    # The page stays small: of many rows those on the largest grids.
+    if len(table) > MOST_ROWS and "n_supp" in table:
+        sizes = [x for x in table["n_supp"] if x != NONE]
+        table = table.loc[table["n_supp"].isin([max(sizes), NONE])]
+    return table, level
+
+
+def _list_entries(table: pd.DataFrame, dims: list[str]) -> dict[str, list[Any]]:
+    """List what there is along each dimension: sizes ascending, no grid last."""
+    entries = {x: list(dict.fromkeys(table[x])) for x in dims}
+    for name in ("sample_size", "n_supp"):
+        if name in entries:
+            entries[name].sort(key=lambda x: (x == NONE, x))
+    return entries
+
+
+def _take(table: pd.DataFrame, first: dict[str, Any]) -> pd.DataFrame:
+    """Take the rows that are shown before a reader chooses."""
+    shown = table
+    for name, value in first.items():
+        # What an estimator without a grid was computed once for is shown beside all.
+        both = [value, NONE] if name in ("grid", "n_supp") else [value]
+        own = table[name].isin(both)
+        shown = shown.loc[own.reindex(shown.index)]
+    return shown
 
 
 def _write(table: pd.DataFrame) -> pd.DataFrame:
@@ -158,7 +177,7 @@ def _choose_first(entries: Mapping[str, list[Any]]) -> dict[str, Any]:
         and len(entries.get("estimator", ())) > 1
     ):
         first["sample_size"] = max(entries["sample_size"])
-    return {x: first[x] for x in DIMS if x in first}
+    return {x: first[x] for x in _CHOSEN_BY if x in first}
 
 
 def _list_rows(

@@ -102,23 +102,32 @@ def _list_tests(
     summary: xr.DataTree, name: str, process: xr.Dataset
 ) -> Iterator[Table]:
     """List the tables of tests, of coverage at several levels, of statistics."""
-    if "rejection" in process:
-        table = rejection_table(process)
-        notes = [
+    for measure, make, stem, words, first in (
+        (
+            "rejection",
+            rejection_table,
+            "tests",
+            "size and power of tests",
             "The share of tests that reject, at the levels over the columns: the size "
             "where the null is true, the power where it is false.",
-            *table_notes(summary, name, table),
-        ]
-        yield Table("tests", "size and power of tests", table, notes)
-    if "coverage_at" in process:
-        table = level_table(process)
-        notes = [
+        ),
+        (
+            "coverage_at",
+            level_table,
+            "levels",
+            "coverage at several levels",
             "At other levels than that of the study limits are estimate and standard "
             "error times a quantile.",
-            *table_notes(summary, name, table),
-        ]
-        yield Table("levels", "coverage at several levels", table, notes)
-    if "statistic_mean" in process:
-        table = statistic_table(process)
-        notes = table_notes(summary, name, table)
-        yield Table("statistics", "statistics that estimators report", table, notes)
+        ),
+        (
+            "statistic_mean",
+            statistic_table,
+            "statistics",
+            "statistics that estimators report",
+            "",
+        ),
+    ):
+        if measure in process:
+            table = make(process)
+            notes = table_notes(summary, name, table)
+            yield Table(stem, words, table, [first, *notes] if first else notes)

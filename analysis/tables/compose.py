@@ -1,4 +1,3 @@
-# pyright: basic
 """Lay a table out as a table file says: numbers into rows and columns."""
 
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,9 @@ from analysis.tables.performance import performance_table
 from analysis.tables.printed import HEADS, Cell, Printed, Row, print_cells
 
 _HEADS = {**HEADS, "measure": ""}
+
+_Place = tuple[object, ...]
+"""The entries, of the dimensions in rows or in columns, that a cell belongs to."""
 
 
 def compose_table(
@@ -38,19 +40,21 @@ def compose_table(
         ValueError: An entry that no process has, or a dimension with several entries
             that has no place.
     """
-    stored, shown = [], []
+    stored: list[pd.DataFrame] = []
+    shown: list[pd.DataFrame] = []
+    kind = ""
     for process in processes:
         data = summary[process].to_dataset()
         symbols = read_symbols(summary, process) | dict(layout.symbol)
         data = _choose(name_entries(data, symbols), layout, name)
         label = str(data.attrs.get("label", process))
         table = _select(data, layout)
+        kind = str(data["kind"].values[0]) if "kind" in layout.where else ""
         shown.append(table.assign(process=label))
         stored.append(_select(_by_names(data), layout).assign(process=process))
     table = pd.concat(shown, ignore_index=True)
     _check_places(table, layout, name)
     named = labels.name_groups(summary)
-    kind = str(data["kind"].values[0]) if "kind" in layout.where else ""
     notes = table_notes(named, processes[0], table, errors=layout.errors, kind=kind)
     measures = [x for x in layout.measures if x in table]
     words = [layout.head.get(x, labels.label_measure(x)) for x in measures]
@@ -175,8 +179,8 @@ def _pivot(
     melted: Iterable[tuple[dict[str, object], Cell]], layout: Layout
 ) -> tuple[tuple[Row, ...], tuple[tuple[str, ...], ...]]:
     """Put cells into rows and columns, both in the order in which values are met."""
-    cells: dict[tuple, dict[tuple, Cell]] = {}
-    columns: dict[tuple, None] = {}
+    cells: dict[_Place, dict[_Place, Cell]] = {}
+    columns: dict[_Place, None] = {}
     order: dict[str, dict[object, int]] = {}
     for key, cell in melted:
         for dim, value in key.items():
@@ -186,7 +190,7 @@ def _pivot(
         cells.setdefault(row, {})[column] = cell
         columns[column] = None
 
-    def place(dims: Sequence[str], values: tuple) -> list[int]:
+    def place(dims: Sequence[str], values: _Place) -> list[int]:
         pairs = zip(dims, values, strict=True)
         return [order.get(x, {}).get(y, -1) for x, y in pairs]
 

@@ -152,6 +152,7 @@ def _body(table: Printed) -> list[str]:
             lines.append(rf"\multicolumn{{{width}}}{{@{{}}l}}{{{words}}} \\*")
         names = [in_latex(x) for x in row.names]
         names[:keep] = [""] * keep
+        # No page ends between a value and its error below.
         star = "*" if table.below else ""
         lines.append(" & ".join([*names, *values]) + rf" \\{star}")
         if table.below:
@@ -224,6 +225,7 @@ def _run_width(table: Printed, widths: list[float], columns: np.ndarray) -> floa
     for level in range(_levels(table) - 1):
         at = 0
         for word, count in part.groups(level):
+            # What words over a group need beyond its columns, LaTeX gives the last one.
             lack = _words_width(word) - sum(wide[at : at + count])
             wide[at + count - 1] += max(lack, 0.0)
             at += count

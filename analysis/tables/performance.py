@@ -122,6 +122,7 @@ def find_best(process: xr.Dataset, dim: str) -> xr.DataArray:
     ratio, error = process[name], process[f"{name}_mcse"]
     itself = process[dim] == process[f"other_{dim}"]
     other = ratio.notnull() & ~itself
+    # Nothing is compared with itself, nor with what was not run.
     below = ratio + Z * error < 1
     best = (below | ~other).all(f"other_{dim}") & other.any(f"other_{dim}")
     return best.transpose(*process["rmse"].dims).drop_attrs()

@@ -43,6 +43,7 @@ def round_column(
         middle = typical.get(group, math.nan) * (1 + proportion)  # 0.005 counts as 0.01
         shown = decimals(middle, significant=significant)
         if error > 0:
+            # A much smaller one still shows a digit of its own.
             shown = max(shown, decimals(error, significant=1))
         shown = shown if places is None else places
         values.append(write_fixed(value, shown))

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from experiments.config import compose as cfg
+from experiments.config import conf_folder
 from experiments.config.check import ALL_GROUPS, flatten
 from experiments.config.schema import CELL_AXES, CHOICES, LISTED, Study
 from experiments.errors import InputError
@@ -108,7 +109,7 @@ def _complete_setting(words: list[str], begun: str) -> list[str]:
 
 def _list_values(name: str) -> Iterable[str]:
     if name in ALL_GROUPS:
-        return cfg.list_options(name)
+        return conf_folder.list_options(name)
     if typing.get_type_hints(Study).get(name) is bool:
         return "true", "false"
     return CHOICES.get(name, ())

@@ -43,8 +43,9 @@ def build_design(config: dict[str, Any]) -> Design:
         **{name: config[name] for name in names},
         target=Target(**config["target"]) if has_target(config) else None,
         max_failure_share=config["max_failure_share"],
-        sample_size=config["sample_size"],
-        n_supp=config["n_supp"],
+        # Ascending: the last is the largest, for tables and figures.
+        sample_size=sorted(config["sample_size"]),
+        n_supp=sorted(config["n_supp"]),
         processes=parts["dgp"],
         grids=parts["grid"],
         estimators=parts["estimator"],

@@ -4,51 +4,29 @@ Hydra's own errors name its internals; here each becomes an `InputError` of one 
 lines: what was given, and what to try.
 """
 
-import math
-import re
-import sysconfig
-from pathlib import Path
 from typing import Any
 
 import hydra
 import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
-from hydra.errors import HydraException, OverrideParseException
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.config import conf_folder
 from experiments.config.check import (
     ALL_GROUPS,
     check_experiment,
     check_settings,
-    describe_type,
     is_setting,
     suggest,
 )
-from experiments.config.schema import GROUPS, LISTED, Study, check_values
+from experiments.config.overrides import read_override
+from experiments.config.schema import GROUPS, Study, check_values
 from experiments.config.targets import check_targets
 from experiments.errors import InputError
-
-CLONE = Path(__file__).resolve().parents[2]
-
-
-def find_conf() -> Path:
-    """Return the folder of the configuration.
-
-    A folder `conf` of the user's own, with all that the study's has, where the command
-    is called; else that of the clone; else the one that a wheel brings along.
-    """
-    brought = Path(sysconfig.get_path("data"), "share", "spmlex", "conf")
-    for folder in (Path("conf").resolve(), CLONE / "conf", brought):
-        if (folder / "config.yaml").is_file() and (folder / "dgp").is_dir():
-            return folder
-    return CLONE / "conf"
-
-
-CONF = find_conf()
-_LISTS = ("sample_size", "n_supp", *LISTED)
 
 
 def compose(overrides: list[str]) -> dict[str, Any]:
@@ -61,13 +39,13 @@ def compose(overrides: list[str]) -> dict[str, Any]:
     Raises:
         InputError: An override can't be used.
     """
-    overrides = [_read_override(text) for text in overrides]
+    overrides = [read_override(text) for text in overrides]
     ConfigStore.instance().store("schema", Study)
     parsed = OverridesParser.create().parse_overrides(overrides)
     settings = list(filter(is_setting, parsed))
     try:
         _check_experiments(parsed)
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        with hydra.initialize_config_dir(str(conf_folder.CONF), version_base="1.3"):
             if settings:
                 pairs = zip(overrides, parsed, strict=True)
                 chosen = [text for text, each in pairs if not is_setting(each)]
@@ -96,14 +74,6 @@ def compose(overrides: list[str]) -> dict[str, Any]:
     _check_parts(config)
     config["question"] = config["question"] or _find_question(overrides)
     return config
-
-
-def check_once(overrides: list[str]) -> None:
-    """Refuse a setting that is given twice: which one counts is not obvious."""
-    names = [text.partition("=")[0].lstrip("+~") for text in overrides]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{name}: given twice; drop one.")
 
 
 def write_config(config: dict[str, Any]) -> str:
@@ -165,149 +135,14 @@ def instantiate(config: dict[str, Any], path: str) -> Any:
         raise InputError(f"{where}: {text}. See {file}.") from error
 
 
-def check_conf() -> None:
-    """Refuse to go on without the folder of the configuration.
-
-    Raises:
-        InputError: There is none.
-    """
-    if not (CONF / "config.yaml").is_file():
-        raise InputError(
-            f"there is no configuration in {CONF}: run from a clone of the "
-            "repository, installed by `uv sync` or `pip install -e .`, or from a "
-            "folder with a copy of its conf."
-        )
-
-
-def list_options(group: str) -> dict[str, str]:
-    """Return a group's options, each with the first comment of its file."""
-    return {
-        path.stem: first_comment(path) for path in sorted((CONF / group).glob("*.yaml"))
-    }
-
-
-def first_comment(path: Path) -> str:
-    """Return the first comment of a YAML file that is not a directive."""
-    for line in path.read_text().splitlines():
-        if line.startswith("#") and not line.startswith("# @"):
-            return line.lstrip("# ").strip()
-    return ""
-
-
-def _read_override(text: str) -> str:
-    """Check one override's form and choices; make a list where one is needed."""
-    if "=" not in text and not text.startswith("~"):
-        for group in ("experiment", *GROUPS):
-            if text in list_options(group):
-                raise InputError(f"{text}: write {group}={text}.")
-    name, _, value = text.partition("=")
-    if name in TEXTS and value != "null":
-        return f"{name}={_quote(value)}"
-    try:
-        (override,) = OverridesParser.create().parse_overrides([text])
-    except OverrideParseException as error:
-        raise InputError(_explain_form(text)) from error
-    name, value = override.key_or_group, override.value()
-    if name.partition(".")[0] == "hydra":
-        raise InputError(f"{text}: Hydra's own settings are not used here.")
-    if override.is_sweep_override():
-        raise InputError(f"{text}: {_explain_sweep(override)}")
-    if name in ALL_GROUPS and not override.is_delete():
-        _check_choices(override, text)
-    if name in _LISTS and override.is_add() is False and not isinstance(value, list):
-        if isinstance(value, str | int | float):
-            return f"{name}=[{text.partition('=')[2]}]"
-    return text
-
-
-TEXTS = ("study", "question", "results_dir")
-"""Settings whose value is text, whatever it looks like: 2024_01, 1.10, a path."""
-
-
-def _quote(text: str) -> str:
-    """Write a text so that Hydra takes it as it is."""
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        return text
-    ends = len(text) - len(text.rstrip("\\"))
-    escaped = re.sub(r"(\\*)'", r"\1\1\'", text) + "\\" * ends
-    return f"'{escaped}'"
-
-
-def _explain_form(text: str) -> str:
-    """Say what is wrong with an override that can't be read."""
-    name, equals, value = text.partition("=")
-    bare = name.lstrip("+~")
-    if not equals or not bare or " " in bare:
-        return (
-            f"{text}: not of the form NAME=VALUE, without spaces. Examples: "
-            "n_replications=1000, sample_size=[500,1000]."
-        )
-    top = bare.partition(".")[0]
-    if top not in Study.__dataclass_fields__ and top not in ALL_GROUPS:
-        return f"{bare}: no such setting.{suggest(bare, Study.__dataclass_fields__)}"
-    wanted = describe_type(bare) or f"put it in quotes, \"{name}='{value}'\"."
-    return f"{text}: {value} can't be read as a value; {wanted}"
-
-
-def _explain_sweep(override: Override) -> str:
-    """Say what to write in place of values with commas between, or a range of them."""
-    name = override.key_or_group
-    if name in ALL_GROUPS and name not in LISTED:
-        return f"choose one {name}."
-    wanted = "" if name in _LISTS else describe_type(name)
-    return wanted or f"write a list, {name}=[{_list_values(override)}]."
-
-
-def _list_values(override: Override) -> str:
-    """Write the values of a sweep, such as range(1,4), as a list has them."""
-    sweep = override.value()
-    if isinstance(sweep, RangeSweep):
-        start, stop = sweep.start or 0, sweep.stop or 0
-        step = float(sweep.step or 1)
-        count = max(0, math.ceil((stop - start) / step)) if step else 0
-        values = [start + i * step for i in range(min(count, 20))]
-        return ",".join(f"{x:g}" for x in values)
-    if isinstance(sweep, ChoiceSweep):
-        return ",".join(str(getattr(x, "text", x)) for x in sweep.list)
-    return "500,1000"
-
-
 def _check_experiments(overrides: list[Override]) -> None:
     """Refuse what the file of an experiment names and there is not."""
-    options = {name: list(list_options(name)) for name in ALL_GROUPS}
+    options = {name: list(conf_folder.list_options(name)) for name in ALL_GROUPS}
     for override in overrides:
         if override.key_or_group == "experiment" and not override.is_delete():
-            check_experiment(CONF / "experiment" / f"{override.value()}.yaml", options)
-
-
-def _check_choices(override: Override, text: str) -> None:
-    group, value = override.key_or_group, override.value()
-    options = list_options(group)
-    choices = value if isinstance(value, list) else [value]
-    if isinstance(value, list) and group not in LISTED:
-        raise InputError(f"{text}: choose one {group}, not a list.")
-    if len(set(map(str, choices))) < len(choices):
-        raise InputError(f"{text}: an option is there twice; drop one.")
-    for choice in choices:
-        if choice not in options:
-            raise InputError(
-                f"{text}: no such {group}.{suggest(str(choice), options)} "
-                f"Choices: {', '.join(options)}."
+            check_experiment(
+                conf_folder.CONF / "experiment" / f"{override.value()}.yaml", options
             )
-        _check_header(group, str(choice))
-
-
-def _check_header(group: str, name: str) -> None:
-    """Refuse a file whose content would land elsewhere in the configuration."""
-    package = {"experiment": "_global_"}.get(group, f"{group}.{name}")
-    if group == "compute":
-        return
-    lines = (CONF / group / f"{name}.yaml").read_text().splitlines()
-    if lines[:1] != [f"# @package {package}"]:
-        raise InputError(
-            f"conf/{group}/{name}.yaml: its first line has to be `# @package "
-            f"{package}`."
-        )
 
 
 def _check_parts(config: dict[str, Any]) -> None:
@@ -324,8 +159,10 @@ def _check_parts(config: dict[str, Any]) -> None:
 def _find_question(overrides: list[str]) -> str:
     chosen = dict(text.split("=", 1) for text in overrides if "=" in text)
     experiment = chosen.get("experiment", "null")
-    path = CONF / "experiment" / f"{experiment}.yaml"
-    return first_comment(path if path.exists() else CONF / "config.yaml")
+    path = conf_folder.CONF / "experiment" / f"{experiment}.yaml"
+    return conf_folder.first_comment(
+        path if path.exists() else conf_folder.CONF / "config.yaml"
+    )
 
 
 def _find_unbuildable(node: Any, path: str) -> str:

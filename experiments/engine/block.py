@@ -1,4 +1,3 @@
-# pyright: basic
 """How one block is computed: draw, estimate, and what an error leaves behind."""
 
 import math
@@ -9,7 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray
 
+from experiments.dgp import Data, Model, Process
 from experiments.engine import replicate
 from experiments.engine.compiling import (
     CompilationError,
@@ -18,6 +19,7 @@ from experiments.engine.compiling import (
     map_first,
 )
 from experiments.estimators import QUANTITIES, RAISED, find_own
+from experiments.mixing import AbstractMixing
 from experiments.provenance import read_peak_memory
 from experiments.study import CELLS_AT_ONCE, Block, Cell, Design, Result
 
@@ -71,9 +73,15 @@ class Engine:
             self.design.seed, self.design.streams, cell.dgp, cell.sample_size
         )
         capacity = self.capacity(cell)
+        # As many as the program is compiled for; those from `count` on are not drawn.
         numbers = first + np.arange(capacity)
 
-        def draw_all(count, numbers, stream, process):
+        def draw_all(
+            count: Int[Array, ""],
+            numbers: Int[Array, " capacity"],
+            stream: PRNGKeyArray,
+            process: Process,
+        ) -> tuple[Data, Int[Array, " capacity"]]:
             return map_first(
                 lambda number: replicate.draw(
                     stream, number, process, cell.sample_size
@@ -98,7 +106,9 @@ class Engine:
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
         return max(1, min(PIECE, MAX_DATA_BYTES // max(size, 1)))
 
-    def _compile(self, function: Callable, args: tuple, *names: Any) -> Callable:
+    def _compile(
+        self, function: Callable[..., Any], args: tuple[Any, ...], *names: Any
+    ) -> Callable[..., Any]:
         return compile_once(function, args, *names, cells=self.cells_at_once)
 
     def _run(self, block: Block) -> Result:
@@ -113,7 +123,13 @@ class Engine:
         capacity = self.capacity(cell)
         batch_size = _choose_batch_size(capacity)
 
-        def estimate_all(count, data, model, supp, mixing):
+        def estimate_all(
+            count: Int[Array, ""],
+            data: Data,
+            model: Model,
+            supp: Any,
+            mixing: AbstractMixing | None,
+        ) -> dict[str, Array]:
             return map_first(
                 lambda data: replicate.estimate(
                     estimator, model, data, supp, mixing, grid, n_parameters
@@ -123,7 +139,8 @@ class Engine:
                 batch_size,
             )
 
-        pieces, seconds = [], 0.0
+        pieces: list[dict[str, np.ndarray]] = []
+        seconds = 0.0
         for first in range(block.first, block.last + 1, capacity):
             count = min(capacity, block.last + 1 - first)
             data, hashes = self.draw(cell, first, count)
@@ -137,6 +154,7 @@ class Engine:
                 grid,
                 n_parameters,
             )
+            # What is timed is the run alone; JAX would return before its end.
             start = time.perf_counter()
             arrays = jax.block_until_ready(program(*args))
             seconds += time.perf_counter() - start
@@ -164,6 +182,7 @@ def _choose_batch_size(capacity: int) -> int:
 def _join(results: list[Result]) -> Result:
     """Join results of single replications; missing values where one raised."""
     errors = [result.error for result in results if result.error]
+    # A replication that did not raise tells what arrays there are, and their shapes.
     whole = next((result for result in results if not result.error), None)
     if whole is None:
         code = np.full(len(results), RAISED, np.int8)

@@ -1,4 +1,3 @@
-# pyright: basic
 """Compile a function once for all threads; map it over the first rows of arrays."""
 
 import collections
@@ -30,7 +29,7 @@ def describe_error(error: BaseException) -> str:
 @dataclasses.dataclass
 class _Program:
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
-    compiled: Callable | None = None
+    compiled: Callable[..., Any] | None = None
 
 
 PROGRAMS_A_CELL = 2
@@ -75,8 +74,11 @@ _gate = _Gate()
 
 
 def compile_once(
-    function: Callable, args: tuple, *names: Any, cells: int = CELLS_AT_ONCE
-) -> Callable:
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    *names: Any,
+    cells: int = CELLS_AT_ONCE,
+) -> Callable[..., Any]:
     """Compile a function for arguments like these, once in this process.
 
     Unlike `jax.jit` alone, threads that want the same program wait for one compilation,
@@ -99,6 +101,7 @@ def compile_once(
         _programs.move_to_end((names, structure, types))
         while len(_programs) > PROGRAMS_A_CELL * cells:
             _programs.popitem(last=False)  # who runs it now holds it
+    # The table is free again: other programs are compiled meanwhile.
     with program.lock:
         if program.compiled is None:
             # Only so are the rows of a draw the first rows of a longer one.
@@ -159,6 +162,7 @@ def map_first(
             y,
         )
 
+    # Filled in a loop, and not stacked by a scan, whose length would be fixed.
     shapes = jax.eval_shape(apply, jnp.arange(batch_size))
     ys = jax.tree.map(lambda y: jnp.zeros((size, *y.shape[1:]), y.dtype), shapes)
     return lax.fori_loop(0, -(-count // batch_size), body, ys)

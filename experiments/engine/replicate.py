@@ -101,6 +101,7 @@ def hash_data(data: Data) -> Int[Array, ""]:
     total = jnp.zeros((), jnp.uint64)
     for number, leaf in enumerate(jax.tree.leaves(data)):
         bits = _as_bits(jnp.asarray(leaf)).ravel()
+        # Above every position: equal leaves in other places differ.
         salt = np.uint64((number + 1) << 48)
         place = _mix(jnp.arange(bits.size, dtype=jnp.uint64) + salt)
         total = total + _mix(bits ^ place).sum(dtype=jnp.uint64)

@@ -1,4 +1,3 @@
-# pyright: basic
 """How a fit went: one replication fitted again, stopped after every step."""
 
 import copy
@@ -9,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from experiments.dgp import Data, Model
 from experiments.engine import replicate
 from experiments.engine.block import Engine
 from experiments.engine.compiling import compile_once
 from experiments.estimators import Estimator
+from experiments.mixing import AbstractMixing
 from experiments.study import Cell
 
 MAX_ROWS = 100
@@ -49,7 +50,13 @@ def trace(
     mixing = process.mixing if replicate.needs_mixing(estimator) else None
     grid = design.adaptive_grid(cell)
 
-    def fit(max_steps, data, model, supp, mixing):
+    def fit(
+        max_steps: Int[Array, ""],
+        data: Data,
+        model: Model,
+        supp: Any,
+        mixing: AbstractMixing | None,
+    ) -> dict[str, Array]:
         stopped = _stop_after(estimator, max_steps)
         return replicate.estimate(
             stopped, model, data, supp, mixing, grid, n_parameters
@@ -58,8 +65,8 @@ def trace(
     steps = np.arange(1, num_steps + 1)
     if num_steps > MAX_ROWS:
         steps = np.unique(np.geomspace(1, num_steps, MAX_ROWS).astype(int))
-    rows = []
-    for step in steps:
+    rows: list[dict[str, Any]] = []
+    for step in steps:  # one program: the limit is an argument
         args = (jnp.asarray(step), data, process.truth, supp, mixing)
         arrays = compile_once(fit, args, "trace", estimator, grid, n_parameters)(*args)
         rows.append({name: np.asarray(value) for name, value in arrays.items()})

@@ -1,4 +1,3 @@
-# pyright: basic
 """Finite mixture: few support points and masses, free to move, their number by BIC."""
 
 import dataclasses
@@ -7,13 +6,13 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 import spmlex
 from experiments.dgp import Data, Model
 from experiments.estimands import stack
 from experiments.estimators.base import GridUse, LikelihoodEstimator, check_counts
-from experiments.estimators.derivatives import NodeSum
+from experiments.estimators.derivatives import NodeSum, Points
 from experiments.estimators.likelihood import (
     Maximum,
     as_rows,
@@ -24,6 +23,10 @@ from experiments.estimators.likelihood import (
     split_model,
 )
 from experiments.estimators.outcome import Outcome
+
+Count = Int[Array, ""]
+Chosen = tuple[Count, Count, Maximum]
+"""The number of points to be tried; the best number so far, and its fit."""
 
 _ABSENT = -1e30  # log-mass of points beyond the number in use: finite, so is its slope
 _PILOT_STEPS = 200
@@ -69,10 +72,12 @@ class FiniteMixture(LikelihoodEstimator):
         pilot, _ = smooth_masses(model0.lclk(data, supp), _PILOT_STEPS)
         order = _spread_out(grid, pilot, most)
 
-        def lclk_at(theta, points):
+        def lclk_at(
+            theta: Float[Array, " p"], points: Points
+        ) -> Float[Array, "n_obs k"]:
             return build(theta).lclk(data, like_grid(points, supp))
 
-        def fit(count):
+        def fit(count: Count) -> Maximum:
             present = jnp.arange(most) < count
             points0, masses0 = _cluster(grid, pilot, grid[order], present)
             logits0 = jnp.log(masses0[1:] / masses0[0])
@@ -84,25 +89,10 @@ class FiniteMixture(LikelihoodEstimator):
             likelihood = NodeSum(lclk_at, lambda of_f: _read(of_f, present), size)
             return maximise(likelihood, params0, self.max_steps, held)
 
-        def criterion(fitted, count):
+        def criterion(fitted: Maximum, count: Count) -> Float[Array, ""]:
             return _schwarz(fitted, size + count * dims + count - 1)
 
-        def is_rising(state):
-            count, best, _ = state
-            return (count <= most) & (count <= best + _LOOK_AHEAD)
-
-        def add_point(state):
-            count, best, chosen = state
-            fitted = fit(count)
-            better = criterion(fitted, count) < criterion(chosen, best)
-            keep = jax.tree.map(
-                lambda new, old: jnp.where(better, new, old), fitted, chosen
-            )
-            return count + 1, jnp.where(better, count, best), keep
-
-        one = jnp.array(1)
-        start = (one, one, _nothing(jax.eval_shape(fit, one)))
-        _, count, chosen = jax.lax.while_loop(is_rising, add_point, start)
+        count, chosen = _add_points(fit, criterion, most)
         present = jnp.arange(most) < count
         points, masses = _read(chosen.params[size:], present)
         points = jnp.where(present[:, None], points, grid[:most])
@@ -111,7 +101,7 @@ class FiniteMixture(LikelihoodEstimator):
         if self.estimands:
             function = stack(self.estimands)
 
-            def behind(params):
+            def behind(params: Array) -> Array:
                 points, masses = _read(params[size:], present)
                 supp_at = like_grid(points, supp)
                 return function(build(params[:size]), supp_at, jnp.exp(masses))
@@ -127,6 +117,32 @@ class FiniteMixture(LikelihoodEstimator):
             probs=jnp.zeros(grid.shape[0]).at[:most].set(masses),
             supp=like_grid(grid.at[:most].set(points), supp),
         )
+
+
+def _add_points(
+    fit: Callable[[Count], Maximum],
+    criterion: Callable[[Maximum, Count], Float[Array, ""]],
+    most: int,
+) -> tuple[Count, Maximum]:
+    """Fit one point more at a time, until the criterion has risen for long enough."""
+
+    def is_rising(state: Chosen) -> Bool[Array, ""]:
+        count, best, _ = state
+        return (count <= most) & (count <= best + _LOOK_AHEAD)
+
+    def add_point(state: Chosen) -> Chosen:
+        count, best, chosen = state
+        fitted = fit(count)
+        better = criterion(fitted, count) < criterion(chosen, best)
+        keep = jax.tree.map(
+            lambda new, old: jnp.where(better, new, old), fitted, chosen
+        )
+        return count + 1, jnp.where(better, count, best), keep
+
+    one = jnp.array(1)
+    start = (one, one, _nothing(jax.eval_shape(fit, one)))
+    _, count, chosen = jax.lax.while_loop(is_rising, add_point, start)
+    return count, chosen
 
 
 def _read(
@@ -188,12 +204,12 @@ def _cluster(
     Centres that are not present keep their place and have a mass of one.
     """
 
-    def assign(centres):
+    def assign(centres: Points) -> Float[Array, "n_supp k"]:
         distance = jnp.sum((grid[:, None] - centres) ** 2, axis=2)
         nearest = jnp.argmin(jnp.where(present, distance, jnp.inf), axis=1)
         return pilot[:, None] * (nearest[:, None] == jnp.arange(centres.shape[0]))
 
-    def improve(_, centres):
+    def improve(_: Count, centres: Points) -> Points:
         held = assign(centres)
         total = jnp.sum(held, axis=0)[:, None]
         return jnp.where(

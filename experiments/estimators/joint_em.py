@@ -1,4 +1,3 @@
-# pyright: basic
 """EM over theta and the mixing probabilities together, on the grid."""
 
 import dataclasses
@@ -74,11 +73,11 @@ class JointEM(LikelihoodEstimator):
         """Run EM once; failures are codes, never exceptions."""
         theta0, build = split_model(model.starting_values(data))
 
-        def lclk_at(theta):
+        def lclk_at(theta: Float[Array, " p"]) -> Float[Array, "n_obs n_supp"]:
             return build(theta).lclk(data, supp)
 
         state = self._iterate(lclk_at, theta0)
-        _, mean, gap = _update(*_scale(lclk_at(state.theta)), state.probs)
+        _, mean, gap = _update(*_divide_by_largest(lclk_at(state.theta)), state.probs)
         # One evaluation of the profile likelihood, for its derivatives.
         there = spmlex.fit(build(state.theta), data, supp, max_steps=1, throw=False)
         errors = jnp.sqrt(
@@ -105,7 +104,7 @@ class JointEM(LikelihoodEstimator):
     def _iterate(self, lclk_at: Columns, theta0: Float[Array, " p"]) -> _State:
         n_supp = jax.eval_shape(lclk_at, theta0).shape[1]
 
-        def is_running(state):
+        def is_running(state: _State) -> Bool[Array, ""]:
             broken = (state.num_steps > 0) & ~jnp.isfinite(state.mean)
             return ~state.converged & ~broken & (state.num_steps < self.max_steps)
 
@@ -122,12 +121,12 @@ class JointEM(LikelihoodEstimator):
 
     def _advance(self, lclk_at: Columns, state: _State) -> _State:
         """Take one step of EM."""
-        scaled, shift = _scale(lclk_at(state.theta))
+        scaled, shift = _divide_by_largest(lclk_at(state.theta))
         n_obs = shift.size
         probs, mean, _ = _update(scaled, shift, state.probs)
         posterior = scaled * state.probs / (scaled @ state.probs)[:, None]
 
-        def improve(_, theta):
+        def improve(_: Int[Array, ""], theta: Float[Array, " p"]) -> Float[Array, " p"]:
             return _climb(lclk_at, posterior / n_obs, theta)
 
         theta = jax.lax.fori_loop(0, self.newton_steps, improve, state.theta)
@@ -137,7 +136,7 @@ class JointEM(LikelihoodEstimator):
         return _State(theta, probs, mean, state.num_steps + 1, still)
 
 
-def _scale(lclk: Float[Array, "n_obs n_supp"]) -> tuple[Array, Array]:
+def _divide_by_largest(lclk: Float[Array, "n_obs n_supp"]) -> tuple[Array, Array]:
     """Return densities relative to each row's largest, and the logs of the largest."""
     largest = lclk.max(axis=1)
     return jnp.exp(lclk - largest[:, None]), largest
@@ -160,7 +159,7 @@ def _climb(
 ) -> Float[Array, " p"]:
     """Take one Newton step on the expected log-likelihood, halved until it gains."""
 
-    def loss(theta):
+    def loss(theta: Float[Array, " p"]) -> Float[Array, ""]:
         return -jnp.sum(jnp.where(posterior > 0, posterior * lclk_at(theta), 0.0))
 
     value, gradient = jax.value_and_grad(loss)(theta)
@@ -177,13 +176,15 @@ def _climb(
         -(vectors @ (vectors.T @ (gradient / scale) / size)) / scale
     )
 
-    def loses(state):
+    def loses(state: tuple[Float[Array, ""], Int[Array, ""]]) -> Bool[Array, ""]:
         share, halvings = state
         worse = ~(loss(theta + share * step) <= value)
         return worse & (halvings < _HALVINGS)
 
     share, halvings = jax.lax.while_loop(
-        loses, lambda state: (0.5 * state[0], state[1] + 1), (1.0, 0)
+        loses,
+        lambda state: (0.5 * state[0], state[1] + 1),
+        (jnp.array(1.0), jnp.array(0)),
     )
     return jnp.where(halvings < _HALVINGS, theta + share * step, theta)
 

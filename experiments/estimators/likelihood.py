@@ -1,4 +1,3 @@
-# pyright: basic
 """Maximum likelihood with F described by parameters: what these estimators share.
 
 Every one of them maximises a `NodeSum` over theta and the parameters of F. The search
@@ -21,6 +20,7 @@ from experiments.estimators.derivatives import NodeSum, differentiate
 from experiments.estimators.functionals import Reported, append_values
 from experiments.estimators.outcome import Outcome
 from spmlex._covariance import covariance_matrix
+from spmlex._evaluation import Evaluation
 from spmlex._newton import climb
 from spmlex._verdict import judge
 
@@ -85,7 +85,9 @@ def smooth_masses(
     """
     scaled = jnp.exp(lclk - lclk.max(axis=1, keepdims=True))
 
-    def step(_, probs):
+    def step(
+        _: Int[Array, ""], probs: Float[Array, " n_supp"]
+    ) -> Float[Array, " n_supp"]:
         return probs * ((1.0 / (scaled @ probs)) @ scaled) / lclk.shape[0]
 
     n_supp = lclk.shape[1]
@@ -108,9 +110,10 @@ def maximise(
         max_steps: Limit on the evaluations.
         held: Parameters that the likelihood does not depend on; they keep their start.
     """
+    # Where the likelihood is flat: with a one on the diagonal no step moves them.
     ridge = 0.0 if held is None else jnp.diag(held.astype(float))
 
-    def evaluate(params, _):
+    def evaluate(params: Float[Array, " q"], _: Any) -> Evaluation:
         there = differentiate(likelihood, params)
         return there._replace(hessian=there.hessian + ridge)
 

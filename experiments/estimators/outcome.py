@@ -80,7 +80,7 @@ class Outcome(eqx.Module):
         grid_ripple: How much the log-likelihood moves with the grid's spacing.
         adequacy: What any F could gain over the fitted one.
         num_steps: Steps of the search; those of an iteration that was not one are -1.
-        num_atoms: Number of support points with mass.
+        num_atoms: Number of support points with positive mass.
         probs: Mixing probabilities, (point,).
         supp: The points they are on, (point,) or (point, coordinate).
         statistics: Numbers of its own, by name: a test statistic, a count.
@@ -113,7 +113,9 @@ class Outcome(eqx.Module):
         default=None,
     )
     num_steps: Any = _reported("outer steps", dtype="i4", default=-1)
-    num_atoms: Any = _reported("support points with mass", dtype="i4", default=-1)
+    num_atoms: Any = _reported(
+        "support points with positive mass", dtype="i4", default=-1
+    )
     probs: Any = _reported("mixing probability", axes=POINTS, default=None)
     supp: Any = _reported("support point", LATENT_UNIT, axes=ROWS, default=None)
     statistics: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -1,4 +1,3 @@
-# pyright: basic
 """What every distribution of the unobservable can do."""
 
 import abc
@@ -10,6 +9,9 @@ import jax.random as jr
 import jax.scipy as jsp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+Ranks = tuple[Int[Array, " n"], Int[Array, " n"]]
+"""Places of floating-point numbers in their order, below and above what is sought."""
 
 
 class AbstractMixing(eqx.Module):
@@ -54,7 +56,7 @@ class AbstractScalarMixing(AbstractMixing):
         return self.quantile(jsp.special.ndtr(z))
 
     def atoms(self) -> Float[Array, " n_atoms"]:
-        """Return the points with mass; by default none."""
+        """Return the support points with positive mass; by default none."""
         return jnp.zeros(0)
 
 
@@ -67,8 +69,9 @@ def invert(
     needed and the result is exact.
     """
 
-    def halve(_, bounds):
+    def halve(_: Int[Array, ""], bounds: Ranks) -> Ranks:
         low, high = bounds
+        # The mean of both, without the sum that would overflow.
         middle = (low >> 1) + (high >> 1) + (low & high & 1)
         reached = cdf(_to_float(middle)) >= level
         return jnp.where(reached, low, middle), jnp.where(reached, middle, high)
@@ -80,6 +83,7 @@ def invert(
 
 def _to_rank(x: Float[Array, " n"]) -> Int[Array, " n"]:
     """Map floating-point numbers to integers in the same order."""
+    # The integers of negative numbers run backwards: all but their sign is flipped.
     bits = lax.bitcast_convert_type(x, jnp.int64)
     return bits ^ ((bits >> 63) & jnp.iinfo(jnp.int64).max)
 

@@ -1,11 +1,10 @@
-# pyright: basic
 """Joint distributions of several unobservables."""
 
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from experiments.fields import as_float, check_weights
 from experiments.mixing.base import AbstractMixing, AbstractScalarMixing, draw_index
@@ -38,11 +37,11 @@ class GaussianCopula(AbstractMixing):
                 f"correlation={float(self.correlation)}: give a number from -1 to 1."
             )
 
-    def list_margins(self):
+    def list_margins(self) -> tuple[AbstractScalarMixing, ...]:
         """Return the distributions of both coordinates."""
         return self.margins
 
-    def simulate(self, *, rng, n):
+    def simulate(self, *, rng: PRNGKeyArray, n: int) -> dict[str, Float[Array, "n d"]]:
         """Draw two standard normals each, and map them to the distribution."""
         return {"latent": self.from_normal(jr.normal(rng, (n, 2)))}
 
@@ -80,15 +79,15 @@ class JointDiscrete(AbstractMixing):
             )
         check_weights(self.weights)
 
-    def list_margins(self):
+    def list_margins(self) -> tuple[AbstractScalarMixing, ...]:
         """Return the distribution of each coordinate."""
-        found = []
+        found: list[AbstractScalarMixing] = []
         for column in np.asarray(self.supp).T:
             points, index = np.unique(column, return_inverse=True)
             found.append(Discrete(points, np.bincount(index, self.weights)))
         return tuple(found)
 
-    def simulate(self, *, rng, n):
+    def simulate(self, *, rng: PRNGKeyArray, n: int) -> dict[str, Float[Array, "n d"]]:
         """Draw positions by inversion of their distribution function."""
         return {"latent": self.supp[draw_index(rng, self.weights, n)]}
 

@@ -1,4 +1,3 @@
-# pyright: basic
 """Durations: a Weibull proportional hazard with unobserved heterogeneity."""
 
 import equinox as eqx
@@ -120,7 +119,7 @@ class WeibullHazard(eqx.Module):
         centred = log_duration - log_duration.mean()
         ended = data["ended"].astype(float)
 
-        def objective(theta):
+        def objective(theta: Float[Array, " p"]) -> Float[Array, ""]:
             index = theta[0] * centred + data["covariates"] @ theta[1:]
             density = (ended * (jnp.log(theta[0]) + index)).sum() / n_ended
             return density - jax.nn.logsumexp(index)

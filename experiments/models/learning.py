@@ -1,4 +1,3 @@
-# pyright: basic
 """Choices and outcomes of agents who learn about their ability."""
 
 from typing import NamedTuple
@@ -18,13 +17,13 @@ class LinearForms(NamedTuple):
 
     Minus twice the log-density of the outcomes is
     `quadratic k² + 2 linear k + constant`; the index of period t's choice is
-    `index + slope k`.
+    `offset + slope k`.
     """
 
     quadratic: Float[Array, " n_obs"]
     linear: Float[Array, " n_obs"]
     constant: Float[Array, " n_obs"]
-    index: Float[Array, "n_obs n_periods"]
+    offset: Float[Array, "n_obs n_periods"]
     slope: Float[Array, "n_obs n_periods"]
 
 
@@ -172,13 +171,13 @@ class Learning(eqx.Module):
         forms = self.linear_forms(data)
         refused = 1 - data["choices"]
         linear = forms.linear + (refused * forms.slope).sum(axis=1)
-        constant = forms.constant + 2 * (refused * forms.index).sum(axis=1)
+        constant = forms.constant + 2 * (refused * forms.offset).sum(axis=1)
         powers = jnp.stack([supp**2, 2 * supp, jnp.ones_like(supp)])
         coefficients = jnp.stack([forms.quadratic, linear, constant], axis=1)
         # The first choice rests on no outcome: its index is the same for everyone.
         first = jax.nn.log_sigmoid(self.choice[0] + self.choice[1] * supp)
-        index, slope = forms.index.T[1:, :, None], forms.slope.T[1:, :, None]
-        later = jax.nn.log_sigmoid(index + slope * supp).sum(axis=0)
+        offset, slope = forms.offset.T[1:, :, None], forms.slope.T[1:, :, None]
+        later = jax.nn.log_sigmoid(offset + slope * supp).sum(axis=0)
         return first + later - 0.5 * coefficients @ powers
 
     def starting_values(self, data: dict[str, Array]) -> "Learning":

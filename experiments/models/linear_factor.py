@@ -1,11 +1,10 @@
-# pyright: basic
 """The linear factor model for panel data with one permanent latent factor."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from experiments.fields import as_float
 
@@ -158,24 +157,19 @@ class LinearFactor(eqx.Module):
                 f"log_std_e has {n_periods} entries: covariances identify the loadings "
                 "from three periods on."
             )
-        outcomes = data["outcomes"]
-        n_obs = outcomes.shape[0]
+        n_obs = data["outcomes"].shape[0]
         rows, columns = jnp.triu_indices(n_periods)
-        centred = outcomes - outcomes.mean(axis=0)
-        products = centred[:, rows] * centred[:, columns]
-        moments = products.mean(axis=0)
-        deviations = products - moments
-        scale = jnp.sqrt((deviations**2).mean(axis=0))
-        # Rows of this whitener times the moments have the identity as covariance.
-        correlation = (deviations / scale).T @ (deviations / scale) / n_obs
-        whitener = jnp.linalg.inv(jnp.linalg.cholesky(correlation)) / scale
+        centred = data["outcomes"] - data["outcomes"].mean(axis=0)
+        moments, whitener = _average(centred[:, rows] * centred[:, columns])
 
-        def implied(phi):
+        def implied(phi: Float[Array, " p"]) -> Float[Array, " n_moments"]:
             loadings = jnp.concatenate([jnp.ones(1), phi[: n_periods - 1]])
             common = phi[-1] * loadings[:, None] * loadings
             return (common + jnp.diag(phi[n_periods - 1 : -1]))[rows, columns]
 
-        def step(_, state):
+        def step(
+            _: Int[Array, ""], state: tuple[Float[Array, " p"], Float[Array, ""]]
+        ) -> tuple[Float[Array, " p"], Float[Array, ""]]:
             phi, _ = state
             slope = whitener @ jax.jacfwd(implied)(phi)
             unit = jnp.sqrt((slope**2).sum(axis=0))
@@ -204,3 +198,15 @@ class LinearFactor(eqx.Module):
 
     def _loadings(self) -> Float[Array, " n_periods"]:
         return jnp.concatenate([jnp.ones(1, self.coef.dtype), self.coef])
+
+
+def _average(
+    products: Float[Array, "n_obs n_moments"],
+) -> tuple[Float[Array, " n_moments"], Float[Array, "n_moments n_moments"]]:
+    """Return means over the observations, and what makes their covariance one."""
+    moments = products.mean(axis=0)
+    deviations = products - moments
+    # Scaled first: products of outcomes in different units differ by far.
+    scale = jnp.sqrt((deviations**2).mean(axis=0))
+    correlation = (deviations / scale).T @ (deviations / scale) / products.shape[0]
+    return moments, jnp.linalg.inv(jnp.linalg.cholesky(correlation)) / scale

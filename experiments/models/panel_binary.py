@@ -1,4 +1,3 @@
-# pyright: basic
 """Binary choice in panel data with random coefficients: logit and probit."""
 
 import equinox as eqx
@@ -93,7 +92,7 @@ class PanelBinary(eqx.Module):
         signs = jnp.where(data["outcomes"].astype(bool), 1.0, -1.0)
         points = supp.reshape(-1, self.n_random)
 
-        def index(t):
+        def index(t: int) -> Float[Array, "n_obs n_supp"]:
             random = points[:, 0]
             for k in range(self.n_random - 1):
                 random = random + slopes[:, t, k, None] * points[:, k + 1]

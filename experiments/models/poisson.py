@@ -1,4 +1,3 @@
-# pyright: basic
 """Counts in panel data: a Poisson regression with a random intercept."""
 
 import equinox as eqx
@@ -6,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import jax.scipy as jsp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from experiments.fields import as_float
 from experiments.models.parts.starts import maximise_concave
@@ -98,13 +97,15 @@ class MixedPoisson(eqx.Module):
         mean = jnp.maximum(counts.mean(), jnp.finfo(float).tiny)
 
         # The intercept has a closed form, and the log of a sum is convex.
-        def objective(coef):
+        def objective(coef: Float[Array, " n_covariates"]) -> Float[Array, ""]:
             index = covariates @ coef
             pooled = jax.nn.logsumexp(index) - jnp.log(index.size)
             return (counts * index).mean() / mean - pooled
 
         return MixedPoisson(maximise_concave(objective, jnp.zeros(self.coef.shape)))
 
+
+_Terms = Float[Array, "n_obs n_periods"]
 
 _LARGE = 1e4
 _MOST = 2.0**53  # above it doubles are no whole numbers any more
@@ -130,11 +131,15 @@ def _draw_counts(
     first = jnp.maximum(jnp.floor(mean - spread), 0.0)
     last = mean + spread + 40.0
 
-    def is_searching(state):
+    def is_searching(
+        state: tuple[_Terms, _Terms, _Terms],
+    ) -> Bool[Array, "n_obs n_periods"]:
         count, _, cdf = state
         return (cdf < uniform) & (count < last)
 
-    def advance(state):
+    def advance(
+        state: tuple[_Terms, _Terms, _Terms],
+    ) -> tuple[_Terms, _Terms, _Terms]:
         count, log_mass, cdf = state
         searching = is_searching(state)
         count = count + searching

@@ -1,11 +1,10 @@
-# pyright: basic
 """Optimal replacement of engines that differ in what their replacement costs."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from experiments.fields import as_float
 from experiments.models.parts.bellman import (
@@ -17,6 +16,10 @@ from experiments.models.parts.starts import climb_by_scoring
 
 _MAX_SCORING_STEPS = 30
 """Limit on the steps of scoring in the starting values."""
+
+_Mileage = Int[Array, " n_obs"]
+_Counts = Float[Array, "n_obs ..."]
+_Shock = Float[Array, " n_obs"]
 
 
 class Replacement(eqx.Module):
@@ -108,7 +111,9 @@ class Replacement(eqx.Module):
         moves = (jr.uniform(jr.fold_in(rng, 1), shape)[..., None] > limits).sum(axis=2)
         buses = jnp.arange(shape[0])
 
-        def drive(state, drawn):
+        def drive(
+            state: tuple[_Mileage, _Counts, _Counts], drawn: tuple[_Shock, _Mileage]
+        ) -> tuple[tuple[_Mileage, _Counts, _Counts], tuple[()]]:
             mileage, decisions, increments = state
             shock, move = drawn
             replaced = (shock < replaces[buses, mileage]).astype(int)
@@ -155,13 +160,13 @@ class Replacement(eqx.Module):
         """
         # Half a count more: finite where an increment never occurs.
         counts = data["increments"].sum(axis=0) + 0.5
-        log_odds = jnp.log(counts[1:] / counts[0])
+        log_odds: Float[Array, " n_log_odds"] = jnp.log(counts[1:] / counts[0])
         decisions = data["decisions"]
         kept, replaced = decisions.sum(axis=0).reshape(2, -1).sum(axis=1)
         rate = (replaced + 0.5) / (kept + replaced + 1.0)
         theta0 = jnp.stack([jnp.log(1.0 / self.n_states), -jnp.log(rate / (1 - rate))])
 
-        def build(log_cost):
+        def build(log_cost: Float[Array, ""]) -> Replacement:
             return Replacement(
                 jnp.exp(log_cost),
                 log_odds,
@@ -170,7 +175,7 @@ class Replacement(eqx.Module):
                 self.discount,
             )
 
-        def log_density(theta):
+        def log_density(theta: Float[Array, " 2"]) -> Float[Array, " n_obs"]:
             return decisions @ build(theta[0])._log_choice_probs(theta[1:])[:, 0]
 
         theta = climb_by_scoring(log_density, theta0, _MAX_SCORING_STEPS)

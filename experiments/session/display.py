@@ -7,7 +7,8 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from experiments.session.tracker import MIN_REPLICATIONS, Record, Tracker
+from experiments.session.record import MIN_REPLICATIONS, Record
+from experiments.session.tracker import Tracker
 from experiments.study import Block, Cell, Design
 
 _NODES = 100  # about as many as estimators have that bring nodes of their own

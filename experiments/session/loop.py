@@ -16,6 +16,7 @@ from rich.console import Console
 from experiments.compute.local import Compute
 from experiments.config import compose as cfg
 from experiments.config.build import build_design
+from experiments.config.overrides import check_once
 from experiments.engine.block import Engine, lose
 from experiments.engine.check import check_design
 from experiments.engine.compiling import describe_error
@@ -56,7 +57,7 @@ def open_session(arguments: list[str], console: StudyConsole) -> Session:
         InputError: The overrides describe no study that can run.
         StoreError: The folder holds another study.
     """
-    cfg.check_once(arguments)
+    check_once(arguments)
     config = cfg.compose(arguments)
     design = build_design(config)
     compute = cfg.instantiate(config, "compute")

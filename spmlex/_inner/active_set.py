@@ -28,6 +28,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._inner import interior_point
 from spmlex._inner.nonnegative_qp import solve_nonnegative_qp
+from spmlex._inner.working_set import take_part
 from spmlex._mixture import support_residual, weight_per_density
 from spmlex._types import Probs, Scalar, ScaledLik, Weights
 
@@ -180,70 +181,15 @@ def _evaluate(
     )
 
 
-def _choose_working_set(mass: Probs, gradient: Probs, size: int) -> Int[Array, " k"]:
-    """Rank the support points that an iteration works on.
-
-    The support first, as long as half of the places are left; then local maxima of the
-    gradient function, their neighbours, and the rest of the support by mass. A choice
-    by mass alone would never let the most violated column in.
-    """
-    # Beyond the ends nothing is higher, so that an end can be a peak.
-    low = jnp.array([-jnp.inf])
-    left = jnp.concatenate([low, gradient[:-1]])
-    right = jnp.concatenate([gradient[1:], low])
-    peak = (gradient >= left) & (gradient >= right)
-    edge = jnp.array([False])
-    beside = jnp.concatenate([peak[1:], edge]) | jnp.concatenate([edge, peak[:-1]])
-    support = mass > 0
-    few = jnp.sum(support) <= size
-    share = mass / jnp.maximum(jnp.max(mass), 1e-300)
-    bounded = gradient / jnp.maximum(jnp.max(gradient), 1e-300)
-    # Whole numbers keep the classes apart, shares of at most one order within a class.
-    rank = jnp.select(
-        [support & few, peak, support, beside],
-        [4.0 + share, 3.0 + bounded, 2.0 + share, 1.0 + bounded],
-        bounded,
-    )
-    return jax.lax.top_k(rank, size)[1]
-
-
 def _step(
     scaled: ScaledLik, weights: Weights, state: _State, size: int, atol: float
 ) -> _State:
-    mass, density, gradient = state.mass, state.density, state.gradient
+    density = state.density
     root = jnp.sqrt(weights)
     unweight = jnp.where(weights > 0, 1.0 / root, 0.0)
     per_density = jnp.where(weights > 0, root / density, 0.0)
-    if size == mass.size:
-        # Nothing is outside, and there is nothing to choose.
-        relative, now = scaled * per_density, mass
-        cost, descent = 1.0, gradient - 1.0
-        fits = jnp.any(mass <= 0)
-
-        def spread(new: Float[Array, " k"]) -> Probs:
-            return new
-
-    else:
-        working = _choose_working_set(mass, gradient, size)
-        inside = mass[working]
-        outside = mass.at[working].set(0.0)
-        outside_mass = jnp.sum(outside)
-        has_rest = outside_mass > 0
-
-        # Row k is column k of the model, sqrt(w_i) A_ik / (A x)_i; the last, set below,
-        # stands for the rest.
-        places = jnp.append(working, working[-1])
-        relative = scaled[places] * per_density
-        rest = jnp.maximum(root - jnp.append(inside, 0.0) @ relative, 0.0)
-        relative = relative.at[size].set(jnp.where(has_rest, rest, 0.0))
-        now = jnp.append(inside, jnp.where(has_rest, 1.0, 0.0))
-        cost = jnp.append(jnp.ones(size), outside_mass)
-        descent = jnp.append(gradient[working], jnp.sum(outside * gradient)) - cost
-        fits = jnp.sum(inside > 0) < size
-
-        def spread(new: Float[Array, " k"]) -> Probs:
-            return (outside * new[size]).at[working].set(new[:size])
-
+    part = take_part(scaled, state.mass, state.gradient, size, root, per_density)
+    relative, now, cost, descent, fits, _, _ = part
     hessian = relative @ relative.T
     # A support that fills all places is mostly not in the solution: start from nothing.
     start = jnp.where(fits, now, 0.0)
@@ -265,7 +211,7 @@ def _step(
     length, tried = _halve_until_enough(objective_change, slope, longest)
     # Exactly the target after a full step, so that its zeros stay zeros.
     new = jnp.where(length == 1.0, target, now + length * direction)
-    new_mass = spread(new)
+    new_mass = part.spread(new)
     new_density = density * unweight * (new @ relative)
     after = _evaluate(scaled, weights, new_mass, new_density, atol, state.num_steps + 1)
     # More atoms than places, for several steps: a larger working set must take over.

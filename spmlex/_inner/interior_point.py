@@ -65,41 +65,8 @@ def minimise(
         density = mass @ scaled
         return density, scaled @ weight_per_density(density, weights)
 
-    def longest(value: Probs, change: Probs) -> Scalar:
-        ratio = jnp.where(change < 0, -value / change, jnp.inf)
-        return jnp.minimum(1.0, _TO_BOUNDARY * jnp.min(ratio))
-
-    def advance(state: _State) -> tuple[Probs, Probs]:
-        mass, dual = state.mass, state.dual
-        relative = scaled / jnp.where(weights > 0, state.density, 1.0)
-        root = jnp.sqrt(mass)
-        # Scaled by the root of the masses: well conditioned up to the boundary.
-        curvature = (relative * weights) @ relative.T
-        system = root[:, None] * curvature * root + jnp.diag(dual)
-        # Duplicates among the columns make it singular, rounding indefinite.
-        ridge = 1e-14 * jnp.trace(system) / n_supp
-        factor = jnp.linalg.cholesky(system + ridge * jnp.eye(n_supp))
-        stationarity = 1.0 - state.gradient - dual
-
-        def direction(target: Probs) -> tuple[Probs, Probs]:
-            right = root * (target / mass - stationarity)
-            mass_change = root * jax.scipy.linalg.cho_solve((factor, True), right)
-            return mass_change, (target - dual * mass_change) / mass
-
-        # One factor for both directions: towards zero, then as far as that got, with
-        # the second-order term it left.
-        first = direction(-mass * dual)
-        reach = longest(mass, first[0]), longest(dual, first[1])
-        now = mass @ dual / n_supp
-        ahead = (mass + reach[0] * first[0]) @ (dual + reach[1] * first[1]) / n_supp
-        centring = now * (ahead / now) ** 3
-        second = direction(centring - mass * dual - first[0] * first[1])
-        mass = mass + longest(mass, second[0]) * second[0]
-        dual = dual + longest(dual, second[1]) * second[1]
-        return mass, dual
-
     def step(state: _State) -> _State:
-        mass, dual = advance(state)
+        mass, dual = _advance(scaled, weights, state)
         density, gradient = evaluate(mass)
         # An interior point has mass everywhere: what is certified is the pruned one.
         pruned = jnp.where(mass > 1.0 - gradient, mass, 0.0)
@@ -132,3 +99,41 @@ def minimise(
         lambda state: ~state.done & (state.num_steps < _MAX_STEPS), step, state
     )
     return state.best, state.num_steps
+
+
+def _longest(value: Probs, change: Probs) -> Scalar:
+    """Return the longest step, at most one, that leaves every entry positive."""
+    ratio = jnp.where(change < 0, -value / change, jnp.inf)
+    return jnp.minimum(1.0, _TO_BOUNDARY * jnp.min(ratio))
+
+
+def _advance(scaled: ScaledLik, weights: Weights, state: _State) -> tuple[Probs, Probs]:
+    """Return masses and multipliers after one predictor and corrector."""
+    n_supp = scaled.shape[0]
+    mass, dual = state.mass, state.dual
+    relative = scaled / jnp.where(weights > 0, state.density, 1.0)
+    root = jnp.sqrt(mass)
+    # Scaled by the root of the masses: well conditioned up to the boundary.
+    curvature = (relative * weights) @ relative.T
+    system = root[:, None] * curvature * root + jnp.diag(dual)
+    # Duplicates among the columns make it singular, rounding indefinite.
+    ridge = 1e-14 * jnp.trace(system) / n_supp
+    factor = jnp.linalg.cholesky(system + ridge * jnp.eye(n_supp))
+    stationarity = 1.0 - state.gradient - dual
+
+    def direction(target: Probs) -> tuple[Probs, Probs]:
+        right = root * (target / mass - stationarity)
+        mass_change = root * jax.scipy.linalg.cho_solve((factor, True), right)
+        return mass_change, (target - dual * mass_change) / mass
+
+    # One factor for both directions: towards zero, then as far as that got, with
+    # the second-order term it left.
+    first = direction(-mass * dual)
+    reach = _longest(mass, first[0]), _longest(dual, first[1])
+    now = mass @ dual / n_supp
+    ahead = (mass + reach[0] * first[0]) @ (dual + reach[1] * first[1]) / n_supp
+    centring = now * (ahead / now) ** 3
+    second = direction(centring - mass * dual - first[0] * first[1])
+    mass = mass + _longest(mass, second[0]) * second[0]
+    dual = dual + _longest(dual, second[1]) * second[1]
+    return mass, dual

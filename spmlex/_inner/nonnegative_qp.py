@@ -43,58 +43,6 @@ def solve_nonnegative_qp(
     size = hessian.shape[0]
     index = jnp.arange(size)
     pivot_tol = _PIVOT_RTOL * jnp.diagonal(hessian)
-
-    # The tableau is swept by masks, not by slices at k: under `vmap` these would become
-    # gathers and scatters, and the matrix is small.
-    def pivot(
-        tableau: Float[Array, "k k+1"], k: Int[Array, ""]
-    ) -> Float[Array, "k k+1"]:
-        in_column = jnp.arange(size + 1) == k
-        row = jnp.where(in_column, 1.0, tableau[k]) / tableau[k, k]
-        swept = jnp.where(in_column, 0.0, tableau) - tableau[:, k][:, None] * row
-        return jnp.where((index == k)[:, None], row, swept)
-
-    def enter(state: _State) -> _State:
-        """Let one of the starting variables, those barred so far, into the set."""
-        tableau = state.tableau
-        diagonal: Float[Array, " k"] = jnp.diagonal(tableau[:, :size])
-        k = jnp.argmax(jnp.where(state.barred, diagonal, -jnp.inf))
-        independent = tableau[k, k] > pivot_tol[k]
-        return state._replace(
-            tableau=jnp.where(independent, pivot(tableau, k), tableau),
-            passive=state.passive | ((index == k) & independent),
-            barred=state.barred & (index != k),
-            pivots=state.pivots + 1,
-        )
-
-    def exchange(state: _State) -> _State:
-        tableau, y, passive = state.tableau, state.solution, state.passive
-        target = jnp.where(passive, tableau[:, size], 0.0)
-        blocking = passive & (target <= 0.0)
-        # Towards the solution on the passive set, up to the first bound.
-        ratio = jnp.where(blocking, y / jnp.maximum(y - target, 1e-300), jnp.inf)
-        step = jnp.minimum(jnp.min(ratio), 1.0)
-        leaving = jnp.argmin(ratio)
-        must_leave = jnp.any(blocking)
-        y = jnp.where(passive, y + step * (target - y), 0.0)
-        y = jnp.where(must_leave & (index == leaving), 0.0, y)
-        # At that solution: let in the variable that gains most.
-        independent = jnp.diagonal(tableau[:, :size]) > pivot_tol
-        may_enter = ~passive & ~state.barred & independent
-        gain = jnp.where(may_enter, tableau[:, size], -jnp.inf)
-        entering = jnp.argmax(gain)
-        optimal = ~must_leave & (gain[entering] <= _SLACK_TOL)
-        k = jnp.where(must_leave, leaving, entering)
-        return _State(
-            jnp.where(optimal, tableau, pivot(tableau, k)),
-            y,
-            jnp.where(optimal, passive, passive ^ (index == k)),
-            # What has just left must not come back before another has entered.
-            must_leave & (state.barred | (index == k)),
-            state.pivots + 1,
-            optimal,
-        )
-
     state = _State(
         jnp.concatenate([hessian, linear[:, None]], axis=1),
         start,
@@ -105,9 +53,78 @@ def solve_nonnegative_qp(
     )
     # The starting set by its largest pivots first; columns that others reproduce stay
     # out, or a pivot would be rounding.
-    state = jax.lax.while_loop(lambda state: jnp.any(state.barred), enter, state)
+    state = jax.lax.while_loop(
+        lambda state: jnp.any(state.barred),
+        lambda state: _enter(state, index, pivot_tol),
+        state,
+    )
     state = state._replace(solution=jnp.where(state.passive, start, 0.0))
     state = jax.lax.while_loop(
-        lambda state: ~state.optimal & (state.pivots < 8 * size + 8), exchange, state
+        lambda state: ~state.optimal & (state.pivots < 8 * size + 8),
+        lambda state: _exchange(state, index, pivot_tol),
+        state,
     )
     return state.solution, state.pivots
+
+
+def _pivot(
+    tableau: Float[Array, "k k+1"], index: Int[Array, " k"], k: Int[Array, ""]
+) -> Float[Array, "k k+1"]:
+    """Exchange variable k, by masks and not by slices at k.
+
+    Under `vmap` these would become gathers and scatters, and the matrix is small.
+    """
+    size = tableau.shape[0]
+    in_column = jnp.arange(size + 1) == k
+    row = jnp.where(in_column, 1.0, tableau[k]) / tableau[k, k]
+    swept = jnp.where(in_column, 0.0, tableau) - tableau[:, k][:, None] * row
+    return jnp.where((index == k)[:, None], row, swept)
+
+
+def _enter(
+    state: _State, index: Int[Array, " k"], pivot_tol: Float[Array, " k"]
+) -> _State:
+    """Let one of the starting variables, those barred so far, into the set."""
+    tableau, size = state.tableau, index.size
+    diagonal: Float[Array, " k"] = jnp.diagonal(tableau[:, :size])
+    k = jnp.argmax(jnp.where(state.barred, diagonal, -jnp.inf))
+    independent = tableau[k, k] > pivot_tol[k]
+    return state._replace(
+        tableau=jnp.where(independent, _pivot(tableau, index, k), tableau),
+        passive=state.passive | ((index == k) & independent),
+        barred=state.barred & (index != k),
+        pivots=state.pivots + 1,
+    )
+
+
+def _exchange(
+    state: _State, index: Int[Array, " k"], pivot_tol: Float[Array, " k"]
+) -> _State:
+    """Move to the solution on the passive set, or let one variable out or in."""
+    tableau, y, passive = state.tableau, state.solution, state.passive
+    size = index.size
+    target = jnp.where(passive, tableau[:, size], 0.0)
+    blocking = passive & (target <= 0.0)
+    # Towards the solution on the passive set, up to the first bound.
+    ratio = jnp.where(blocking, y / jnp.maximum(y - target, 1e-300), jnp.inf)
+    step = jnp.minimum(jnp.min(ratio), 1.0)
+    leaving = jnp.argmin(ratio)
+    must_leave = jnp.any(blocking)
+    y = jnp.where(passive, y + step * (target - y), 0.0)
+    y = jnp.where(must_leave & (index == leaving), 0.0, y)
+    # At that solution: let in the variable that gains most.
+    independent = jnp.diagonal(tableau[:, :size]) > pivot_tol
+    may_enter = ~passive & ~state.barred & independent
+    gain = jnp.where(may_enter, tableau[:, size], -jnp.inf)
+    entering = jnp.argmax(gain)
+    optimal = ~must_leave & (gain[entering] <= _SLACK_TOL)
+    k = jnp.where(must_leave, leaving, entering)
+    return _State(
+        jnp.where(optimal, tableau, _pivot(tableau, index, k)),
+        y,
+        jnp.where(optimal, passive, passive ^ (index == k)),
+        # What has just left must not come back before another has entered.
+        must_leave & (state.barred | (index == k)),
+        state.pivots + 1,
+        optimal,
+    )

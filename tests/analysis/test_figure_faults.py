@@ -16,7 +16,8 @@ from analysis.figures import against_size, drawing, intervals, mixing, overview
 from analysis.figures import replications as fr
 from analysis.figures.catalogue import list_process, list_study
 from analysis.figures.panels import PAGE_HEIGHT, WIDTHS, draw_panels, figure_of
-from analysis.measures.summarise import summarise_process, used_replications
+from analysis.measures.summarise import summarise_process
+from analysis.measures.used import used_replications
 
 DESIGN: dict[str, Any] = {"sample_sizes": (500, 1000, 1200), "n_supp": (25, 50)}
 SMALL: dict[str, Any] = {"sample_sizes": (500, 1000), "n_supp": (25, 50)}

@@ -13,7 +13,8 @@ from analysis.figures.catalogue import list_process, list_study
 from analysis.figures.panels import draw_panels, figure_of
 from analysis.kinds import at_default_kind
 from analysis.labels import name_entries
-from analysis.measures.summarise import summarise_process, used_replications
+from analysis.measures.summarise import summarise_process
+from analysis.measures.used import used_replications
 
 SMALL = {"sample_sizes": (500, 1000), "n_supp": (25, 50)}
 

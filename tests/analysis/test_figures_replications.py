@@ -7,8 +7,9 @@ from scipy import stats
 from synthetic_study import make_process
 
 from analysis.figures import replications as fr
+from analysis.figures import sampling
 from analysis.measures import estimates as me
-from analysis.measures.summarise import used_replications
+from analysis.measures.used import used_replications
 
 CELL = {"sample_size": 1000, "n_supp": 50, "parameter": "coef[1]"}
 
@@ -43,7 +44,7 @@ def test_only_used_replications_are_drawn():
 
 
 def test_histogram_has_unit_area_and_the_normal_its_moments(one, ax):
-    fr.plot_density(one, ax)
+    sampling.plot_density(one, ax)
     values = present(one["estimate"])
     bars = ax.patches[0].get_data()
     assert np.sum(bars.values * np.diff(bars.edges)) == pytest.approx(1)
@@ -58,7 +59,7 @@ def test_histogram_has_unit_area_and_the_normal_its_moments(one, ax):
 
 def test_quantiles_are_those_of_the_standardised_estimates(ax):
     process = replications().sel(estimator="em", parameter="coef[0]")
-    fr.plot_qq(process, ax)
+    sampling.plot_qq(process, ax)
     assert ax.get_legend_handles_labels()[1][:2] == ["500", "1000"]
     for line, size in zip(ax.lines[:2], (500, 1000), strict=True):
         values = np.sort(present(process["estimate"].sel(sample_size=size)))
@@ -106,7 +107,7 @@ def test_pairs_are_of_the_same_draw(ax):
 
 
 @pytest.mark.parametrize(
-    "plot", [fr.plot_density, fr.plot_qq, fr.plot_zip, fr.plot_estimate_se]
+    "plot", [sampling.plot_density, sampling.plot_qq, fr.plot_zip, fr.plot_estimate_se]
 )
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_replications_are_drawn(plot, count, one, ax):

@@ -3,13 +3,9 @@ import pytest
 import xarray as xr
 from synthetic_study import make_process, make_replications, summarise_synthetic
 
+from analysis.attributes import COUNT_NAMES, OTHERS, describe
 from analysis.kinds import at_default_kind
-from analysis.labels import (
-    COUNT_NAMES,
-    OTHERS,
-    describe,
-    name_entries,
-)
+from analysis.labels import name_entries
 from analysis.measures import estimates as me
 from analysis.measures.summarise import summarise, summarise_process
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 from study_helpers import call, sweep
-from test_kill import count_files, read, start
+from test_kill import count_files, read, start, start_and_kill
 
 SIZES_OF_FILES = (0, 8192)
 """Bytes: a block has more, the manifest fewer."""
@@ -42,13 +42,7 @@ def finish(results, whole):
 
 def kill(results, whole, rng):
     """Kill a run at a random moment, then let another one end."""
-    run = start(results)
-    before = count_files(results)
-    while run.poll() is None and count_files(results) <= before:
-        time.sleep(0.01)
-    time.sleep(rng.expovariate(10))
-    run.send_signal(signal.SIGKILL)
-    run.communicate()
+    start_and_kill(results, rng)
     return finish(results, whole)
 
 

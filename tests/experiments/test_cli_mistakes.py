@@ -8,7 +8,7 @@ import pytest
 import yaml
 from study_helpers import TINY, call, sweep
 
-from experiments.config import compose as cfg
+from experiments.config import conf_folder
 
 MODELS = """
 from experiments.models.linear_factor import LinearFactor
@@ -74,8 +74,8 @@ PARTS = {
 def conf(tmp_path, monkeypatch):
     """A copy of the configuration to add files to."""
     copy = tmp_path / "conf"
-    shutil.copytree(cfg.CONF, copy)
-    monkeypatch.setattr(cfg, "CONF", copy)
+    shutil.copytree(conf_folder.CONF, copy)
+    monkeypatch.setattr(conf_folder, "CONF", copy)
     return copy
 
 
@@ -126,7 +126,7 @@ def test_an_experiment_written_wrongly_is_named(text, message, conf, tmp_path):
 
 
 def test_without_configuration_the_way_to_install_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(cfg, "CONF", tmp_path)
+    monkeypatch.setattr(conf_folder, "CONF", tmp_path)
     for arguments in ([], ["--help"], ["sweep"]):
         code, text = call(*arguments)
         assert code == 2

@@ -11,6 +11,7 @@ from study_helpers import call
 from experiments.commands import rerun
 from experiments.commands.complete import complete
 from experiments.config import compose as cfg
+from experiments.config import conf_folder
 from experiments.run import ACTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,9 @@ def test_words_are_whole_where_the_shell_keeps_them_whole(monkeypatch):
 def test_every_option_of_a_group_can_be_completed():
     for group in cfg.ALL_GROUPS:
         found = complete(["sweep"], f"{group}=", ACTIONS)
-        assert found == [f"{group}={option} " for option in cfg.list_options(group)]
+        assert found == [
+            f"{group}={option} " for option in conf_folder.list_options(group)
+        ]
 
 
 def test_studies_are_those_in_the_folder_of_results(tmp_path):

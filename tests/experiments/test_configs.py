@@ -6,12 +6,13 @@ import pytest
 from study_helpers import TINY, call, make_design, sweep
 
 from experiments.config import compose as cfg
+from experiments.config import conf_folder
 from experiments.config.build import build_design
 from experiments.errors import InputError
 from experiments.run import ACTIONS
 from experiments.store.fingerprint import Fingerprint
 
-EXPERIMENTS = sorted(cfg.list_options("experiment"))
+EXPERIMENTS = sorted(conf_folder.list_options("experiment"))
 
 
 @pytest.mark.parametrize("experiment", ["default", *EXPERIMENTS])
@@ -29,7 +30,7 @@ def test_every_experiment_composes_and_builds(experiment):
     [
         f"{group}={option}"
         for group in ("dgp", "grid", "estimator", "compute")
-        for option in cfg.list_options(group)
+        for option in conf_folder.list_options(group)
     ],
 )
 def test_every_option_composes_and_builds(choice):
@@ -42,7 +43,7 @@ def test_every_option_composes_and_builds(choice):
     if group != "compute":
         assert list(config[group]) == [option]
         assert config[group][option]["label"]
-    assert cfg.list_options(group)[option]
+    assert conf_folder.list_options(group)[option]
 
 
 def test_default_study_is_the_one_announced():
@@ -58,6 +59,12 @@ def test_one_value_stands_for_a_list():
     assert config["sample_size"] == [500]
     assert config["n_supp"] == [10]
     assert list(config["dgp"]) == ["linear_factor_normal"]
+
+
+def test_sizes_ascend_in_whatever_order_they_are_given():
+    design = build_design(cfg.compose(["sample_size=[900,30,200]", "n_supp=[60,20]"]))
+    assert design.sample_size == [30, 200, 900]
+    assert design.n_supp == [20, 60]
 
 
 def test_values_inside_an_option_can_be_changed():
@@ -203,10 +210,10 @@ def test_traceback_is_shown_when_asked_for():
 def test_help_lists_actions_experiments_and_options(arguments):
     code, text = call(*arguments)
     assert code == 0
-    for name, comment in cfg.list_options("experiment").items():
+    for name, comment in conf_folder.list_options("experiment").items():
         assert re.search(rf"{name} +{re.escape(comment)}", text)
     for group in cfg.GROUPS:
-        for option in cfg.list_options(group):
+        for option in conf_folder.list_options(group):
             assert option in text
     for action in ACTIONS:
         assert f"  {action} " in text
@@ -234,7 +241,7 @@ def test_an_experiment_chooses_its_tables():
     assert cfg.compose([])["table"] == {}
     config = cfg.compose(["experiment=paper"])
     assert list(config["table"]) == ["by_estimator", "by_size", "by_grid"]
-    for option in cfg.list_options("table"):
+    for option in conf_folder.list_options("table"):
         assert list(cfg.compose([f"table={option}"])["table"]) == [option]
     assert cfg.compose(["table=[by_size,by_grid]"])["table"]["by_size"]["errors"]
     code, text = call("sweep", "table=by_siz")

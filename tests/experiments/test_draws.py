@@ -8,12 +8,13 @@ import pytest
 from study_helpers import make_design, make_engine
 
 from experiments.config import compose as cfg
+from experiments.config import conf_folder
 from experiments.config.build import build_design
 from experiments.engine.block import Engine
 from experiments.engine.replicate import draw, hash_data, make_stream
 from experiments.study import Block, Cell
 
-PROCESSES = sorted(cfg.list_options("dgp"))
+PROCESSES = sorted(conf_folder.list_options("dgp"))
 QUICK = ("linear_factor_discrete", "panel_logit_normal", "duration_normal")
 CELL = Cell("linear_factor_discrete", "uniform", 20, 4, "profile")
 

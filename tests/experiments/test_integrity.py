@@ -14,6 +14,7 @@ from analysis.make import main, make
 from analysis.stored import load_summary
 from experiments import provenance
 from experiments.config import compose as cfg
+from experiments.config import conf_folder
 from experiments.store import blocks, fingerprint
 from experiments.store.blocks import Store, UnusableBlockError
 from experiments.store.fingerprint import Fingerprint
@@ -186,7 +187,7 @@ def test_a_module_that_moves_orphans_no_block():
 def test_names_of_classes_are_their_own():
     """So that the name without its module tells a part from all others."""
     found = {}
-    for path in cfg.CONF.rglob("*.yaml"):
+    for path in conf_folder.CONF.rglob("*.yaml"):
         for line in path.read_text().splitlines():
             if "_target_: experiments." in line:
                 target = line.split("_target_: ")[1].strip()

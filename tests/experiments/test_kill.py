@@ -46,19 +46,24 @@ def read(results):
         return tree["linear_factor_discrete"].to_dataset().drop_vars("seconds").load()
 
 
+def start_and_kill(results, rng):
+    """Kill a run mostly while blocks are computed and written, sometimes before."""
+    run = start(results)
+    before = count_files(results)
+    while run.poll() is None and count_files(results) <= before:
+        time.sleep(0.01)
+    time.sleep(rng.expovariate(10))
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_the_result_is_the_same(tmp_path):
     random.seed(1)
     broken, whole = tmp_path / "broken", tmp_path / "whole"
     for _ in range(10):
-        run = start(broken)
         before = count_files(broken)
-        # Mostly while blocks are computed and written, sometimes before.
-        while run.poll() is None and count_files(broken) <= before:
-            time.sleep(0.01)
-        time.sleep(random.expovariate(10))
-        run.send_signal(signal.SIGKILL)
-        run.communicate()
+        start_and_kill(broken, random)
         assert before <= count_files(broken) < N_FILES
     for results in (broken, whole):
         run = start(results)

@@ -9,7 +9,7 @@ from study_helpers import call
 
 import experiments.models
 from experiments.commands import new
-from experiments.config import compose as cfg
+from experiments.config import conf_folder
 
 FILES = [
     "conf/dgp/my_model2.yaml",
@@ -22,8 +22,8 @@ FILES = [
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """A clone in which files can be written."""
-    shutil.copytree(cfg.CONF, tmp_path / "conf")
-    monkeypatch.setattr(cfg, "CONF", tmp_path / "conf")
+    shutil.copytree(conf_folder.CONF, tmp_path / "conf")
+    monkeypatch.setattr(conf_folder, "CONF", tmp_path / "conf")
     monkeypatch.setattr(new, "ROOT", tmp_path)
     models = str(tmp_path / "experiments" / "models")
     monkeypatch.setattr(

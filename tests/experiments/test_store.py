@@ -9,6 +9,7 @@ import xarray as xr
 from study_helpers import TINY, call, sweep
 
 from experiments.config import compose as cfg
+from experiments.config import conf_folder
 from experiments.engine.block import Engine
 from experiments.run import main
 from experiments.store import atomic, blocks
@@ -103,7 +104,7 @@ def test_another_estimator_reuses_what_is_there(tmp_path, blocks_run, monkeypatc
     (conf / "estimator" / "second.yaml").write_text(
         text.replace("experiments.estimators.Profile", "study_helpers.Moments")
     )
-    monkeypatch.setattr(cfg, "CONF", conf)
+    monkeypatch.setattr(conf_folder, "CONF", conf)
     sweep(tmp_path)
     blocks_run.clear()
     sweep(tmp_path, "estimator=[profile,second]")
@@ -114,8 +115,8 @@ def test_another_estimator_reuses_what_is_there(tmp_path, blocks_run, monkeypatc
 
 
 def _copy_conf(target):
-    for path in cfg.CONF.rglob("*.yaml"):
-        copy = target / path.relative_to(cfg.CONF)
+    for path in conf_folder.CONF.rglob("*.yaml"):
+        copy = target / path.relative_to(conf_folder.CONF)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
 

@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 from study_helpers import call, make_design, override, sweep
 
-from experiments.session.tracker import Record, Tracker
+from experiments.session.record import Record
+from experiments.session.tracker import Tracker
 from experiments.study import Block
 
 TARGET = ["target.coverage_mcse=0.03", "target.max_replications=1000", "block_size=20"]

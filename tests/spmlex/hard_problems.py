@@ -16,8 +16,8 @@ def factor_lclk(rng, latent, theta, *, supp, errors=None, change=None):
     if change is not None:
         change(outcomes)
     loadings, scales = np.array([1.0, *theta[:2]]), np.exp(np.array(theta[2:]))
-    gap = (outcomes[:, :, None] - loadings[:, None] * supp) / scales[:, None]
-    return -0.5 * (gap**2).sum(axis=1) - np.log(scales).sum()
+    residual = (outcomes[:, :, None] - loadings[:, None] * supp) / scales[:, None]
+    return -0.5 * (residual**2).sum(axis=1) - np.log(scales).sum()
 
 
 def one_dimensional(n_obs, n_supp, seed) -> Iterator[tuple[str, np.ndarray]]:
@@ -39,8 +39,8 @@ def one_dimensional(n_obs, n_supp, seed) -> Iterator[tuple[str, np.ndarray]]:
         noise = rng.normal(size=5) * np.array([2, 2, 1, 1, 1])
         return tuple(np.array(TRUTH) + noise)
 
-    def beside(gap):
-        return (np.repeat(half, 2) + np.tile([0.0, gap], half.size))[:n_supp]
+    def beside(apart):
+        return (np.repeat(half, 2) + np.tile([0.0, apart], half.size))[:n_supp]
 
     def outliers(outcomes):
         outcomes[0] += 60
@@ -60,8 +60,8 @@ def one_dimensional(n_obs, n_supp, seed) -> Iterator[tuple[str, np.ndarray]]:
         yield "huge variances", factor(discrete(), (1.5, 0.3, scale, scale, scale))
     doubled = factor(discrete(), supp=np.resize(half, n_supp))
     yield "duplicated columns", doubled
-    for gap in (1e-10, 1e-7, 1e-4):
-        yield f"columns {gap:g} apart", factor(normal(), supp=beside(gap))
+    for apart in (1e-10, 1e-7, 1e-4):
+        yield f"columns {apart:g} apart", factor(normal(), supp=beside(apart))
     yield "one atom", factor(np.zeros(n_obs))
     yield "no noise", factor(np.full(n_obs, grid[n_supp // 3]), errors=np.zeros((1, 3)))
     yield "outliers", factor(discrete(), change=outliers)

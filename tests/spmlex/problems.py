@@ -23,8 +23,10 @@ class LinearFactor(eqx.Module):
 
     def lclk(self, data, supp):
         coef = jnp.concat([jnp.array([1.0]), self.coef])
-        gap = data["outcomes"][:, :, None] - supp[None, None, :] * coef[None, :, None]
-        square = ((gap / jnp.exp(self.log_std_e)[None, :, None]) ** 2).sum(axis=1)
+        residual = (
+            data["outcomes"][:, :, None] - supp[None, None, :] * coef[None, :, None]
+        )
+        square = ((residual / jnp.exp(self.log_std_e)[None, :, None]) ** 2).sum(axis=1)
         return -0.5 * (jnp.log(2 * jnp.pi) + 2 * self.log_std_e.sum() + square)
 
 

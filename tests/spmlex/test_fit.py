@@ -177,7 +177,13 @@ def test_sandwich_of_profile_scores_has_its_formula(small):
 @pytest.mark.thorough
 def test_summary_names_every_parameter_and_the_evidence(small):
     text = small[0].summary()
-    for word in ("coef[1]", "log_std_e[2]", "95% interval", "gap", "with mass"):
+    for word in (
+        "coef[1]",
+        "log_std_e[2]",
+        "95% interval",
+        "gap",
+        "with positive mass",
+    ):
         assert word in text
 
 

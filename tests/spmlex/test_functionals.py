@@ -27,8 +27,8 @@ class Line(eqx.Module):
 
     def lclk(self, data, supp):
         """Return the log-densities."""
-        gap = (data["y"] - self.slope * data["x"])[:, :, None] - supp
-        return norm.logpdf(gap).sum(axis=1)
+        residual = (data["y"] - self.slope * data["x"])[:, :, None] - supp
+        return norm.logpdf(residual).sum(axis=1)
 
 
 def moments(model, supp, probs):

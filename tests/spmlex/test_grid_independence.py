@@ -1,4 +1,4 @@
-"""Where the grid lies does not matter: its points with mass are free to move."""
+"""Where the grid lies does not matter: support points with positive mass move."""
 
 import equinox as eqx
 import jax

@@ -103,7 +103,7 @@ def test_summary_counts_support_points_by_group(grouped):
     estimate, model, data, _, groups = grouped
     first, second = np.sum(np.asarray(estimate.probs) > 0, axis=0)
     text = estimate.summary()
-    assert f"grid of 30 points, {first}, {second} (by group) with mass" in text
+    assert f"grid of 30 points, {first}, {second} (by group) with positive mass" in text
     narrow = jnp.linspace(-3.0, 3.0, 30)
     cut = fit(model, data, narrow, groups=groups, throw=False)
     assert "of the mass of a group sits on the ends" in cut.summary()

@@ -1,40 +1,21 @@
 """Every mistake of a newcomer is answered in words that name it; what is none works."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from alone import run_alone
 from mistakes import DATA, FITS, MISTAKES, MODEL, SUPP, Logit, N
 from problems import approx
 
 from spmlex import fit
 from spmlex._degenerate import grid_resolution
 
-HERE = Path(__file__).parent
-
 
 @pytest.fixture(scope="module")
 def said(request):
     """What a user reads after each mistake."""
-    folder = request.config.cache.mkdir("jax")
-    done = subprocess.run(
-        [sys.executable, HERE / "mistakes.py"],
-        env=os.environ
-        | {
-            "PYTHONPATH": str(HERE.parents[1]),
-            "JAX_COMPILATION_CACHE_DIR": str(folder),
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
+    return run_alone("mistakes.py", request.config)
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -80,5 +61,5 @@ def test_one_point_is_no_degenerate_maximum():
         lambda f: (f.probs, f.supp, f.resolution), FITS.on_grid, (one, one, width)
     )
     assert not single.flagged
-    assert "grid of 1 points, 1 with mass" in single.summary(kind="sandwich")
+    assert "grid of 1 points, 1 with positive mass" in single.summary(kind="sandwich")
     assert "Warning" not in single.summary(kind="sandwich")

@@ -1,17 +1,12 @@
 """Each argument of each public call wrong, one at a time: answered, and by its name."""
 
 import inspect
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from alone import run_alone
 
 import spmlex
 
-HERE = Path(__file__).parent
 METHODS = ("Fit", "EfficientEstimate")
 """Classes whose methods take arguments."""
 
@@ -19,19 +14,7 @@ METHODS = ("Fit", "EfficientEstimate")
 @pytest.fixture(scope="module")
 def tried(request):
     """What came of every call, made in a process of its own."""
-    folder = request.config.cache.mkdir("jax")
-    done = subprocess.run(
-        [sys.executable, HERE / "wrong_arguments.py"],
-        env=os.environ
-        | {
-            "PYTHONPATH": str(HERE.parents[1]),
-            "JAX_COMPILATION_CACHE_DIR": str(folder),
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
+    return run_alone("wrong_arguments.py", request.config)
 
 
 @pytest.mark.thorough

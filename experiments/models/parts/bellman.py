@@ -1,21 +1,27 @@
-# pyright: basic
 """The Bellman equation of optimal replacement: solved and differentiated.
 
 The equations (1) to (3) are those of `experiments.models.replacement.Replacement`.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 _MAX_NEWTON_STEPS = 100
 """Limit on the steps of the fixed point, which needs about ten."""
 
 _TOL = 1e-14
 """Largest residual of the fixed point, as a share of the largest value: rounding."""
+
+
+_Row = Float[Array, " n_costs"]
+_Values = Float[Array, "n_states n_costs"]
+_Band = Float[Array, "n_increments n_costs"]
+_State = tuple[_Values, _Values, Int[Array, ""]]
 
 
 class Problem(NamedTuple):
@@ -64,7 +70,7 @@ def _solve_band(
     pivot = 1 - discount * keeps * probs[0]
     last = right[-1] / (1 - discount * keeps[-1])
 
-    def step_back(above, row):
+    def step_back(above: _Band, row: tuple[_Row, _Row]) -> tuple[_Band, _Row]:
         first, factor = row
         z = first + factor * (probs[1:] @ above)
         return jnp.concatenate([z[None], above[:-1]]), z
@@ -84,7 +90,7 @@ def _solve_transposed_band(
     """Solve `(I - b P' diag(k)) z = right`, from bin zero upwards."""
     pivot = 1 - discount * keeps * probs[0]
 
-    def step_up(below, row):
+    def step_up(below: _Band, row: tuple[_Row, _Row, _Row]) -> tuple[_Band, _Row]:
         first, divisor, factor = row
         z = (first + probs[1:] @ below) / divisor
         return jnp.concatenate([(factor * z)[None], below[:-1]]), z
@@ -130,10 +136,10 @@ def solve_bellman(
 ) -> Float[Array, "n_states n_costs"]:
     """Solve (1) by policy iteration; NaN where it does not converge."""
 
-    def converges(values, residual):
+    def converges(values: _Values, residual: _Values) -> Bool[Array, " n_costs"]:
         return jnp.abs(residual).max(axis=0) <= _TOL * (1 + jnp.abs(values).max(axis=0))
 
-    def advance(state):
+    def advance(state: _State) -> _State:
         values, residual, n_steps = state
         values = values + _solve_step(discount, problem, values, residual)
         return values, apply_bellman(discount, problem, values) - values, n_steps + 1
@@ -142,13 +148,18 @@ def solve_bellman(
     values, residual, _ = jax.lax.while_loop(
         lambda state: ~converges(*state[:2]).all() & (state[2] < _MAX_NEWTON_STEPS),
         advance,
-        (start, apply_bellman(discount, problem, start) - start, 0),
+        (start, apply_bellman(discount, problem, start) - start, jnp.array(0)),
     )
     return jnp.where(converges(values, residual), values, jnp.nan)
 
 
 @solve_bellman.defjvp
-def _differentiate_bellman(n_states, discount, primals, tangents):
+def _differentiate_bellman(
+    n_states: int,
+    discount: float,
+    primals: tuple[Problem],
+    tangents: tuple[Problem],
+) -> tuple[_Values, _Values]:
     # The implicit function theorem: (I - dB/dW) dW = dB/dtheta. The values enter as a
     # solution, so that second derivatives follow from this rule as well.
     (problem,) = primals
@@ -157,11 +168,13 @@ def _differentiate_bellman(n_states, discount, primals, tangents):
         lambda problem: apply_bellman(discount, problem, values), primals, tangents
     )
 
-    def multiply(step):
+    def multiply(step: _Values) -> _Values:
         bellman = functools.partial(apply_bellman, discount, problem)
         return step - jax.jvp(bellman, (values,), (step,))[1]
 
-    def solve(transposed, _, right):
+    def solve(
+        transposed: bool, _: Callable[[_Values], _Values], right: _Values
+    ) -> _Values:
         return _solve_step(discount, problem, values, right, transposed)
 
     tangent = jax.lax.custom_linear_solve(

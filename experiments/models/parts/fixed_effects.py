@@ -1,4 +1,3 @@
-# pyright: basic
 """Binary choice in panels without a mixing distribution: conditional and pooled."""
 
 from collections.abc import Callable
@@ -6,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import jax.scipy as jsp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 _NEWTON_STEPS = 25
 
@@ -31,10 +30,11 @@ def conditional_logit(
     """
     count = chosen.sum(axis=1)
 
-    def log_density(coef):
+    def log_density(coef: Float[Array, " n_covariates"]) -> Float[Array, " n_obs"]:
         index = covariates @ coef
         index = index - index.mean(axis=1, keepdims=True)
         sums = jnp.zeros((index.shape[0], index.shape[1] + 1)).at[:, 0].set(1.0)
+        # After period t column k holds the sum over choices of k of the first t.
         for odds in jnp.exp(index).T:
             sums = sums.at[:, 1:].add(odds[:, None] * sums[:, :-1])
         total = jnp.take_along_axis(sums, count[:, None], axis=1)[:, 0]
@@ -64,7 +64,7 @@ def pooled_binary(
     log_cdf = jax.nn.log_sigmoid if link == "logit" else jsp.special.log_ndtr
     signs = jnp.where(chosen, 1.0, -1.0)
 
-    def log_density(theta):
+    def log_density(theta: Float[Array, " p"]) -> Float[Array, " n_obs"]:
         return log_cdf(signs * (covariates @ theta[1:] + theta[0])).sum(axis=1)
 
     theta, covariance = _maximise(log_density, jnp.zeros(covariates.shape[2] + 1))
@@ -77,10 +77,10 @@ def _maximise(
 ) -> tuple[Float[Array, " p"], Float[Array, "p p"]]:
     """Maximise a concave log-likelihood; return its maximum and sandwich covariance."""
 
-    def mean(theta):
+    def mean(theta: Float[Array, " p"]) -> Float[Array, ""]:
         return log_density(theta).mean()
 
-    def step(_, theta):
+    def step(_: Int[Array, ""], theta: Float[Array, " p"]) -> Float[Array, " p"]:
         rise = jnp.linalg.solve(-jax.hessian(mean)(theta), jax.grad(mean)(theta))
         # Probits are steep far out: halve the step until it gains.
         shares = 0.5 ** jnp.arange(6.0)

@@ -1,4 +1,3 @@
-# pyright: basic
 """Starting values of the learning model: its estimates as if the factor were normal."""
 
 import dataclasses
@@ -43,7 +42,7 @@ def start_from_normal(model: Any, data: dict[str, Array]) -> Any:
     start, location = _start_from_moments(model, scaled)
     theta0, unravel = ravel_pytree((start, location, jnp.log(0.7)))
 
-    def log_density(theta):
+    def log_density(theta: Float[Array, " p"]) -> Float[Array, " n_obs"]:
         model, location, log_scale = unravel(theta)
         return _integrate_normal(model, scaled, location, jnp.exp(log_scale))
 
@@ -82,7 +81,7 @@ def _integrate_normal(
     )
     nodes, masses = np.polynomial.hermite_e.hermegauss(_N_NODES)
     points = mean[:, None] + nodes / jnp.sqrt(precision)[:, None]
-    index = forms.index[:, :, None] + forms.slope[:, :, None] * points[:, None, :]
+    index = forms.offset[:, :, None] + forms.slope[:, :, None] * points[:, None, :]
     sign = 2.0 * data["choices"] - 1.0
     choices = jax.nn.log_sigmoid(sign[:, :, None] * index).sum(axis=1)
     log_masses = np.log(masses / masses.sum())

@@ -1,9 +1,9 @@
-# pyright: basic
 """Sums of log-probabilities of binary choices, with one logarithm for all terms."""
 
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +56,7 @@ def _fit_mills() -> tuple[float, ...]:
     """
     import scipy.special  # not at the top: it would slow every start
 
-    def smooth(t):
+    def smooth(t: np.ndarray) -> Any:  # NumPy annotates it as a number
         z = _CENTRE * (1.0 + t) / (1.0 - t)
         return 0.5 * scipy.special.erfcx(z / math.sqrt(2.0)) * (1.0 + z)
 
@@ -75,7 +75,9 @@ def _scaled_mills(z: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 @_scaled_mills.defjvp
-def _scaled_mills_jvp(primals, tangents):
+def _scaled_mills_jvp(
+    primals: tuple[Float[Array, "..."]], tangents: tuple[Float[Array, "..."]]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     (z,), (z_dot,) = primals, tangents
     value = _scaled_mills(z)
     return value, (z * value - _DENSITY_AT_ZERO) * z_dot

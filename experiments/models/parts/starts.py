@@ -1,4 +1,3 @@
-# pyright: basic
 """What the models' starting values have in common."""
 
 import itertools
@@ -8,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy as jsp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 RIDGE = 1e-6
 """Curvature added to a mean log-likelihood, so that it has a finite maximum, and to a
@@ -22,6 +21,19 @@ _LENGTHS = np.array([0.0, 1 / 64, 1 / 8, 1 / 2, 1.0])
 
 _PROMISE = 1e-5
 """The climb ends where a step promises less than this, in nats per observation."""
+
+
+# Steps, theta, value, damping and what the last step gained.
+_Climb = tuple[
+    Int[Array, ""],
+    Float[Array, " p"],
+    Float[Array, ""],
+    Float[Array, ""],
+    Float[Array, ""],
+]
+
+# Theta, whether to go on, and steps.
+_Scoring = tuple[Float[Array, " p"], Bool[Array, ""], Int[Array, ""]]
 
 
 def maximise_concave(
@@ -38,14 +50,14 @@ def maximise_concave(
         theta0: Where to start.
     """
 
-    def penalised(theta) -> Float[Array, ""]:
+    def penalised(theta: Float[Array, " p"]) -> Float[Array, ""]:
         return objective(theta) - 0.5 * RIDGE * (theta @ theta)
 
-    def is_running(state):
+    def is_running(state: _Climb) -> Bool[Array, ""]:
         step, _, _, _, gain = state
         return (step < _MOST_STEPS) & (gain > 1e-9)
 
-    def improve(state):
+    def improve(state: _Climb) -> _Climb:
         step, theta, value, damping, gain = state
         curvature = -jax.hessian(penalised)(theta)
         damped = curvature + damping * jnp.diag(jnp.diagonal(curvature))
@@ -83,7 +95,7 @@ def fit_pairs(
         winner: Called with two periods s and t: 1 where s has won over t, -1 where t
             has, 0 where neither has.
     """
-    n_obs, n_periods, n_covariates = covariates.shape
+    _, n_periods, n_covariates = covariates.shape
     pairs = list(itertools.combinations(range(n_periods), 2))
     if not pairs:
         return jnp.zeros(n_covariates)
@@ -92,7 +104,7 @@ def fit_pairs(
     differences = won[:, :, None] * (covariates[:, first] - covariates[:, second])
     share = jnp.abs(won) / jnp.maximum(jnp.abs(won).sum(), 1)
 
-    def objective(coef):
+    def objective(coef: Float[Array, " n_covariates"]) -> Float[Array, ""]:
         return (share * jax.nn.log_sigmoid(differences @ coef)).sum()
 
     return maximise_concave(objective, jnp.zeros(n_covariates))
@@ -117,11 +129,11 @@ def climb_by_scoring(
         max_steps: Limit on the number of steps.
     """
 
-    def mean(theta):
+    def mean(theta: Float[Array, " p"]) -> Float[Array, ""]:
         value = log_density(theta).mean()
         return jnp.where(jnp.isfinite(value), value, -jnp.inf)
 
-    def advance(state):
+    def advance(state: _Scoring) -> _Scoring:
         theta, _, n_steps = state
         slopes: Float[Array, "n_obs p"] = jax.jacfwd(log_density)(theta)
         scores = jnp.where(jnp.isfinite(slopes), slopes, 0.0)
