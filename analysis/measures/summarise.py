@@ -29,7 +29,7 @@ import xarray as xr
 from analysis.configuration import read_config
 from analysis.dimensions import COMPARED, NOT_RUN
 from analysis.kinds import at_kind, with_default_kind
-from analysis.labels import describe
+from analysis.labels import describe, label_dim
 from analysis.measures import estimates as me
 from analysis.measures import intervals as mi
 from analysis.measures import paired as mp
@@ -141,8 +141,10 @@ def summarise_process(
         summary.coords[f"other_{dim}"] = (f"other_{dim}", coords[dim].values)
     for name, variable in summary.data_vars.items():
         variable.attrs = describe(str(name))
+    for name, variable in summary.coords.items():
+        variable.attrs = variable.attrs or {"long_name": label_dim(str(name))}
     if "by_code" in summary:
-        summary["by_code"].attrs = {**process["code"].attrs, **describe("by_code")}
+        summary["code"].attrs = process["code"].attrs
     if "coverage" in summary:
         level = _level_of(process)
         for name in (
