@@ -15,7 +15,7 @@
     addSelect(dim.name, dim.label, [["All", ALL], ...dim.values.map((x, i) => [x, i])]);
   }
   let measure = Math.max(0, data.measures.findIndex(x => x.name === "rmse"));
-  addSelect("measure", "Measure of the figure", data.measures.map((x, i) => [x.label, i]));
+  if (findAcross()) addSelect("measure", "Measure of the figure", data.measures.map((x, i) => [x.label, i]));
   // As many measures as fit beside the figure, until all are asked for.
   let columns = data.main;
   if (columns.length < data.measures.length) {
