@@ -200,11 +200,8 @@ def _name_single(replications: xr.DataTree, columns: dict[str, Any]) -> xr.DataT
 
 
 def _check_tested(replications: xr.DataTree, tests: dict[str, list[str]]) -> None:
-    names = [
-        str(x)
-        for node in replications.children.values()
-        for x in node["parameter"].values
-    ]
+    groups = [node.to_dataset() for node in replications.children.values()]
+    names = [str(x) for group in groups for x in group["parameter"].to_numpy()]
     if unknown := [x for x in tests if x not in names]:
         there = ", ".join(dict.fromkeys(names))
         raise ValueError(f"--test {unknown[0]}: no such parameter; there are {there}.")
