@@ -1,5 +1,6 @@
 """Attributes of every variable of `summary.nc`: its long name and its units."""
 
+from analysis import conventions
 from analysis.dimensions import COMPARED
 from analysis.labels import DIMENSION_NAMES, LATENT_UNIT, MEASURES, PARAMETER_UNIT
 
@@ -31,12 +32,15 @@ for _dim in COMPARED:
 
 
 def describe(name: str) -> dict[str, str]:
-    """Return `long_name` and `units` for a variable of `summary.nc`."""
+    """Return the attributes of a variable of `summary.nc`: words, and a unit."""
+    return conventions.describe(*_describe(name))
+
+
+def _describe(name: str) -> tuple[str, str]:
     if name in COUNT_NAMES:
-        return {"long_name": COUNT_NAMES[name], "units": "1"}
+        return COUNT_NAMES[name], "1"
     if name in OTHERS:
-        long_name, units = OTHERS[name]
-        return {"long_name": long_name, "units": units}
+        return OTHERS[name]
     for ending, words in (
         ("_mcse_normal", "Monte Carlo standard error, by normal theory, of the "),
         ("_mcse", "Monte Carlo standard error of the "),
@@ -44,14 +48,13 @@ def describe(name: str) -> dict[str, str]:
         ("_upper", "upper Wilson limit of the "),
     ):
         if name.endswith(ending):
-            inner = describe(name.removesuffix(ending))
-            return {"long_name": words + inner["long_name"], "units": inner["units"]}
+            inner, unit = _describe(name.removesuffix(ending))
+            return words + inner, unit
     for dim in DIMENSION_NAMES:
         if name.endswith(f"_over_{dim}"):
-            inner = describe(name.removesuffix(f"_over_{dim}"))
-            words = f"{inner['long_name']}, {dim} against other_{dim}, paired"
-            return {"long_name": words, "units": inner["units"]}
+            inner, unit = _describe(name.removesuffix(f"_over_{dim}"))
+            return f"{inner}, {dim} against other_{dim}, paired", unit
     entry = MEASURES.get(name)
     if entry is None:
-        return {"long_name": name.replace("_", " "), "units": "1"}
-    return {"long_name": entry.long_name, "units": entry.units}
+        return name.replace("_", " "), "1"
+    return entry.long_name, entry.units

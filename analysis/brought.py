@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import xarray as xr
 import yaml
 
 from analysis.columns import parse_columns
@@ -43,7 +45,8 @@ def store_replications(
                 f"{' and '.join(missing)} missing; give --columns "
                 + " ".join(f"{x}=COLUMN" for x in missing)
             )
-        replications = read_replications(path, **named)
+        replications = _name_single(read_replications(path, **named), named)
+        _check_tested(replications, parsed)
     except (OSError, ValueError, TypeError) as error:
         raise StudyError(f"{path}: {str(error).splitlines()[0]}") from error
     replications.attrs = {
@@ -53,6 +56,26 @@ def store_replications(
     }
     target = study_dir / REPLICATIONS
     return write_file(target, lambda file: write_tree(replications, file))
+
+
+def _name_single(replications: xr.DataTree, columns: dict[str, Any]) -> xr.DataTree:
+    """Call a parameter that nothing names as the column of its estimates."""
+    column = columns["estimate"]
+    if "parameter" in columns or not isinstance(column, str) or "*" in column:
+        return replications
+    groups = {
+        f"/{x}": node.to_dataset().assign_coords(parameter=[column])
+        for x, node in replications.children.items()
+    }
+    return xr.DataTree.from_dict(groups)
+
+
+def _check_tested(replications: xr.DataTree, tests: dict[str, list[str]]) -> None:
+    groups = [node.to_dataset() for node in replications.children.values()]
+    names = [str(x) for group in groups for x in group["parameter"].to_numpy()]
+    if unknown := [x for x in tests if x not in names]:
+        there = ", ".join(dict.fromkeys(names))
+        raise ValueError(f"--test {unknown[0]}: no such parameter; there are {there}.")
 
 
 def _parse_tests(tests: Sequence[str]) -> dict[str, list[str]]:

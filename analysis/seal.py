@@ -18,11 +18,16 @@ CHECKSUM = {"fletcher32": True}
 def encode(dataset: Any, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return for every variable of numbers how it is stored, as xarray takes it.
 
-    Texts and single values take no checksum; the seal covers them.
+    Texts and single values take no checksum; the seal covers them. Coordinates miss no
+    value, and must not say which would be missing.
     """
     variables = dataset.variables.items()
     return {
-        str(name): {**CHECKSUM, **(more or {})}
+        str(name): {
+            **CHECKSUM,
+            **(more or {}),
+            **({"_FillValue": None} if name in dataset.dims else {}),
+        }
         for name, variable in variables
         if variable.ndim and variable.size and variable.dtype.kind in "iufb"
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from analysis.conventions import CONVENTIONS
 from analysis.seal import add_seal, encode, has_seal
 
 REPLICATIONS = "replications.nc"
@@ -97,5 +98,7 @@ def write_tree(tree: xr.DataTree, path: Path) -> None:
     encoding = {
         f"/{name}": encode(node.to_dataset()) for name, node in tree.children.items()
     }
+    tree = tree.copy()
+    tree.attrs = {"Conventions": CONVENTIONS, **tree.attrs}
     tree.to_netcdf(path, encoding=encoding)
     add_seal(path)

@@ -1,6 +1,8 @@
 """Figures that compare kinds of confidence interval."""
 
 from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -15,8 +17,24 @@ from analysis.measures.formulas import Z
 _SPREAD = 0.7  # of the distance of two rows, over which sample sizes are spread
 
 
+class Rows(NamedTuple):
+    """What is in the rows of a figure, from the top.
+
+    Attributes:
+        kinds: Estimator, kind of interval and place of every row.
+        words: What stands beside every place.
+    """
+
+    kinds: list[tuple[str, str, int]]
+    words: list[tuple[str, int]]
+
+
 def plot_coverage_by_kind(
-    process: xr.Dataset, ax: Axes, *, band: tuple[float, float] | None = None
+    process: xr.Dataset,
+    ax: Axes,
+    *,
+    band: tuple[float, float] | None = None,
+    rows: Rows | None = None,
 ) -> Axes:
     """Draw the coverage of every kind of interval that an estimator has.
 
@@ -29,13 +47,14 @@ def plot_coverage_by_kind(
         process: One group of `summary.nc` at one parameter, grid and number of points.
         ax: Axes to draw on.
         band: Coverages to be shaded instead.
+        rows: The rows, of panels that share them; else those that the parameter has.
     """
     names = ("coverage", "coverage_lower", "coverage_upper")
     chosen = drawing.select(process, names, ("estimator", "kind", "sample_size"))
     for dim in ("estimator", "kind"):
         if dim not in chosen.dims:
             chosen = chosen.expand_dims(dim)
-    rows, ticks = _list_rows(chosen["coverage"])
+    places, ticks = rows or list_rows(chosen["coverage"])
     level = process["coverage"].attrs.get("level", 0.95)
     used = process["used_interval"].where(process["used_interval"] > 0)
     label = None if band else drawing.EXACT
@@ -47,13 +66,13 @@ def plot_coverage_by_kind(
     count = chosen.sizes.get("sample_size", 1)
     for i, label, line in drawing.series(chosen, "sample_size"):
         value, low, high = (
-            np.array([line[x].sel(estimator=e, kind=k).item() for e, k, _ in rows])
+            np.array([line[x].sel(estimator=e, kind=k).item() for e, k, _ in places])
             for x in names
         )
         shift = _SPREAD * (i - (count - 1) / 2) / max(count, 2)
         ax.errorbar(
             value,
-            np.array([y for _, _, y in rows]) + shift,
+            np.array([y for _, _, y in places]) + shift,
             xerr=np.maximum([value - low, high - value], 0),
             fmt=drawing.MARKERS[i % len(drawing.MARKERS)],
             color=f"C{i % 7}",
@@ -65,7 +84,7 @@ def plot_coverage_by_kind(
     ax.set_ylim(max((y for _, y in ticks), default=0) + 0.7, -0.7)
     ax.set_yticks([y for _, y in ticks], [word for word, _ in ticks])
     for (_, y), text in zip(ticks, ax.get_yticklabels(), strict=False):
-        if y not in {place for _, _, place in rows}:
+        if y not in {place for _, _, place in places}:
             text.set_fontweight("bold")
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(label_measure("coverage"))
@@ -73,10 +92,8 @@ def plot_coverage_by_kind(
     return ax
 
 
-def _list_rows(
-    coverage: xr.DataArray,
-) -> tuple[list[tuple[str, str, int]], list[tuple[str, int]]]:
-    """List estimator, kind and place of every row, and the words at every place.
+def list_rows(coverage: xr.DataArray) -> Rows:
+    """List the rows of a figure of coverages, of one parameter or several.
 
     With several estimators each has a place for its name above its kinds.
     """
@@ -98,7 +115,7 @@ def _list_rows(
             rows.append((str(estimator), kind, place))
             ticks.append((kind, place))
             place += 1
-    return rows, ticks
+    return Rows(rows, ticks)
 
 
 def list_pictures(process: xr.Dataset) -> Iterator[Picture]:
@@ -120,7 +137,8 @@ def _kinds(process: xr.Dataset, suffix: str) -> Iterator[Picture]:
         f"coverage_by_kind{suffix}",
         "Coverage of every kind of interval, by sample size; grey, where 95 percent "
         "would fall if intervals were exact.",
-        plot_coverage_by_kind,
+        # Estimands have an interval of one kind only, in the row that others have too.
+        partial(plot_coverage_by_kind, rows=list_rows(at["coverage"])),
     )
     yield from list_pages(
         picture,

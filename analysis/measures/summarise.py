@@ -15,6 +15,7 @@ from analysis.attributes import describe
 from analysis.configuration import read_config
 from analysis.dimensions import COMPARED
 from analysis.kinds import at_kind, with_default_kind
+from analysis.labels import label_dim
 from analysis.measures import estimates as me
 from analysis.measures import intervals as mi
 from analysis.measures import paired as mp
@@ -155,8 +156,10 @@ def _describe(summary: xr.Dataset, process: xr.Dataset) -> xr.Dataset:
     """Give every variable its long name, its units and, where it has one, its level."""
     for name, variable in summary.data_vars.items():
         variable.attrs = describe(str(name))
+    for name, variable in summary.coords.items():
+        variable.attrs = variable.attrs or {"long_name": label_dim(str(name))}
     if "by_code" in summary:
-        summary["by_code"].attrs = {**process["code"].attrs, **describe("by_code")}
+        summary["code"].attrs = process["code"].attrs
     if "coverage" in summary:
         level = _level_of(process)
         for name in (

@@ -15,15 +15,24 @@
     addSelect(dim.name, dim.label, [["All", ALL], ...dim.values.map((x, i) => [x, i])]);
   }
   let measure = Math.max(0, data.measures.findIndex(x => x.name === "rmse"));
-  addSelect("measure", "Measure of the figure", data.measures.map((x, i) => [x.label, i]));
+  if (findAcross()) addSelect("measure", "Measure of the figure", data.measures.map((x, i) => [x.label, i]));
+  // As many measures as fit beside the figure, until all are asked for.
+  let columns = data.main;
+  if (columns.length < data.measures.length) {
+    addSelect("columns", "Measures of the table", [["Main", 0], ["All", 1]]);
+  }
   controls.hidden = false;
   document.getElementById("chart").hidden = false;
   show();
+  for (const box of document.querySelectorAll("details.live")) {
+    box.hidden = !findAcross();
+    box.addEventListener("toggle", () => { if (box.children.length === 1) showLive(box); });
+  }
 
   function addSelect(name, label, options) {
     const select = document.createElement("select");
     select.id = "choose-" + name;
-    const start = name === "measure" ? measure : chosen[name];
+    const start = name === "measure" ? measure : name === "columns" ? 0 : chosen[name];
     for (const [word, value] of options) {
       const option = new Option(word, value);
       option.selected = value === start;
@@ -31,6 +40,9 @@
     }
     select.addEventListener("change", () => {
       if (name === "measure") measure = Number(select.value);
+      else if (name === "columns") {
+        columns = select.value === "0" ? data.main : data.measures.map((x, i) => i);
+      }
       else chosen[name] = Number(select.value);
       show();
     });
@@ -40,14 +52,14 @@
   }
 
   // What an estimator without a grid was computed once for stands beside every grid.
-  function fits(row, dim) {
-    const want = chosen[dim.name], got = row[at[dim.name]];
+  function fits(row, dim, choice) {
+    const want = choice[dim.name], got = row[at[dim.name]];
     if (want === ALL || got === want) return true;
     return (dim.name === "n_supp" || dim.name === "grid") && dim.values[got] === "none";
   }
 
   function show() {
-    const rows = data.rows.filter(row => data.dims.every(dim => fits(row, dim)));
+    const rows = data.rows.filter(row => data.dims.every(dim => fits(row, dim, chosen)));
     const fixed = data.dims.filter(x => x.choice && chosen[x.name] !== ALL);
     const words = fixed.map(x => sentence(x, chosen[x.name])).join(", ");
     showTable(rows, words);
@@ -68,7 +80,7 @@
     const head = table.tHead.rows[0], body = table.tBodies[0];
     head.replaceChildren();
     for (const x of heads) head.append(make("th", x.label, { scope: "col", class: "text" }));
-    for (const x of data.measures) {
+    for (const x of columns.map(i => data.measures[i])) {
       head.append(make("th", x.label, { scope: "col", title: x.long }));
     }
     body.replaceChildren(...rows.map(row => {
@@ -79,7 +91,7 @@
         cell.dataset.value = row[at[x.name]];
         line.append(cell);
       });
-      data.measures.forEach((x, i) => {
+      columns.forEach(i => {
         const cell = make("td", row[width + 3 * i + 2], {});
         const value = row[width + 3 * i];
         cell.dataset.value = value === null ? "" : value;
@@ -104,19 +116,59 @@
     return element;
   }
 
+  function findAcross() {
+    return ["sample_size", "n_supp"].find(x => x in at && data.dims[at[x]].values.length > 1);
+  }
+
   // Lines over the sample size, or over the points of the grid: of one process,
   // parameter and grid; what was left open there is taken as the first.
   function showChart() {
-    const across = ["sample_size", "n_supp"].find(x => x in at && data.dims[at[x]].values.length > 1);
-    const target = document.getElementById("chart");
+    const across = findAcross(), target = document.getElementById("chart");
     target.replaceChildren();
     if (!across) { target.hidden = true; return; }
     const one = {};
     for (const name of ["process", "parameter", "grid"]) {
       if (name in at) one[name] = chosen[name] === ALL ? 0 : chosen[name];
     }
+    const hover = addHover("hover");
+    draw(target, measure, across, one, collect(measure, across, one, chosen), hover, true);
+    target.append(hover);
+  }
+
+  // Of a process: every measure of every parameter, at most points of the grid.
+  function showLive(box) {
+    const across = findAcross(), choice = {};
+    for (const dim of data.dims) choice[dim.name] = ALL;
+    if (across !== "n_supp" && "n_supp" in data.first) choice.n_supp = data.first.n_supp;
+    const one = { process: data.dims[at.process].values.indexOf(box.dataset.process) };
+    if ("grid" in at) one.grid = data.first.grid || 0;
+    const parameters = "parameter" in at ? data.dims[at.parameter].values : [null];
+    data.measures.forEach((info, m) => {
+      const panels = make("div", "", { class: "panels" }), hover = addHover("");
+      let legend = true;
+      parameters.forEach((word, i) => {
+        const here = word === null ? one : { ...one, parameter: i };
+        const lines = collect(m, across, here, choice);
+        if (!lines.size) return;
+        const figure = document.createElement("figure");
+        draw(figure, m, across, here, lines, hover, legend);
+        legend = false;
+        panels.append(figure);
+      });
+      if (panels.children.length) box.append(make("h4", info.long, {}), hover, panels);
+    });
+  }
+
+  function addHover(id) {
+    const text = "Point at a mark, or reach it with the tabulator, for its numbers.";
+    const hover = make("p", text, { class: "meta hover", "aria-live": "polite" });
+    if (id) hover.id = id;
+    return hover;
+  }
+
+  function collect(m, across, one, choice) {
     const by = ["estimator", "n_supp"].filter(x => x in at && x !== across);
-    const place = width + 3 * measure, lines = new Map();
+    const place = width + 3 * m, lines = new Map();
     for (const row of data.rows) {
       const inside = data.dims.every(dim => {
         const got = row[at[dim.name]];
@@ -124,10 +176,10 @@
         if (dim.name in one) {
           return got === one[dim.name] || (dim.name === "grid" && dim.values[got] === "none");
         }
-        return fits(row, dim);
+        return fits(row, dim, choice);
       });
       if (!inside || row[place] === null) continue;
-      const key = by.filter(x => data.dims[at[x]].choice && !(x === "n_supp" && chosen[x] !== ALL))
+      const key = by.filter(x => data.dims[at[x]].choice && !(x === "n_supp" && choice[x] !== ALL))
         .map(x => data.dims[at[x]].values[row[at[x]]] + (x === "n_supp" ? " points" : ""))
         .filter(x => x !== "none points").join(", ");
       if (!lines.has(key)) lines.set(key, []);
@@ -136,11 +188,11 @@
         y: row[place], e: row[place + 1] || 0, text: row[place + 2],
       });
     }
-    draw(target, across, one, lines);
+    return lines;
   }
 
-  function draw(target, across, one, lines) {
-    const info = data.measures[measure], W = 560, H = 340, L = 58, R = 14, T = 14, B = 44;
+  function draw(target, m, across, one, lines, hover, legendToo) {
+    const info = data.measures[m], W = 560, H = 340, L = 58, R = 14, T = 14, B = 44;
     const title = [info.label, ...Object.keys(one)
       .filter(x => data.dims[at[x]].choice)
       .map(x => data.dims[at[x]].values[one[x]])].join(", ");
@@ -151,7 +203,8 @@
     if (!points.length) { target.append(make("p", "Nothing to draw here.", {})); return; }
     const isLog = ["rmse", "empirical_se", "interval_width", "interval_score"].includes(info.name);
     const scaleY = isLog ? Math.log : x => x;
-    let low = Math.min(...points.map(p => isLog ? p.y : p.y - 1.96 * p.e));
+    const bottom = p => isLog ? Math.max(p.y - 1.96 * p.e, 0.2 * p.y) : p.y - 1.96 * p.e;
+    let low = Math.min(...points.map(bottom));
     let high = Math.max(...points.map(p => p.y + 1.96 * p.e));
     const reference = { bias: 0, coverage: data.level, se_ratio: 1, size: 1 - data.level }[info.name];
     if (reference !== undefined) { low = Math.min(low, reference); high = Math.max(high, reference); }
@@ -183,8 +236,8 @@
       const path = line.map(p => `${px(p.x) + shift},${py(p.y)}`).join(" ");
       picture.append(svg("polyline", { points: path, fill: "none", stroke: colour, "stroke-width": 1.6, "stroke-dasharray": dash }));
       for (const p of line) {
-        const x = px(p.x) + shift, bottom = isLog ? Math.max(p.y - 1.96 * p.e, 0.05 * p.y) : p.y - 1.96 * p.e;
-        picture.append(svg("line", { x1: x, x2: x, y1: py(Math.max(bottom, isLog ? low * 0.5 : -Infinity)), y2: py(p.y + 1.96 * p.e), stroke: colour }));
+        const x = px(p.x) + shift;
+        picture.append(svg("line", { x1: x, x2: x, y1: py(bottom(p)), y2: py(p.y + 1.96 * p.e), stroke: colour }));
         const words = `${name ? name + ", " : ""}${across === "sample_size" ? "n = " : "points "}${p.x}: ${info.label} ${p.text}`;
         const dot = svg("circle", { cx: x, cy: py(p.y), r: 4.5, fill: colour, tabindex: 0, role: "img", "aria-label": words });
         dot.append(svg("title", {}, words));
@@ -195,8 +248,8 @@
       entry.style.setProperty("--colour", colour);
       legend.append(entry);
     });
-    const hover = make("p", "Point at a mark, or reach it with the tabulator, for its numbers.", { class: "meta", "aria-live": "polite", id: "hover" });
-    target.append(picture, legend, hover);
+    target.append(picture);
+    if (legendToo) target.append(legend);
   }
 
   function tell(title, lines) {

@@ -23,6 +23,9 @@ MEASURES = (
     *("bias", "rmse", "coverage", "se_ratio", "empirical_se", "interval_width"),
     *("interval_score", "size", "power"),
 )
+MAIN = ("bias", "rmse", "coverage", "se_ratio")
+"""Those that fit beside the figure; a reader may ask for all."""
+
 MOST_ROWS = 20_000
 """A study with more rows shows the largest number of grid points alone."""
 
@@ -60,6 +63,7 @@ def explore(summary: xr.DataTree) -> Explorer | None:
     table = table.iloc[order.sort_values(dims).index].reset_index(drop=True)
     first = _choose_first(entries)
     heads = [x for x in dims if x not in first and _has_choice(x, entries[x])]
+    main = [x for x in MAIN if x in names]
     payload = {
         "dims": [
             {
@@ -76,6 +80,7 @@ def explore(summary: xr.DataTree) -> Explorer | None:
         ],
         "rows": _list_rows(table, dims, names, places),
         "first": {x: entries[x].index(y) for x, y in first.items()},
+        "main": [names.index(x) for x in main],
         "level": float(level),
     }
     return Explorer(
@@ -84,12 +89,12 @@ def explore(summary: xr.DataTree) -> Explorer | None:
         ),
         columns=[
             *(labels.label_dim(x) for x in heads),
-            *map(labels.label_measure, names),
+            *map(labels.label_measure, main),
         ],
         rows=[
             [
                 *(_word(x, row[x]) for x in heads),
-                *(str(row[f"{x}_text"]) for x in names),
+                *(str(row[f"{x}_text"]) for x in main),
             ]
             for row in _take(table, first).to_dict("records")
         ],

@@ -208,7 +208,8 @@ def _describe_failures(process: xr.Dataset) -> tuple[pd.DataFrame, dict[str, str
     }
     sentences = {}
     if "by_code" in process:
-        attrs = process["by_code"].attrs
+        # Older summaries have the flags beside the counts.
+        attrs = {**process["by_code"].attrs, **process["code"].attrs}
         codes = [int(x) for x in process["code"].values]
         names = str(attrs.get("flag_meanings", "")).split() or [str(x) for x in codes]
         texts = str(attrs.get("flag_sentences", "")).split("\n")

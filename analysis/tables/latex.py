@@ -59,13 +59,27 @@ _LONG = r"""{\footnotesize
 \endhead
 \bottomrule
 \endfoot
-%(body)s
-\end{longtable}
-%(notes)s}
+\endlastfoot
+%(body)s*
+%(notes)s\end{longtable}}
 """
 
 _NOTES = r"""\par\smallskip
 \noindent\parbox{\linewidth}{\footnotesize\textit{Notes:} %s}
+"""
+
+_RULE = "\\bottomrule\n"
+
+_LAST_ROW = r"""\noalign{\nobreak\vskip\aboverulesep}
+\multispan{%(width)d}\leaders\hrule height\heavyrulewidth\hfill\cr
+\noalign{\nobreak\smallskip}
+\multicolumn{%(width)d}{@{}c@{}}{\makebox[0pt]{%%
+\parbox[t]{\linewidth}{\textit{Notes:} %(text)s}}} \\
+"""
+"""The rule and the note of a `longtable`, on the page of the last row.
+
+After `\\bottomrule` a page could end, so the rule is drawn by hand. The note is in a
+box without width, which does not widen the columns and is as wide as the text.
 """
 
 
@@ -80,36 +94,48 @@ def to_latex(tables: Sequence[Printed], *, label: str) -> str:
         tables: What is printed; continued tables say so.
         label: Key for `\ref` of the first; those that follow have a number.
     """
-    texts: list[str] = []
+    parts: list[Printed] = []
     for table in tables:
         if not table.rows:
             raise ValueError("the table has no rows; no replication was attempted yet.")
-        parts = _fit_width(table)
-        for i, part in enumerate(parts):
-            key = f"{label}-{len(texts) + 1}" if texts else label
-            last = i == len(parts) - 1
-            texts.append(_write(part, key, continued=i > 0, notes=last))
-    return "\n".join(texts)
+        first, *others = (x._replace(notes=()) for x in _fit_width(table))
+        again = f"{table.caption} (continued)"
+        parts += [first, *(x._replace(caption=again) for x in others)]
+        parts[-1] = parts[-1]._replace(notes=table.notes)
+    # Floats would be set behind a long table that follows them.
+    long = any(_count_lines(x) > TEXT_LINES for x in parts)
+    keys = [label, *(f"{label}-{i}" for i in range(2, len(parts) + 1))]
+    return "\n".join(_write(x, key, long) for x, key in zip(parts, keys, strict=True))
 
 
-def _write(table: Printed, label: str, *, continued: bool, notes: bool) -> str:
+def _write(table: Printed, label: str, long: bool) -> str:
     body = _body(table)
-    text = escape(" ".join(table.notes)) if notes else ""
-    long = _count_lines(table, len(body), text) > TEXT_LINES
+    text = escape(" ".join(table.notes))
+    width = len(table.names) + len(table.heads)
+    if long:
+        notes = _LAST_ROW % {"width": width, "text": text} if text else _RULE
+    else:
+        notes = _NOTES % text if text else ""
     fields = {
-        "caption": escape(table.caption) + (" (continued)" if continued else ""),
+        "caption": escape(table.caption),
         "label": label,
         "columns": f"@{{}}{'l' * len(table.names)}{'r' * len(table.heads)}@{{}}",
         "head": "\n".join(_head(table)),
         "body": "\n".join(body),
-        "notes": _NOTES % text if text else "",
+        "notes": notes,
     }
     return (_LONG if long else _FLOAT) % fields
 
 
-def _count_lines(table: Printed, body: int, notes: str) -> int:
-    words = math.ceil(len(notes) / _LETTERS_A_LINE)
-    return body + words + math.ceil(len(table.caption) / 80) + _levels(table) + 5
+def _count_lines(table: Printed) -> int:
+    words = math.ceil(len(" ".join(table.notes)) / _LETTERS_A_LINE)
+    return (
+        len(_body(table))
+        + words
+        + math.ceil(len(table.caption) / 80)
+        + _levels(table)
+        + 5
+    )
 
 
 def _levels(table: Printed) -> int:

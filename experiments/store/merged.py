@@ -17,6 +17,7 @@ import xarray as xr
 import yaml
 
 import spmlex
+from analysis.conventions import CONVENTIONS, describe
 from analysis.dimensions import NOT_RUN, STUDY
 from analysis.seal import add_seal, encode
 from experiments import provenance
@@ -91,11 +92,20 @@ def merge(
     complete = complete and held == counts
     tree.attrs = _describe_study(design, config, commits) | {"complete": int(complete)}
     path = files.folder / "replications.nc"
-    encoding = {name: encode(group, SMALL) for name, group in groups.items()}
+    encoding = {name: _encode(group) for name, group in groups.items()}
     with replacing(path) as temporary, netcdf_errors(temporary):
         tree.to_netcdf(temporary, encoding=encoding)
         add_seal(temporary)
     return Merged(path, held, complete)
+
+
+def _encode(group: xr.Dataset) -> dict[str, Any]:
+    """Return how variables are stored; a count that is not known is missing."""
+    encoding = encode(group, SMALL)
+    for name, quantity in VARIABLES.items():
+        if np.dtype(quantity.dtype).kind == "i" and name != "code":
+            encoding[name]["_FillValue"] = quantity.missing
+    return encoding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +130,7 @@ def _describe_study(
     # The file may travel; where it was written is no part of the study.
     settings = {k: v for k, v in config.items() if k != "results_dir"}
     return {
+        "Conventions": CONVENTIONS,
         "title": config["question"],
         "study": config["study"],
         **provenance.describe_code(),
@@ -145,22 +156,19 @@ def _label(frame: Frame, level: float) -> xr.Dataset:
         name: (
             frame.axes(name),
             array,
-            {
-                "long_name": VARIABLES[name].description,
-                "units": VARIABLES[name].unit,
-            },
+            describe(VARIABLES[name].description, VARIABLES[name].unit),
         )
         for name, array in frame.arrays.items()
     }
     data["truth"] = (
         ("parameter",),
         design.truth(frame.dgp)[1],
-        {"long_name": "true value", "units": QUANTITIES["estimate"].unit},
+        describe("true value", QUANTITIES["estimate"].unit),
     )
     data["data_hash"] = (
         ("sample_size", "replication"),
         frame.hashes,
-        {"long_name": "hash of the simulated data, 0 where not run", "units": "1"},
+        {"long_name": "hash of the simulated data, 0 where not run"},
     )
     data |= describe_mixing(process.mixing, frame.supports)
     coords = dict(frame.coords)
@@ -169,11 +177,11 @@ def _label(frame: Frame, level: float) -> xr.Dataset:
         if found:
             coords[axis] = list(found)
             stacked = np.stack([frame.own[x] for x in found.values()], axis=-1)
-            described = {"long_name": quantity.description, "units": quantity.unit}
+            described = describe(quantity.description, quantity.unit)
             data[what] = ((*STUDY, axis), stacked, described)
     dataset = xr.Dataset(data, coords=coords)
     for name in coords:
-        dataset[name].attrs = {"long_name": LONG_NAMES[name], "units": "1"}
+        dataset[name].attrs = {"long_name": LONG_NAMES[name]}
     for axis, options in (("estimator", design.estimators), ("grid", design.grids)):
         labels = [option.label or name for name, option in options.items()]
         dataset.coords[f"{axis}_label"] = (axis, labels, {"long_name": f"{axis} label"})
@@ -188,7 +196,12 @@ def _label(frame: Frame, level: float) -> xr.Dataset:
     ):
         dataset.coords[name] = ("estimator", values, {"long_name": words})
     dataset["lower"].attrs["level"] = dataset["upper"].attrs["level"] = level
+    # What is told apart by flags has no unit.
+    dataset["code"].attrs = {"long_name": VARIABLES["code"].description}
     dataset["code"].attrs |= _describe_codes()
+    if "coordinate" not in coords:  # each margin has points of its own
+        at = dataset["true_cdf_at"].variable
+        dataset.coords["cdf_point"] = ("cdf_point", at.values, at.attrs)
     dataset.attrs = {
         "label": process.label or frame.dgp,
         "default_kind": estimators[0].default_kind,

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
+from analysis.conventions import describe
 from experiments.mixing import AbstractMixing, AbstractScalarMixing
 
 N_POINTS = 2001
@@ -76,4 +77,4 @@ def _describe(value: np.ndarray, long_name: str, units: str) -> Variable:
     dims = ("coordinate", "cdf_point")[: value.ndim]
     if len(value) == 1:
         value, dims = np.asarray(value[0]), dims[1:]
-    return dims, value, {"long_name": long_name, "units": units}
+    return dims, value, describe(long_name, units)

@@ -4,9 +4,9 @@
 (Debian: `apt-get install chromium`). FOLDER then holds `phone-1.png`, ... (390 pixels
 wide) and `desktop-1.png`, ..., from top to bottom with every folded part open, and
 `print.pdf`, to be looked at. The exit code is 1 if the page is wider than the window,
-an image is broken, an id that is linked to is not there, a selector, a sorted column or
-a mark of the figure does not do what it should, or something lacks a name for those who
-do not see it.
+the main table is wider than its room on the desktop, an image is broken, an id that is
+linked to is not there, a selector, a sorted column or a mark of a figure does not do
+what it should, or something lacks a name for those who do not see it.
 """
 
 import json
@@ -35,8 +35,12 @@ function use(page) {{
   if (!table) return {{}};
   const count = () => table.tBodies[0].rows.length, before = count();
   const select = page.querySelector("#controls select");
-  let chosen = -1;
+  // Beside the figure there is room for the main measures.
+  const region = table.parentNode;
+  const fits = Number(region.scrollWidth <= region.clientWidth);
+  let chosen = -1, first = "";
   if (select) {{
+    first = select.value;
     select.value = select.options[1].value;
     select.dispatchEvent(new Event("change"));
     chosen = count();
@@ -50,16 +54,32 @@ function use(page) {{
     .map(x => parseFloat(x.cells[column].dataset.value)).filter(x => !isNaN(x));
   const mark = page.querySelector("#chart circle");
   if (mark) mark.dispatchEvent(new Event("focus"));
+  // Figures of every measure are drawn when they are opened.
+  const live = page.querySelector("details.live:not([hidden])");
+  let pointed = 1;
+  if (live) {{
+    live.dispatchEvent(new Event("toggle"));
+    const marks = [...live.querySelectorAll("circle")], last = marks[marks.length - 1];
+    last.dispatchEvent(new Event("focus"));
+    const told = [...live.querySelectorAll(".hover")].pop().textContent;
+    pointed = Number(told === last.getAttribute("aria-label"));
+  }}
   const unnamed = [...page.querySelectorAll("img, svg, [role=region]")]
     .filter(x => !(x.getAttribute("alt") || x.getAttribute("aria-label"))).length;
   const heads = [...page.querySelectorAll("main th")];
   const hover = page.getElementById("hover");
+  const all = count();
+  if (select) {{
+    select.value = first;
+    select.dispatchEvent(new Event("change"));
+  }}
   return {{
-    before, chosen, all: count(),
+    fits,
+    before, chosen, all,
     sorted: Number(values.every((x, i) => !i || values[i - 1] <= x)),
     announced: Number(head.getAttribute("aria-sort") === "ascending"),
     hover: mark ? Number(hover.textContent === mark.getAttribute("aria-label")) : 1,
-    unnamed,
+    pointed, unnamed,
     headless: heads.filter(x => !x.getAttribute("scope")).length,
     uncaptioned: [...page.querySelectorAll("main table")]
       .filter(x => !x.caption && !x.classList.contains("list")).length,
@@ -141,6 +161,7 @@ def is_usable(found: dict[str, int]) -> bool:
     if "before" not in found:  # no replication yet
         return True
     worked = found["sorted"] and found["announced"] and found["hover"]
+    worked = worked and found["pointed"]
     named = not (found["unnamed"] or found["headless"] or found["uncaptioned"])
     return bool(worked and named and found["chosen"] <= found["all"])
 
@@ -155,6 +176,7 @@ def main(report: str, target: str) -> int:
         found = look(browser, page, name, folder)
         wrong += found["wide"] > width or found["broken"] > 0 or found["lost"] > 0
         wrong += not is_usable(found)
+        wrong += name == "desktop" and not found.get("fits", 1)
         print(f"{name}, {width} pixels: {found}")
     printed = folder / "print.pdf"
     browse(browser, page, f"--print-to-pdf={printed}", "--no-pdf-header-footer")

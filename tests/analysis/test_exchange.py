@@ -289,5 +289,9 @@ def test_p_values_and_degrees_of_freedom_of_others_are_tested(tmp_path):
 def test_hypotheses_of_a_command_line_are_checked(tmp_path, capsys):
     assert main([str(MORRIS), "--output", str(tmp_path / "a"), "--test", "theta"]) == 2
     assert "write PARAMETER=NULL" in capsys.readouterr().err
+    named = ["--columns", *SETTINGS]
+    asked = [str(MORRIS), "--output", str(tmp_path / "a"), *named, "--test"]
+    assert main([*asked, "beta=0"]) == 2
+    assert "--test beta: no such parameter; there are theta." in capsys.readouterr().err
     assert main([str(tmp_path), "--test", "theta=0"]) == 2
     assert "for a file of replications" in capsys.readouterr().err

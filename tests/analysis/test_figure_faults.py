@@ -75,6 +75,21 @@ def test_rows_of_lollies_are_the_same_in_every_panel():
     assert places[0] == places[2] == [3, 2, 1, 0]
 
 
+def test_rows_of_intervals_are_those_of_every_panel():
+    process = summarise_synthetic(**SMALL).copy(deep=True)
+    process["coverage"][{"parameter": 2, "kind": 0}] = np.nan  # as of an estimand
+    (picture,) = intervals.list_pictures(process)
+    with drawing.style():
+        axes = picture.draw().axes
+    words = [x.get_text() for x in axes[0].get_yticklabels()]
+    kinds = [str(x) for x in process["kind"].values]
+    assert words == ["profile", *kinds, "em", *kinds]
+    points = [ax.containers[0].lines[0].get_ydata() for ax in axes]
+    np.testing.assert_array_equal(points[0], points[2])
+    kept = np.isfinite(np.asarray(axes[2].containers[0].lines[0].get_xdata()))
+    assert kept.tolist() == [False, True, False, True]
+
+
 @pytest.mark.parametrize("level", [0.9, 0.99])
 def test_the_band_of_coverages_is_that_of_the_level(level):
     process = summarise_synthetic(**SMALL).copy(deep=True).isel(parameter=0, n_supp=0)

@@ -20,15 +20,16 @@ PAGE = (Path(__file__).parents[2] / "analysis" / "README.md").read_text()
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     tree = make_replications(n_supp=(25, 50), sample_sizes=(500, 1000))
-    write_tree(tree, folder / "replications.nc")
-    write_tree(summarise(tree), folder / "summary.nc")
-    return folder
+    return write_study(folder, tree)
+
+
+def list_programs():
+    part = PAGE.partition("## Tables of a paper")[0]
+    return re.findall(r"```python\n(.*?)```", part, re.DOTALL)
 
 
 def test_ten_lines_answer_ten_questions(folder):
-    opening, lines = re.findall(
-        r"```python\n(.*?)```", PAGE.partition("## Tables of a paper")[0], re.DOTALL
-    )
+    opening, lines, _ = list_programs()
     names = {"folder": folder}
     exec(opening, names)  # noqa: S102
     found = []
@@ -45,6 +46,31 @@ def test_ten_lines_answer_ten_questions(folder):
     assert len(found[0]) == summary["bias"].size
     assert np.isfinite(found[2]).all()
     assert len(found[4]) > 0
+
+
+def write_study(folder, tree):
+    folder.mkdir(exist_ok=True)
+    write_tree(tree, folder / "replications.nc")
+    write_tree(summarise(tree), folder / "summary.nc")
+    return folder
+
+
+def test_two_studies_become_one(tmp_path):
+    # Of its own: files that a page's lines leave open are closed when collected.
+    one = make_replications(n_supp=(25, 50), sample_sizes=(500, 1000))
+    other = make_replications(n_supp=(100,), sample_sizes=(2000,))
+    names = {
+        "folder": write_study(tmp_path / "one", one),
+        "second": write_study(tmp_path / "other", other),
+    }
+    opening, _, lines = list_programs()
+    exec(opening + lines, names)  # noqa: S102
+    both, summary = names["both"], names["summary"]
+    assert both.sizes["sample_size"] == both.sizes["n_supp"] == 3
+    found = both["rmse"].sel(sample_size=[500, 1000], n_supp=[25, 50])
+    xr.testing.assert_equal(found, summary["rmse"])
+    with pytest.warns(FutureWarning):
+        xr.testing.assert_identical(xr.merge([summary, names["other"]]), both)
 
 
 def test_what_the_page_names_is_there():

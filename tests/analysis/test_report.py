@@ -206,8 +206,9 @@ def test_details_are_folded_and_a_short_main_table_is_not(summary, tmp_path):
     html = render(summary, drawn)
     read(html)
     process = html[html.index(f'<h2 id="{NAME}">') : html.index('<h2 id="failures">')]
-    figures, *folded = process.split("<details")
+    figures, live, *folded = process.split("<details")
     assert "Main." in figures
+    assert live.startswith(' class="live"')  # empty, and drawn when it is opened
     opened = [x.startswith(" open") for x in folded]
     assert opened == [True] + [False] * 5  # a table of so few rows
     assert [re.search(r"<summary>(.*)</summary>", x)[1] for x in folded] == [  # pyright: ignore

@@ -13,7 +13,7 @@ from synthetic_study import make_process, make_replications, summarise_study
 from analysis.labels import name_groups
 from analysis.measures.summarise import summarise
 from analysis.report.answers import answer
-from analysis.report.explore import explore
+from analysis.report.explore import MAIN, explore
 from analysis.report.page import render_report
 from analysis.report.pictures import Drawn, say_seen
 
@@ -148,6 +148,16 @@ def test_choices_hold_every_design_point(summary):
     # Without a script: the largest sizes, a row for each estimator and parameter.
     assert len(found.rows) == 6
     assert found.caption == "n = 2000, 100 grid points"
+    # What fits beside the figure; a selector has all measures.
+    assert found.columns[-4:] == ["Bias", "RMSE", "Coverage", "SE/SD"]
+    assert [data["measures"][i]["name"] for i in data["main"]] == list(MAIN)
+    assert len(data["measures"]) > len(MAIN)
+
+
+def test_every_process_has_figures_to_point_at(summary):
+    page = render_report(summary, {}, {})
+    label = summary[NAME].attrs["label"]
+    assert f'<details class="live" data-process="{label}" hidden>' in page
 
 
 def test_names_cannot_end_the_script():

@@ -25,12 +25,13 @@ def test_summary_keeps_the_groups_and_says_its_rule():
     assert summary["linear_factor_discrete"].attrs["label"].startswith("Linear")
 
 
-def test_every_measure_has_its_error_beside_it_and_a_unit():
+def test_every_measure_has_its_error_beside_it_and_a_unit_or_why_none():
     summary = default_summary().copy()
     without_error = {*COUNT_NAMES, *OTHERS}
     for name, variable in summary.data_vars.items():
-        assert variable.attrs["units"]
         assert variable.attrs["long_name"]
+        assert variable.attrs.get("units") in ("1", "s", "percent", None)
+        assert ("units" in variable.attrs) != ("comment" in variable.attrs), name
         assert "replication" not in variable.dims
         if str(name) not in without_error and not str(name).endswith(
             ("_mcse", "_mcse_normal", "_lower", "_upper")

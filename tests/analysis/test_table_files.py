@@ -245,6 +245,20 @@ def test_a_wide_table_is_cut_between_groups(summary):
     assert [x.count("Notes:") for x in parts] == [0, 1]
 
 
+def test_parts_of_a_table_keep_their_order_and_the_note_its_last_row(summary):
+    measures = ["bias", "rmse", "empirical_se", "coverage"]
+    printed, _ = compose(summary, PAPER, measures=measures)
+    # LaTeX sets a long table before the floats that wait for the next page.
+    text = to_latex([printed._replace(notes=("Words of a note. " * 300,))], label="a")
+    assert r"\begin{table}" not in text
+    parts = text.split(r"\begin{longtable}")[1:]
+    assert [x.count("Notes:") for x in parts] == [0, 1]
+    assert r"\bottomrule" in parts[0].split(r"\endlastfoot")[1]
+    last = parts[1].partition(r"\end{longtable}")[0]
+    assert re.search(r" \\\\\*\n\\noalign\{\\nobreak", last)
+    assert "Notes:" in last
+
+
 def test_floats_are_no_longer_than_a_page(summary):
     for table in list_tables(summary, NAME):
         printed = print_rows(table.shown(), caption="C", notes=table.notes)

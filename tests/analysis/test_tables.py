@@ -195,7 +195,8 @@ def test_latex_is_balanced_and_escaped(process):
     assert text.count("{") == text.count("}")
     for body in text.split(r"\begin{longtable}")[1:]:
         columns = len(re.search(r"\{@\{\}([lr]+)@", body)[1])  # pyright: ignore
-        rows = [x for x in body.splitlines() if x.endswith(r"\\") and "&" in x]
+        lines = [x.removesuffix("*") for x in body.splitlines() if "&" in x]
+        rows = [x for x in lines if x.endswith(r"\\")]
         assert {x.count("&") for x in rows} == {columns - 1}
         assert len(rows) == 2 + 2 * 3 * 3 * 3  # the head is there twice
 
@@ -207,7 +208,7 @@ def test_no_float_is_longer_than_a_page_and_there_is_one_note(process):
     assert text.count(r"\begin{longtable}") == 2  # two runs of measures
     assert text.count(r"\caption{C (continued)}") == 1
     assert text.count("Once.") == 1
-    assert text.rstrip().endswith("Once.}\n}")
+    assert text.rstrip().endswith("Once.}}} \\\\\n\\end{longtable}}")
     small = performance_table(process, measures=["bias"])
     small = small.loc[np.asarray(small["parameter"]) == "coef[0]"]
     short = write_latex(small, caption="C", label="tab:a")

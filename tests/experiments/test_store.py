@@ -55,6 +55,28 @@ def assert_same_numbers(one, other):
         )
 
 
+def test_files_keep_to_conventions_and_merge_with_those_of_another_grid(tmp_path):
+    studies = []
+    for name, grid in (("one", "n_supp=4"), ("other", "n_supp=9")):
+        assert sweep(tmp_path, f"study={name}", "sample_size=20", grid)[0] == 0
+        studies.append(read(tmp_path, name))
+    assert studies[0].attrs["Conventions"].startswith("CF-")
+    one, other = (x["linear_factor_discrete"].to_dataset() for x in studies)
+    for name in ("num_steps", "num_atoms", "flagged"):
+        assert one[name].encoding["_FillValue"] == -1
+    for name, variable in one.variables.items():
+        assert variable.attrs.get("units", "1") in ("1", "s"), name
+        if variable.dtype.kind in "TU":
+            assert "units" not in variable.attrs
+        if name in one.dims:  # coordinates have no missing values
+            assert "_FillValue" not in variable.encoding
+    assert "units" not in one["estimate"].attrs
+    assert "unit of the parameter" in one["estimate"].attrs["comment"]
+    both = xr.merge([one, other], join="outer", compat="no_conflicts")
+    assert list(both["n_supp"].to_numpy()) == [4, 9]
+    xr.testing.assert_equal(both["estimate"].sel(n_supp=[9]), other["estimate"])
+
+
 @pytest.mark.thorough
 def test_missing_blocks_are_computed_and_nothing_else(tmp_path, blocks_run):
     assert sweep(tmp_path)[0] == 0
