@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from spmlex._arguments import check_function
+from spmlex._compile import compile_for_one_call
 from spmlex._continuum import range_of, rows_of
 from spmlex._efficient_estimate import EfficientEstimate
 from spmlex._efficient_functional import influence_under_model
@@ -119,7 +120,7 @@ def _refuse_groups(probs: Float[Array, "..."]) -> None:
 _Influence = tuple[Float[Array, " k"], Float[Array, "n_obs k"]]
 
 
-@eqx.filter_jit
+@compile_for_one_call
 def _on_grid(evidence: Evidence, function: Function) -> _Influence:
     problem = evidence.on_grid()
 
@@ -139,7 +140,7 @@ def _on_grid(evidence: Evidence, function: Function) -> _Influence:
     return value, on_theta @ along.T + (relative - 1.0) @ solved.T
 
 
-@eqx.filter_jit
+@compile_for_one_call
 def _with_atoms(evidence: Evidence, function: Function) -> _Influence:
     """Do the same with the places of the atoms beside theta."""
     theta, weights = evidence.theta, evidence.weights

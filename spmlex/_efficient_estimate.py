@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._arguments import check_level, read_floats
 from spmlex._codes import RESULTS
+from spmlex._compile import compile_for_one_call
 from spmlex._covariance import sum_within
 from spmlex._inputs import number_clusters
 from spmlex._score_equation import ScoreEquation
@@ -41,6 +42,11 @@ class EfficientEstimate(eqx.Module):
     root: Root
     result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
     free: tuple[bool, ...] = eqx.field(static=True)
+
+    @property
+    def n_entries(self) -> int:
+        """Number of entries of `lclk` on the grid."""
+        return self.equation.problem.n_entries
 
     @property
     def identified(self) -> Bool[Array, " p"]:
@@ -159,7 +165,7 @@ class EfficientEstimate(eqx.Module):
         return _invert(self, jnp.asarray(level, float), clusters)
 
 
-@eqx.filter_jit
+@compile_for_one_call
 def _invert(
     estimate: EfficientEstimate, level: Scalar, clusters: Clusters
 ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from spmlex._compile import compile_for_one_call
 from spmlex._efficient import (
     find_seen,
     solve_faded,
@@ -24,7 +24,7 @@ than for theta: what a share of F says along the rest is bias below a fifth of i
 standard error, and noise of several times that at 1e-5."""
 
 
-@eqx.filter_jit
+@compile_for_one_call
 def influence_under_model(
     estimate: EfficientEstimate, function: Callable[..., Any]
 ) -> tuple[Float[Array, " k"], Float[Array, "n_obs k"]]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 from jax.core import Tracer
@@ -12,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from spmlex._arguments import check_truth
 from spmlex._codes import RESULTS, raise_if_failed
+from spmlex._compile import compile_for_one_call
 from spmlex._draws import how_rows_are_made
 from spmlex._efficient import N_DRAWS
 from spmlex._efficient_estimate import EfficientEstimate
@@ -161,7 +161,7 @@ def solve_from(evidence: Evidence) -> EfficientEstimate:
     return solve_efficiently(given, evidence.weights, theta0=theta0)
 
 
-@eqx.filter_jit
+@compile_for_one_call
 def _solve(
     problem: OuterProblem,
     weights: Weights,
@@ -200,7 +200,7 @@ def _solve(
     )
 
 
-@eqx.filter_jit
+@compile_for_one_call
 def climb_smoothly(problem: OuterProblem, weights: Weights) -> Float[Array, " p"]:
     """Return the maximum where F is almost normal, climbed from the problem's model.
 

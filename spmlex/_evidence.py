@@ -59,6 +59,11 @@ class Evidence(eqx.Module):
     counts: Float[Array, " n_obs"] | None = None
 
     @property
+    def n_entries(self) -> int:
+        """Number of entries of `lclk` on the grid that was given."""
+        return self.given.n_entries
+
+    @property
     def evidence(self) -> "Evidence":
         """Itself, so that it can be asked for wherever an estimate can."""
         return self

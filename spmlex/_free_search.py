@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 from spmlex._adequacy import Adequacy, bound_gradient
 from spmlex._atom_search import GAP_TOL, Search, merge_neighbours, search_atoms
 from spmlex._codes import RESULTS
+from spmlex._compile import compile_for_one_call
 from spmlex._continuum import Box, log_ratios, rows_of
 from spmlex._inner import solve_probs
 from spmlex._joint import Atoms, make_joint
@@ -92,7 +93,7 @@ def search_from(
     return outcome
 
 
-@eqx.filter_jit
+@compile_for_one_call
 def _search(
     outer: OuterProblem,
     weights: Weights,
@@ -111,7 +112,7 @@ def _search(
     return _describe(outer, weights, search_atoms(problem, theta0, atoms, *args))
 
 
-@eqx.filter_jit
+@compile_for_one_call
 def _go_on(
     outer: OuterProblem,
     weights: Weights,

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from spmlex._codes import RESULTS, result_code
+from spmlex._compile import compile_for_one_call
 from spmlex._degenerate import is_crowded, is_degenerate
 from spmlex._evaluation import Evaluation
 from spmlex._inner import CERTIFICATE_TOL
@@ -39,7 +39,7 @@ class _End(NamedTuple):
     result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
 
 
-@eqx.filter_jit  # so that a call outside `jit` compiles once a shape, not each time
+@compile_for_one_call
 def maximise_on_grid(
     problem: OuterProblem,
     thetas: Float[Array, "n_given p"],

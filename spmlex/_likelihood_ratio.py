@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._arguments import check_level
 from spmlex._codes import RESULTS
+from spmlex._compile import compile_for_one_call
 from spmlex._covariance import covariance_matrix
 from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
@@ -215,7 +216,7 @@ def _conclude(state: _Secant, critical: Scalar) -> Scalar:
     return jnp.where(close, state.now, jnp.nan)
 
 
-@eqx.filter_jit
+@compile_for_one_call
 def _interval(
     evidence: Evidence, level: Scalar
 ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
@@ -271,7 +272,7 @@ def _start(
     return rest, base, others
 
 
-@eqx.filter_jit
+@compile_for_one_call
 def _ratio_on_grid(
     evidence: Evidence, held: Int[Array, " k"], values: Float[Array, " k"]
 ) -> tuple[Scalar, Float[Array, " p"], Array]:

@@ -101,6 +101,11 @@ class OuterProblem(eqx.Module):
         return jax.tree.leaves(self.supp)[0].shape[0]
 
     @property
+    def n_entries(self) -> int:
+        """Number of entries of `lclk`."""
+        return self.n_obs * self.n_supp
+
+    @property
     def numbers(self) -> tuple[bool, ...]:
         """Which coordinates of the support points are numbers, not labels."""
         return tuple(is_number for _, is_number in coordinates(self.supp))

@@ -1,0 +1,65 @@
+"""Programs of calls that stand alone are compiled in little time, all others to run."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import pytest
+from problems import approx
+
+from spmlex import _compile
+from spmlex._compile import compile_for_one_call
+
+
+class Numbers(eqx.Module):
+    """Some numbers, said to be so many."""
+
+    values: jax.Array
+    n_entries: int = eqx.field(static=True)
+
+
+@pytest.fixture
+def counted():
+    """Return a compiled sum and a list with one entry for each time it was traced."""
+    traced = []
+
+    @compile_for_one_call
+    def total(numbers: Numbers, factor: float = 1.0) -> jax.Array:
+        traced.append(numbers.values.shape)
+        return factor * jnp.sum(jnp.exp(numbers.values))
+
+    return total, traced
+
+
+def test_few_calls_of_a_shape_share_one_program_and_many_a_second(counted):
+    total, traced = counted
+    expected = jnp.sum(jnp.exp(jnp.arange(3.0)))
+    for _ in range(_compile._FEW_CALLS):
+        assert total(Numbers(jnp.arange(3.0), 3)) == approx(expected, 1e-14)
+    assert traced == [(3,)]
+    total(Numbers(jnp.arange(4.0), 4))
+    assert traced == [(3,), (4,)]
+    for _ in range(3):
+        assert total(Numbers(jnp.arange(3.0), 3)) == approx(expected, 1e-14)
+    assert traced == [(3,), (4,), (3,)]
+
+
+def test_a_large_problem_is_compiled_once_to_run_fast(counted):
+    total, traced = counted
+    for _ in range(_compile._FEW_CALLS + 1):
+        total(Numbers(jnp.arange(3.0), _compile._MOST_ENTRIES + 1))
+    assert traced == [(3,)]
+
+
+def test_it_is_a_part_of_larger_programs(counted):
+    total, _ = counted
+    rows = jnp.arange(6.0).reshape(2, 3)
+    here = Numbers(rows[0], 3)
+    alone = [total(Numbers(row, 3), factor=2.0) for row in rows]
+    inside = jax.jit(lambda row: total(Numbers(row, 3), factor=2.0))(rows[0])
+    assert inside == approx(alone[0], 1e-14)
+    # Of constants as well, which no tracer is among.
+    assert jax.jit(lambda: total(here, factor=2.0))() == approx(alone[0], 1e-14)
+    each = jax.vmap(lambda row: total(Numbers(row, 3), factor=2.0))(rows)
+    assert each == approx(jnp.stack(alone), 1e-14)
+    slope = jax.grad(lambda row: total(Numbers(row, 3), factor=2.0))(rows[0])
+    assert slope == approx(2.0 * jnp.exp(rows[0]), 1e-14)
