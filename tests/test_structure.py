@@ -170,7 +170,7 @@ def test_a_package_imports_only_what_it_may(package):
 
 def test_of_the_analysis_studies_know_the_report_and_plain_definitions():
     plain = {"analysis.dimensions", "analysis.files", "analysis.measures.formulas"}
-    plain |= {"analysis.attributes", "analysis.seal", "analysis.nulls"}
+    plain |= {"analysis.conventions", "analysis.seal", "analysis.nulls"}
     known = {
         module: {x for x in own_imports(module) if x.startswith("analysis")}
         for module in MODULES

@@ -97,7 +97,7 @@ def test_nested_loops_order_points_and_leave_out_those_not_run(ax):
     np.testing.assert_array_equal(em.values[6:], loops[1].ravel())
     words = [x.get_text() for x in ax.texts]
     assert words == [
-        "Process: a, b, c",
+        "DGP: a, b, c",
         "Grid points: 25, 50",
         "Sample size: 500, 1000",
     ]
