@@ -56,7 +56,7 @@ def conditional(y):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("seed", [1, 8])
+@pytest.mark.parametrize("seed", [1, 8, 9])
 def test_an_f_that_is_not_unique_is_no_failure(seed):
     y = draw(seed)
     theta, information = conditional(y)
@@ -65,5 +65,7 @@ def test_an_f_that_is_not_unique_is_no_failure(seed):
         found = fit(Rasch(start), {"y": y}, grid, support="free", throw=False)
         assert found.result == RESULTS.successful
         assert found.theta == approx(theta, 1e-6)
-        # Of the order of the root of the gap: 1e-9 nats.
-        assert found.hessian == approx(information, 2e-4)
+        # At the conditional estimate the search may end with a gap, by whose root F,
+        # and so the curvature, is off; from zero it goes on until there is none.
+        off = 1e-6 if jnp.all(start == 0.0) else 10 * jnp.sqrt(found.gap)
+        assert found.hessian == approx(information, off)
