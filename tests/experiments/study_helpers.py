@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from jax.flatten_util import ravel_pytree
 
 from experiments.config import compose as cfg
@@ -19,6 +20,8 @@ from experiments.engine.block import Engine
 from experiments.estimators import Outcome
 from experiments.run import main
 from experiments.study import Design
+
+ONE_CELL = ["sample_size=20", "n_supp=4"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,3 +125,19 @@ def call(*arguments: str) -> tuple[int, str]:
     with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
         code = main(list(arguments))
     return code, text.getvalue()
+
+
+def read(results, study="tiny"):
+    """Return the merged replications of a study."""
+    with xr.open_datatree(results / study / "replications.nc") as tree:
+        return tree.load()
+
+
+def assert_same_numbers(one, other):
+    """Compare merged replications, but for the time they took."""
+    assert one.children.keys() == other.children.keys()
+    for name in one.children:
+        xr.testing.assert_identical(
+            one[name].to_dataset().drop_vars("seconds"),
+            other[name].to_dataset().drop_vars("seconds"),
+        )

@@ -21,10 +21,7 @@ from experiments.store.atomic import remove_leftovers, replacing
 
 ONE_CELL = ["sample_size=20", "n_supp=4", "n_replications=3"]
 
-
-@pytest.fixture(autouse=True)
-def _no_report(monkeypatch):
-    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("no_report")
 
 
 @pytest.mark.parametrize(

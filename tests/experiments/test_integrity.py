@@ -24,11 +24,6 @@ ONE_CELL = ["sample_size=20", "n_supp=4"]
 FIRST = "linear_factor_discrete--uniform--n20--m4--profile"
 
 
-@pytest.fixture
-def _no_report(monkeypatch):
-    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
-
-
 def run(tmp_path, *overrides):
     return sweep(tmp_path, *ONE_CELL, *overrides)
 
@@ -50,7 +45,7 @@ def interfere(monkeypatch, when, what):
     monkeypatch.setattr(Store, "write", write_and_interfere)
 
 
-@pytest.mark.usefixtures("_no_report")
+@pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize(
     "what",
     [
@@ -74,7 +69,7 @@ def test_a_study_whose_blocks_go_while_it_runs_is_not_done(tmp_path, monkeypatch
     assert is_complete(tmp_path)
 
 
-@pytest.mark.usefixtures("_no_report")
+@pytest.mark.usefixtures("no_report")
 def test_a_block_under_the_name_of_another_is_not_taken_for_it(tmp_path):
     run(tmp_path)
     cell = tmp_path / "tiny" / "blocks" / FIRST
@@ -87,7 +82,7 @@ def test_a_block_under_the_name_of_another_is_not_taken_for_it(tmp_path):
     assert "000003-000005.nc is not the block that its name says: set aside" in text
 
 
-@pytest.mark.usefixtures("_no_report")
+@pytest.mark.usefixtures("no_report")
 def test_a_block_with_an_unknown_variable_is_set_aside_by_name(tmp_path, monkeypatch):
     run(tmp_path)
     path = tmp_path / "tiny" / "blocks" / FIRST / "000000-000002.nc"
@@ -156,7 +151,7 @@ def test_a_file_without_a_checksum_is_read_with_a_warning(done, tmp_path, capsys
     assert "warning" not in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("_no_report")
+@pytest.mark.usefixtures("no_report")
 def test_blocks_of_other_numbers_are_never_reused(tmp_path, monkeypatch):
     run(tmp_path)
     with monkeypatch.context() as patch:
@@ -197,7 +192,7 @@ def test_names_of_classes_are_their_own():
     assert shared == {"Uniform"}  # a grid and a distribution, never in one place
 
 
-@pytest.mark.usefixtures("_no_report")
+@pytest.mark.usefixtures("no_report")
 def test_blocks_of_several_commits_are_said(tmp_path, monkeypatch):
     code = provenance.describe_code()
     run(tmp_path, "n_replications=3")

@@ -9,10 +9,7 @@ from study_helpers import call, make_design, sweep
 
 from experiments.session.tracker import Tracker
 
-
-@pytest.fixture(autouse=True)
-def _no_report(monkeypatch):
-    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("no_report")
 
 
 def read(results):

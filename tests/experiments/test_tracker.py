@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import xarray as xr
-from study_helpers import call, make_design, override, sweep
+from study_helpers import call, make_design, override, read, sweep
 
 from experiments.session.record import Record
 from experiments.session.tracker import Tracker
@@ -13,15 +13,7 @@ from experiments.study import Block
 
 TARGET = ["target.coverage_mcse=0.03", "target.max_replications=1000", "block_size=20"]
 
-
-@pytest.fixture(autouse=True)
-def _no_report(monkeypatch):
-    monkeypatch.setattr("experiments.commands.report.report", lambda *_: None)
-
-
-def read(results):
-    with xr.open_datatree(results / "tiny" / "replications.nc") as tree:
-        return tree.load()
+pytestmark = pytest.mark.usefixtures("no_report")
 
 
 def make_arrays(rng, n, cover=0.95, fail=0.0):
