@@ -5,11 +5,8 @@ that exists is whole, and one that an earlier call made and this one does not is
 """
 
 import argparse
-import multiprocessing
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import get_args
 
@@ -21,8 +18,8 @@ from analysis.exchange import (
     table_to_csv,
     tidy_replications,
 )
-from analysis.figures import drawing
 from analysis.figures.catalogue import Picture, list_process, list_study
+from analysis.figures.written import write_pictures
 from analysis.files import (
     find_link_outside,
     remove_outdated,
@@ -52,7 +49,6 @@ from analysis.tables.written import find_layouts, write_printed, write_table
 
 REPORT = "report.html"
 TIDY = "replications_tidy.csv"
-PICTURES_A_PROCESS = 8  # fewer are drawn sooner than a process starts
 
 
 def make(
@@ -160,7 +156,7 @@ def _draw(
     ]
     drawn: dict[str, list[Drawn]] = {}
     paths: list[Path] = []
-    written = _write_figures([(picture, folder) for _, picture, folder in pictures])
+    written = write_pictures([(picture, folder) for _, picture, folder in pictures])
     for (name, picture, _), (pdf, png) in zip(pictures, written, strict=True):
         paths += [pdf, png]
         drawn.setdefault(name, []).append(Drawn(picture.caption, png, picture.detail))
@@ -272,34 +268,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in paths:
         print(path)
     return 0
-
-
-def _write_figures(pictures: list[tuple[Picture, Path]]) -> list[tuple[Path, Path]]:
-    """Write every picture as PDF and PNG, many at a time where there are many.
-
-    Embedding fonts takes most of the time. A process starts in a second or two.
-    """
-    workers = min(os.cpu_count() or 1, len(pictures) // PICTURES_A_PROCESS)
-    if workers < 2:
-        return [_write_figure(x) for x in pictures]
-    # Spawned, not forked: the caller may have threads, of JAX for one.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        return list(pool.map(_write_figure, pictures))
-
-
-def _write_figure(job: tuple[Picture, Path]) -> tuple[Path, Path]:
-    picture, folder = job
-    with drawing.style():
-        figure = picture.draw()
-        pdf, png = (
-            write_file(
-                folder / f"{slug(picture.name)}.{ending}",
-                lambda path: drawing.save_figure(figure, path),
-            )
-            for ending in ("pdf", "png")
-        )
-    return pdf, png
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-from spmlex._adequacy import Adequacy, adequacy, gradient_on  # noqa: E402
+from spmlex._adequacy import Adequacy, adequacy  # noqa: E402
 from spmlex._codes import RESULT_CODES, RESULTS, result_code  # noqa: E402
 from spmlex._covariance import COVARIANCE_KINDS  # noqa: E402
 from spmlex._delta_method import Functional, delta_method  # noqa: E402
@@ -16,6 +16,7 @@ from spmlex._efficient_estimate import EfficientEstimate  # noqa: E402
 from spmlex._efficient_search import efficient_estimate  # noqa: E402
 from spmlex._evidence import Evidence  # noqa: E402
 from spmlex._fit import SUPPORTS, fit  # noqa: E402
+from spmlex._gradient_on import gradient_on  # noqa: E402
 from spmlex._grid import (  # noqa: E402
     data_range,
     halton_grid,

@@ -12,12 +12,11 @@ first-order bound: still convex, but no longer a proof, and `is_proof` says so.
 """
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._arguments import read_masses, read_number
+from spmlex._arguments import read_number
 from spmlex._cell_bound import bound_cells
 from spmlex._continuum import (
     Box,
@@ -28,14 +27,10 @@ from spmlex._continuum import (
 )
 from spmlex._evidence import Estimated, evidence_of
 from spmlex._inputs import (
-    cast_to_float64,
-    check_rows,
-    conditional_likelihoods,
     read_count,
     read_inputs,
 )
-from spmlex._mixture import normalise_weights
-from spmlex._types import Data, Model, Point, Probs, Scalar, Support, Weights
+from spmlex._types import Data, Model, Point, Probs, Scalar, Weights
 
 Vector = Float[np.ndarray, " d"]
 Rows = Float[np.ndarray, "cells d"]
@@ -46,62 +41,6 @@ _BATCH_ENTRIES = 4_000_000
 
 _EDGE = 1e-6
 """Atoms this close to the edge, as a share of the range, lie on it."""
-
-
-def gradient_on(
-    model: Model,
-    data: Data,
-    supp: Support,
-    probs: Probs,
-    points: Support,
-    *,
-    weights: Weights | None = None,
-) -> Float[Array, " n_points"]:
-    """Return the gradient function at any points of the continuum. Equation (3).
-
-    `g(v) = (1/n) sum_i w_i G(w_i, v) / l_i`: adding mass at v raises the likelihood
-    where `g(v) > 1`, by at most `log g(v)` nats per observation.
-
-    Args:
-        model: The model at theta.
-        data: A pytree of arrays with leading axis n_obs.
-        supp: Support of the mixing distribution.
-        probs: Its probabilities.
-        points: Where to evaluate, in the form of `supp`.
-        weights: Nonnegative observation weights; their scale does not matter.
-
-    Examples:
-        >>> model, at, probs = estimate.model, estimate.supp, estimate.probs
-        >>> gradient_on(model, data, at, probs, supp).shape
-        (25,)
-    """
-    model, data, supp = read_inputs(model, data, supp)
-    check_rows("points", points, "n_points")
-    points = cast_to_float64(points)
-    shapes = [
-        jax.tree.map(lambda leaf: jnp.shape(leaf)[1:], tree) for tree in (points, supp)
-    ]
-    if shapes[0] != shapes[1]:
-        raise ValueError("points: give them in the form of supp, which they are not.")
-    probs = read_masses("probs", probs, jax.tree.leaves(supp)[0].shape[0])
-    if weights is not None:
-        weights = normalise_weights(weights, jax.tree.leaves(data)[0].shape[0])
-    return _gradient_on(model, data, supp, probs, points, weights)
-
-
-@eqx.filter_jit
-def _gradient_on(
-    model: Model,
-    data: Data,
-    supp: Support,
-    probs: Probs,
-    points: Support,
-    weights: Weights | None,
-) -> Float[Array, " n_points"]:
-    lclk = conditional_likelihoods(model, data, points)
-    weights = normalise_weights(weights, lclk.shape[0])
-    log_ratio = log_ratios(model, data, supp, probs, weights)
-    return jnp.exp(jax.nn.logsumexp(log_ratio[:, None] + lclk, axis=0))
 
 
 class Adequacy(eqx.Module):
@@ -312,6 +251,3 @@ def _bound_cells(
         )
         pieces.append([np.asarray(value)[:count] for value in values])
     return [np.concatenate(column) for column in zip(*pieces, strict=True)]
-
-
-__all__ = ["Adequacy", "adequacy", "bound_gradient", "gradient_on"]

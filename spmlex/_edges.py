@@ -12,9 +12,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from spmlex._adequacy import gradient_on
 from spmlex._continuum import Box, coordinates, range_of
 from spmlex._evidence import Evidence
+from spmlex._gradient_on import gradient_on
 
 _EDGE_MASS = 1e-3
 """More at an end of the range is warned of, whatever the number of observations."""

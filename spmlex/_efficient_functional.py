@@ -9,14 +9,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from spmlex._compile import compile_for_one_call
-from spmlex._efficient import (
-    find_seen,
-    solve_faded,
-    split_score,
-    spread_out,
-    sum_moments,
-)
 from spmlex._efficient_estimate import EfficientEstimate
+from spmlex._projection import solve_faded, sum_moments
+from spmlex._score_parts import find_seen, split_score, spread_out
 
 _CUTOFF = 1e-3
 """Directions of F that vary by less than this share of the largest fade out. Looser

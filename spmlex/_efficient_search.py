@@ -13,7 +13,6 @@ from spmlex._arguments import check_truth
 from spmlex._codes import RESULTS, raise_if_failed
 from spmlex._compile import compile_for_one_call
 from spmlex._draws import how_rows_are_made
-from spmlex._efficient import N_DRAWS
 from spmlex._efficient_estimate import EfficientEstimate
 from spmlex._evaluation import Evaluation
 from spmlex._evidence import Evidence
@@ -24,6 +23,7 @@ from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
 from spmlex._problem import pose_problem, weigh_rows
 from spmlex._score_equation import ScoreEquation
+from spmlex._score_parts import N_DRAWS
 from spmlex._score_root import solve_score
 from spmlex._smooth_mixing import BANDWIDTHS, smoothing_kernel
 from spmlex._types import Counts, Data, Model, Support, Weights

@@ -9,20 +9,11 @@ import jax.random as jr
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from spmlex._draws import how_rows_are_made
-from spmlex._efficient import (
-    CUTOFF,
-    Moments,
-    Rows,
-    find_seen,
-    make_rows,
-    project_score,
-    split_score,
-    spread_out,
-    sum_moments,
-)
 from spmlex._identification import Directions, split_directions
 from spmlex._mixture import count_observations
 from spmlex._outer import OuterProblem
+from spmlex._projection import CUTOFF, Moments, project_score, sum_moments
+from spmlex._score_parts import Rows, find_seen, make_rows, split_score, spread_out
 from spmlex._smooth_mixing import SmoothMixing, estimate_mixing, no_mixing
 from spmlex._types import Probs, Scalar, Weights
 

@@ -9,6 +9,7 @@ import xarray as xr
 from synthetic_study import make_replications
 
 from analysis import make as module
+from analysis.figures import written
 from analysis.figures.catalogue import list_process
 from analysis.files import LIST, remove_outdated, write_file, write_text
 from analysis.make import REPORT, main, make
@@ -86,12 +87,12 @@ def test_report_holds_the_figures_that_are_written(tmp_path, monkeypatch, one_ta
 @pytest.mark.slow
 def test_many_figures_are_the_same_from_several_processes(tmp_path, monkeypatch):
     study(tmp_path / "s")
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(written.os, "cpu_count", lambda: 1)
     make(tmp_path / "s")
     paths = sorted((tmp_path / "s" / "figures").rglob("*.p*"))
     alone = [x.read_bytes() for x in paths]
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(module, "PICTURES_A_PROCESS", 2)
+    monkeypatch.setattr(written.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(written, "PICTURES_A_PROCESS", 2)
     make(tmp_path / "s")
     assert sorted((tmp_path / "s" / "figures").rglob("*.p*")) == paths
     assert [x.read_bytes() for x in paths] == alone

@@ -6,7 +6,7 @@ import xarray as xr
 from scipy import stats
 from synthetic_study import make_process
 
-from analysis.measures import mixing
+from analysis.measures import fitted, mixing
 from analysis.measures.summarise import summarise_process
 
 ONE = {"estimators": ("profile",), "sample_sizes": (500,), "n_supp": (25,)}
@@ -30,7 +30,7 @@ def true_steps(supp, probs):
 def test_distances_by_hand():
     # fitted: mass 1 on 0; true: half on 0, half on 1, so that D = 1/2 on [0, 1)
     truth = true_steps(np.array([0.0, 1.0]), np.array([0.5, 0.5]))
-    found = mixing.distances(rows([1.0]), rows([0.0]), AT, truth)
+    found = fitted.distances(rows([1.0]), rows([0.0]), AT, truth)
     # a jump of the truth between grid points is spread over half their distance
     assert found["wasserstein"].item() == pytest.approx(0.5, abs=0.005)
     assert found["cdf_sup"].item() == pytest.approx(0.5)
@@ -42,7 +42,7 @@ def test_wasserstein_is_scipys_and_exact_with_both_sides_of_a_jump():
     atoms, mass = np.array([-1.0, 0.5, 2.0]), np.array([0.2, 0.5, 0.3])
     at = np.union1d(AT, np.nextafter(atoms, -np.inf))
     truth = (mass * (atoms <= at[:, None])).sum(1)
-    found = mixing.distances(probs, supp, at, truth)["wasserstein"]
+    found = fitted.distances(probs, supp, at, truth)["wasserstein"]
     expected = [
         stats.wasserstein_distance(s, atoms, p, mass)
         for s, p in zip(supp.values, probs.values, strict=True)
@@ -54,7 +54,7 @@ def test_wasserstein_is_scipys_and_exact_with_both_sides_of_a_jump():
 def test_distance_to_a_smooth_truth_is_the_integral():
     # |Phi(v) - 1{v >= 0}| integrates to E|Z| = sqrt(2/pi)
     at = np.linspace(-8, 8, 2001)
-    found = mixing.distances(rows([1.0]), rows([0.0]), at, stats.norm.cdf(at))
+    found = fitted.distances(rows([1.0]), rows([0.0]), at, stats.norm.cdf(at))
     expected = np.sqrt(2 / np.pi)
     assert found["wasserstein"].item() == pytest.approx(expected, abs=1e-5)
     assert found["cdf_sup"].item() == pytest.approx(0.5)
@@ -71,7 +71,7 @@ def test_distances_are_those_summed_point_by_point(jumps):
     supp = rng.normal(0, 1.5, (50, 6))  # some beyond the grid of the truth
     probs = rng.dirichlet(np.ones(6), 50) * (rng.random((50, 6)) < 0.6)
     probs[:, 0] += 1 - probs.sum(1)
-    found = mixing.distances(rows(probs), rows(supp), at, truth)
+    found = fitted.distances(rows(probs), rows(supp), at, truth)
     for k in range(50):
         points = np.union1d(at, supp[k, probs[k] > 0])
         middle = (points[:-1] + points[1:]) / 2
@@ -83,8 +83,8 @@ def test_distances_are_those_summed_point_by_point(jumps):
         cell = np.clip(cell, 0, len(inside) - 1)
         where = np.where(beyond, middle, inside[cell])
         true = np.where(beyond, np.interp(middle, at, truth), true_middle[cell])
-        fitted = (probs[k] * (supp[k] <= where[:, None])).sum(1)
-        gap, width = abs(fitted - true), np.diff(points)
+        cdf = (probs[k] * (supp[k] <= where[:, None])).sum(1)
+        gap, width = abs(cdf - true), np.diff(points)
         largest = (probs[k] * (supp[k] <= points[:, None])).sum(1)
         largest = abs(largest - np.interp(points, at, truth))
         within = np.isin(points, at) | (points < at[0]) | (points > at[-1])
@@ -99,33 +99,33 @@ def test_distances_are_zero_for_the_truth_and_ignore_order_and_padding():
     truth = true_steps(supp.values, probs.values)
     at = np.union1d(AT, np.nextafter(supp.values[0], -np.inf))
     exact = (probs.values * (supp.values <= at[:, None])).sum(1)
-    same = mixing.distances(probs, supp, at, exact)
+    same = fitted.distances(probs, supp, at, exact)
     for name in same:
         assert same[name].item() == pytest.approx(0, abs=1e-12)
-    other = mixing.distances(probs * 0.5, supp, AT, truth)
+    other = fitted.distances(probs * 0.5, supp, AT, truth)
     order = xr.DataArray([3, 1, 0, 2, 6, 5, 4], dims="point")
     p, s = (x.isel(point=order).pad(point=(0, 3)) for x in (probs * 0.5, supp))
-    xr.testing.assert_allclose(mixing.distances(p, s, AT, truth), other)
+    xr.testing.assert_allclose(fitted.distances(p, s, AT, truth), other)
 
 
 def test_support_beyond_the_grid_of_the_truth_counts():
     truth = true_steps(np.array([0.0]), np.array([1.0]))
-    found = mixing.distances(rows([0.5, 0.5]), rows([0.0, 10.0]), AT, truth)
+    found = fitted.distances(rows([0.5, 0.5]), rows([0.0, 10.0]), AT, truth)
     assert found["wasserstein"].item() == pytest.approx(5.0, abs=0.01)
     with pytest.raises(ValueError, match="true_cdf_at must be .* increasing"):
-        mixing.distances(rows([1.0]), rows([0.0]), AT[::-1], truth)
+        fitted.distances(rows([1.0]), rows([0.0]), AT[::-1], truth)
 
 
 def test_moments_quantiles_and_edges_by_hand():
     probs, supp = rows([0.3, 0.7, 0.0, np.nan]), rows([1.0, 2.0, 3.0, np.nan])
-    mean, variance = mixing.moments(probs, supp)
+    mean, variance = fitted.moments(probs, supp)
     assert mean.item() == pytest.approx(1.7)
     assert variance.item() == pytest.approx(0.21)
-    found = mixing.quantiles(probs, supp).values[0]
+    found = fitted.quantiles(probs, supp).values[0]
     assert found.tolist() == [1.0, 1.0, 2.0, 2.0, 2.0]  # 0.1, 0.25, 0.5, 0.75, 0.9
-    assert mixing.edge_mass(probs, supp).item() == pytest.approx(0.3)
-    truth = mixing.true_quantiles(AT, stats.norm.cdf(AT, 1, 0.5))
-    expected = stats.norm.ppf(mixing.QUANTILES, 1, 0.5)
+    assert fitted.edge_mass(probs, supp).item() == pytest.approx(0.3)
+    truth = fitted.true_quantiles(AT, stats.norm.cdf(AT, 1, 0.5))
+    expected = stats.norm.ppf(fitted.QUANTILES, 1, 0.5)
     np.testing.assert_allclose(truth, expected, atol=0.011)
 
 
@@ -134,12 +134,12 @@ def test_failed_replications_are_missing_throughout():
     truth = true_steps(np.array([0.0]), np.array([1.0]))
     lost = xr.DataArray(np.arange(20) == 4, dims="replication")
     probs, supp = probs.where(~lost), supp.where(~lost)
-    mean, variance = mixing.moments(probs, supp)
-    found = mixing.distances(probs, supp, AT, truth)
-    for x in (mean, variance, mixing.edge_mass(probs, supp), *found.values()):
+    mean, variance = fitted.moments(probs, supp)
+    found = fitted.distances(probs, supp, AT, truth)
+    for x in (mean, variance, fitted.edge_mass(probs, supp), *found.values()):
         assert np.isnan(x.values).tolist() == lost.values.tolist()
-    assert mixing.quantiles(probs, supp).isel(replication=4).isnull().all()
-    assert mixing.fitted_cdf(probs, supp, AT).isel(replication=4).isnull().all()
+    assert fitted.quantiles(probs, supp).isel(replication=4).isnull().all()
+    assert fitted.fitted_cdf(probs, supp, AT).isel(replication=4).isnull().all()
 
 
 def test_band_holds_the_mean_and_is_that_of_the_replications():

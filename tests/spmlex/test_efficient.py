@@ -14,17 +14,10 @@ from problems import approx
 
 from experiments.models.panel_binary import PanelBinary
 from spmlex._draws import draw_rows, how_rows_are_made, list_outcomes
-from spmlex._efficient import (
-    Projection,
-    find_seen,
-    make_rows,
-    project_score,
-    split_score,
-    spread_out,
-    sum_moments,
-)
 from spmlex._inner import get_solver
 from spmlex._outer import OuterProblem
+from spmlex._projection import Projection, project_score, sum_moments
+from spmlex._score_parts import find_seen, make_rows, split_score, spread_out
 from spmlex._smooth_mixing import count_effective
 
 slow = pytest.mark.thorough
