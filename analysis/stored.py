@@ -49,13 +49,13 @@ def open_replications(study_dir: Path) -> Generator[xr.DataTree]:
         yield replications
 
 
-def load_summary(study_dir: Path | str) -> xr.DataTree:
-    """Read `summary.nc` of a study into memory.
+def load_summary(study_dir: Path | str, name: str = SUMMARY) -> xr.DataTree:
+    """Read `summary.nc` of a study, or another file like it, into memory.
 
     Raises:
         StudyError: The file is damaged.
     """
-    with _open_tree(Path(study_dir) / SUMMARY) as tree:
+    with _open_tree(Path(study_dir) / name) as tree:
         return tree.load()
 
 

@@ -18,7 +18,11 @@ ACTIONS = {
     "report": "make tables and figures of what is done in STUDY; works while it runs",
     "new": "write a model, its process, an experiment and a test, under a NAME",
     "rerun": "run one replication of STUDY again and show its fit",
+    "reproduce": "run every kept study, or what is missing of them; --quick for a look",
+    "verify": "run one small cell of every kept study again, and compare",
 }
+
+OPTIONS = {"reproduce": ("--quick",)}
 
 _HELP = """\
 Monte Carlo studies of semiparametric maximum likelihood.
@@ -83,7 +87,7 @@ def main(arguments: list[str]) -> int:
             print(cfg.write_config(cfg.compose(settings)), end="")
             return 0
         for text in rest:
-            if text.startswith("-"):
+            if text.startswith("-") and text not in OPTIONS.get(action, ()):
                 bare = text.lstrip("-")
                 hint = f"write {bare}" if "=" in bare else "try --help"
                 raise InputError(f"{text}: no such option; {hint}.")

@@ -177,7 +177,7 @@ def test_of_the_analysis_studies_know_the_report_and_plain_definitions():
         if module.startswith("experiments")
     }
     makers = {module for module, found in known.items() if found - plain}
-    assert makers == {"experiments.commands.report"}
+    assert makers == {"experiments.commands.report", "experiments.commands.verify"}
     for module in plain:
         tops = {x.partition(".")[0] for x, _ in list_imports(MODULES[module])}
         assert tops <= sys.stdlib_module_names, module

@@ -14,7 +14,7 @@ from experiments.commands.shared import (
 )
 from experiments.errors import InputError
 from experiments.session.tracker import Tracker
-from experiments.store.merged import merge
+from experiments.store.merged import Merged, merge
 
 
 def main(arguments: list[str]) -> int:
@@ -24,14 +24,8 @@ def main(arguments: list[str]) -> int:
         raise InputError("report: name one study, such as `report default`.")
     console = make_console()
     results = Path(settings.get("results_dir", "results"))
-    config, design, files = open_study(results, names[0])
-    tracker = Tracker(design)
-    tracker.load(files)
-    if not has_results(tracker):
-        raise InputError(f"{names[0]}: nothing is done yet; see `status {names[0]}`.")
-    complete = tracker.is_complete()
-    merged = merge(design, files, config, tracker.counts(), complete=complete)
-    report(files.folder, merged.path, console)
+    merged, tracker = merge_done(results, names[0])
+    report(merged.path.parent, merged.path, console)
     if line := describe_commits(tracker.commits):
         console.print(line)
     if not merged.complete:
@@ -39,6 +33,22 @@ def main(arguments: list[str]) -> int:
             f"The study is not complete: `status {names[0]}` lists what is missing."
         )
     return 0
+
+
+def merge_done(results: Path, name: str) -> tuple[Merged, Tracker]:
+    """Merge what is done of a study; return that, and the state of its cells.
+
+    Raises:
+        InputError: Nothing is done.
+    """
+    config, design, files = open_study(results, name)
+    tracker = Tracker(design)
+    tracker.load(files)
+    if not has_results(tracker):
+        raise InputError(f"{name}: nothing is done yet; see `status {name}`.")
+    complete = tracker.is_complete()
+    merged = merge(design, files, config, tracker.counts(), complete=complete)
+    return merged, tracker
 
 
 def has_results(tracker: Tracker) -> bool:

@@ -1,0 +1,72 @@
+"""What `reproduce` runs, and its record of when, where and how long it took."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from experiments.config.conf_folder import CONF
+from experiments.errors import InputError
+from experiments.store.atomic import replacing
+
+RECORD = "reproduce.yaml"
+LIST = "reproduce.yaml"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One study that was run from its beginning to its end.
+
+    Attributes:
+        commit: Of the code; with `+changes` where files differed from it.
+        numbers: Version of the numbers.
+        quick: Whether it has a few replications only.
+        seconds: By the clock, of all runs that it took together.
+        processor_seconds: Of all its processes.
+        machine: Processor, cores and operating system.
+        ended: When, by UTC.
+        complete: Whether no replication is missing.
+    """
+
+    commit: str
+    numbers: int
+    quick: bool
+    seconds: float
+    processor_seconds: float
+    machine: str
+    ended: str
+    complete: bool
+
+
+def list_reproduced() -> dict[str, list[str]]:
+    """Return the settings of every kept study beside its experiment, by its name."""
+    path = CONF / LIST
+    try:
+        listed = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror}.") from error
+    if not isinstance(listed, dict):
+        raise InputError(f"{path}: give lines of NAME: [SETTING, ...].")
+    return {str(name): list(settings or []) for name, settings in listed.items()}
+
+
+def read_record(results: Path) -> dict[str, Run]:
+    """Return what was run before, by study; nothing where there is no record."""
+    path = results / RECORD
+    if not path.exists():
+        return {}
+    try:
+        stored: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {name: Run(**entry) for name, entry in stored.items()}
+    except (TypeError, AttributeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"{path} is not a record of `reproduce`; remove it, nothing else is lost."
+        ) from error
+
+
+def write_record(results: Path, record: dict[str, Run]) -> None:
+    """Write the record, all of it or nothing."""
+    entries = {name: dataclasses.asdict(run) for name, run in record.items()}
+    with replacing(results / RECORD) as temporary:
+        temporary.write_text(yaml.safe_dump(entries, sort_keys=False))

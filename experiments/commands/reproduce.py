@@ -1,0 +1,121 @@
+"""The action `reproduce`: run every study whose results are kept.
+
+Each runs in a process of its own, as `sweep` would run it, and may be stopped at any
+time: the same command carries on. When, where and how long stands in `reproduce.yaml`
+beside the studies.
+"""
+
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from experiments import provenance
+from experiments.commands.kept import (
+    Run,
+    list_reproduced,
+    read_record,
+    write_record,
+)
+from experiments.commands.shared import make_console, split_arguments
+from experiments.config import compose as cfg
+from experiments.errors import InputError
+from experiments.session.display import format_seconds
+from experiments.session.loop import INTERRUPTED
+from experiments.store.atomic import read_clock
+from experiments.store.fingerprint import NUMBERS
+
+QUICK = "--quick"
+QUICK_REPLICATIONS = 10
+QUICK_FOLDER = "results/reproduce-quick"
+
+
+def main(arguments: list[str]) -> int:
+    """Run what is missing of the kept studies; return the exit code."""
+    quick = QUICK in arguments
+    known = {"results_dir"}
+    words, settings = split_arguments([x for x in arguments if x != QUICK], known)
+    listed = list_reproduced()
+    for name in words:
+        if name not in listed:
+            raise InputError(
+                f"{name}: no kept study.{cfg.suggest(name, listed)} "
+                f"They are: {', '.join(listed)}."
+            )
+    default = QUICK_FOLDER if quick else "results"
+    results = Path(settings.get("results_dir", default))
+    results.mkdir(parents=True, exist_ok=True)
+    console = make_console()
+    commit = provenance.name_code(provenance.describe_code())
+    incomplete: list[str] = []
+    for name in words or listed:
+        record = read_record(results)
+        before = record.get(name)
+        if before is not None and before.commit != commit:
+            before = None
+        if before is not None and before.complete and before.quick == quick:
+            console.print(f"{name}: there, by this commit.")
+            continue
+        marked = f", {QUICK_REPLICATIONS} replications only" if quick else ""
+        console.print(f"{name}{marked} ...")
+        code, run = _run(name, listed[name], results, commit, before, quick=quick)
+        write_record(results, record | {name: run})
+        if code == INTERRUPTED:
+            return code
+        if code:
+            incomplete.append(name)
+    total = sum(run.seconds for run in read_record(results).values())
+    console.print(f"All of it took {format_seconds(total)}; see {results}.")
+    if incomplete:
+        console.print(
+            f"Not complete: {', '.join(incomplete)}; the same command goes on."
+        )
+        return 1
+    console.print("`python -m analysis.write` fills the documents with the numbers.")
+    return 0
+
+
+def _run(
+    name: str,
+    settings: list[str],
+    results: Path,
+    commit: str,
+    before: Run | None,
+    *,
+    quick: bool,
+) -> tuple[int, Run]:
+    """Sweep one study in a process of its own; return its exit code and record."""
+    command = [sys.executable, "-m", "experiments.run", "sweep"]
+    command += [f"experiment={name}", f"results_dir={results}", *settings]
+    if quick:
+        command += [f"n_replications={QUICK_REPLICATIONS}"]
+    start, used = time.monotonic(), _processor_seconds()
+    code = _call(command)
+    seconds, processor = time.monotonic() - start, _processor_seconds() - used
+    if before is not None:
+        seconds += before.seconds
+        processor += before.processor_seconds
+    return code, Run(
+        commit=commit,
+        numbers=NUMBERS,
+        quick=quick,
+        seconds=round(seconds, 1),
+        processor_seconds=round(processor, 1),
+        machine=provenance.describe_machine(),
+        ended=read_clock(),
+        complete=code == 0,
+    )
+
+
+def _call(command: list[str]) -> int:
+    """Run a command to its end; return its exit code."""
+    try:
+        return subprocess.run(command, check=False).returncode
+    except KeyboardInterrupt:
+        return INTERRUPTED  # the study heard it too, and has kept what is done
+
+
+def _processor_seconds() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime

@@ -1,0 +1,145 @@
+"""The action `verify`: run one small cell of every kept study, and compare.
+
+What is kept of a study is its summary. The cell that took the least time is run again,
+all its replications, and bias, RMSE and coverage are compared: to rounding where the
+processor has the same vector instructions, within Monte Carlo error elsewhere. A study
+of another version of the numbers is stale, and is not compared.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.table import Table
+
+from experiments import provenance
+from experiments.commands.kept import list_reproduced
+from experiments.commands.report import merge_done
+from experiments.commands.shared import make_console, split_arguments
+from experiments.config import compose as cfg
+from experiments.errors import InputError
+from experiments.store.fingerprint import NUMBERS
+
+if TYPE_CHECKING:
+    from analysis.quoted import KeptStudy
+
+MEASURES = ("bias", "rmse", "coverage")
+ROUNDING = 1e-9
+ERRORS = 4.0
+"""Monte Carlo errors by which a number may differ on another processor."""
+
+CELL = ("grid", "estimator", "sample_size", "n_supp")
+"""Dimensions of a summary that tell cells apart, called as the settings are."""
+
+
+def main(arguments: list[str]) -> int:
+    """Compare kept studies with what this code gives; return 1 if one differs."""
+    words, settings = split_arguments(arguments, {"results_dir"})
+    results = Path(settings.get("results_dir", "results"))
+    listed = list_reproduced()
+    kept = [name for name in listed if any((results / name).glob("summary*.nc"))]
+    for name in words:
+        if name not in kept:
+            raise InputError(
+                f"{name}: no kept study in {results}.{cfg.suggest(name, kept)} "
+                f"They are: {', '.join(kept) or 'none'}."
+            )
+    table = Table(box=None)
+    for heading in ("study", "cell", "replications", "verdict"):
+        table.add_column(heading)
+    differing = 0
+    for name in words or kept:
+        row, differs = _verify(name, listed[name], results)
+        table.add_row(name, *row)
+        differing += differs
+    console = make_console()
+    console.print(table)
+    if differing:
+        console.print(
+            f"{differing} of {len(words or kept)} kept studies are not what this code "
+            "gives: if that is meant, raise NUMBERS in store/fingerprint.py and run "
+            "`reproduce`."
+        )
+    return int(differing > 0)
+
+
+def _verify(
+    name: str, settings: list[str], results: Path
+) -> tuple[tuple[str, str, str], bool]:
+    """Return cell, replications and verdict of a study, and whether it differs."""
+    from analysis.measures.summarise import summarise
+    from analysis.quoted import KeptStudy
+    from analysis.stored import open_replications
+
+    kept = KeptStudy.read(results / name)
+    if kept.version != NUMBERS:
+        return ("-", "-", f"stale: version {kept.version} of {NUMBERS}"), False
+    process, cell = find_smallest(kept)
+    attempted = int(kept.range("attempted", process=process, **cell).values.max())
+    chosen = {"dgp": process, **cell}
+    lists = [f"{setting}=[{value}]" for setting, value in chosen.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        # A shard of all blocks is not merged, and draws nothing.
+        code = _sweep(
+            [f"experiment={name}", *settings, *lists, f"n_replications={attempted}"]
+            + [f"results_dir={folder}", "study=again", "shard=1/1"]
+        )
+        if code:
+            return (_name(chosen), str(attempted), f"sweep ends with {code}"), True
+        merged, _ = merge_done(Path(folder), "again")
+        with open_replications(merged.path.parent) as replications:
+            again = KeptStudy.of("again", summarise(replications))
+    same = kept.attrs.get("instructions") == provenance.describe_instructions()
+    apart = [
+        f"{measure} {old:.12g} kept, {new:.12g} now"
+        for measure, old, new, error in compare(kept, again, process, cell)
+        if not abs(old - new) <= (ROUNDING if same else max(ERRORS * error, ROUNDING))
+    ]
+    how = "the same" if same else f"within {ERRORS:g} Monte Carlo errors"
+    return (_name(chosen), str(attempted), "; ".join(apart) or how), bool(apart)
+
+
+def find_smallest(kept: "KeptStudy") -> tuple[str, dict[str, Any]]:
+    """Return process and cell of a study that took the least time."""
+    found: list[tuple[float, str, dict[str, Any]]] = []
+    for process, node in kept.processes.items():
+        seconds = (node["seconds"] * node["attempted"]).where(node["used"] > 0)
+        place = seconds.argmin(list(seconds.dims))
+        least = seconds.isel(place)
+        cell = {name: least[name].item() for name in CELL if name in seconds.dims}
+        found.append((float(least), process, cell))
+    _, process, cell = min(found, key=lambda entry: entry[0])
+    return process, cell
+
+
+def compare(
+    kept: "KeptStudy", again: "KeptStudy", process: str, cell: dict[str, Any]
+) -> Iterator[tuple[str, float, float, float]]:
+    """Yield measure, number kept, number now, and its Monte Carlo error."""
+    for measure in MEASURES:
+        if measure not in kept.processes[process]:
+            continue
+        old = kept.range(measure, process=process, **cell)
+        new = again.range(measure, process=process, **cell)
+        if len(old) != len(new):
+            yield f"number of {measure}", float(len(old)), float(len(new)), 0.0
+            continue
+        rows = zip(old.values, new.values, np.nan_to_num(old.mcses), strict=True)
+        for one, other, error in rows:
+            yield measure, float(one), float(other), float(error)
+
+
+def _sweep(settings: list[str]) -> int:
+    command = [sys.executable, "-m", "experiments.run", "sweep", *settings]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(done.stdout + done.stderr, file=sys.stderr)
+    return done.returncode
+
+
+def _name(chosen: dict[str, Any]) -> str:
+    return ", ".join(str(value) for value in chosen.values())

@@ -1,0 +1,141 @@
+"""Documents say what kept studies give, and nothing that does not hold."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from analysis import write
+from analysis.quoted import KeptStudy, Quoted
+from analysis.stored import write_tree
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = """\
+{% set kept = study("one") %}
+{{ stale(kept) }}Nominal is {{ given("0.95") }}.
+Coverage {{ claim("is above a half", kept.number("coverage", n=500).value > 0.5) }}:
+{{ kept.number("coverage", n=500) }}, over n {{ kept.range("coverage") }}.
+"""
+
+
+def summary(version=3):
+    """Return a summary of one process and estimator, two sizes, two kinds."""
+    shape = ("estimator", "sample_size", "kind")
+    node = xr.Dataset(
+        {
+            "coverage": (shape, [[[0.9501, 0.5], [0.902, 0.6]]]),
+            "coverage_mcse": (shape, [[[0.0069, 0.01], [0.0094, 0.01]]]),
+            "coverage_lower": (shape, np.zeros((1, 2, 2))),
+            "bias": (shape[:2], [[0.01234, -0.2]]),
+            "bias_mcse": (shape[:2], [[0.0021, 0.04]]),
+            "attempted": (shape[:2], [[1000, 200]]),
+            "default_kind": ("estimator", ["sandwich"]),
+        },
+        {
+            "estimator": ["profile"],
+            "sample_size": [500, 2000],
+            "kind": ["sandwich", "observed"],
+        },
+    ).set_coords("default_kind")
+    tree = xr.DataTree.from_dict({"linear": node})
+    tree.attrs = {"numbers_version": version, "git_commit": "0123456789"}
+    return tree
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """A clone with one kept study and one document."""
+    monkeypatch.setattr(write, "DOCUMENTS", {"page.md.j2": "page.md"})
+    (tmp_path / write.TEMPLATES).mkdir(parents=True)
+    (tmp_path / write.TEMPLATES / "page.md.j2").write_text(TEMPLATE)
+    (tmp_path / write.VERSION_FILE).parent.mkdir(parents=True)
+    shutil.copy(ROOT / write.VERSION_FILE, tmp_path / write.VERSION_FILE)
+    (tmp_path / "results" / "one").mkdir(parents=True)
+    write_tree(summary(write.read_version(ROOT)), tmp_path / "results/one/summary.nc")
+    return tmp_path
+
+
+def test_every_document_is_what_the_kept_studies_give(capsys):
+    assert write.main(["--check"], ROOT) == 0, capsys.readouterr().out
+
+
+def test_a_number_follows_its_error_and_needs_no_kind(clone):
+    assert write.main([], clone) == 0
+    text = (clone / "page.md").read_text()
+    assert text == (
+        "Nominal is 0.95.\nCoverage is above a half:\n"
+        "0.950 (0.007), over n 0.902 to 0.950 (at most 0.009).\n"
+    )
+    assert write.main(["--check"], clone) == 0
+
+
+def test_a_digit_changed_by_hand_is_found_and_mended(clone, capsys):
+    write.main([], clone)
+    page = clone / "page.md"
+    right = page.read_text()
+    page.write_text(right.replace("0.950 (", "0.951 ("))
+    assert write.main(["--check"], clone) == 1
+    assert "-0.951 (0.007)" in capsys.readouterr().out
+    assert write.main([], clone) == 0
+    assert page.read_text() == right
+
+
+def test_a_changed_result_changes_the_document(clone):
+    write.main([], clone)
+    tree = summary(write.read_version(ROOT))
+    node = tree["linear"].to_dataset()
+    tree["linear"] = node.assign(coverage=node["coverage"] - 0.01)
+    write_tree(tree, clone / "results/one/summary.nc")
+    assert write.main(["--check"], clone) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("It covers 0.95.", "decimals that are typed, not named: 0.95"),
+        (
+            "{{ claim('covers', study('one').number('bias', n=500).value < 0) }}",
+            "holds",
+        ),
+        ("{{ study('two').number('bias') }}", "keeps no summary"),
+        ("{{ study('one').number('bias') }}", "2 cells, not one; choose sample_size"),
+        ("{{ study('one').number('size', n=500) }}", "no measure size in linear"),
+        ("{{ study('one').number('bias', n=600) }}", "there are 500, 2000"),
+        ("{{ study('one').number('bias', kind='x') }}", "no dimension kind"),
+        ("{{ study('one').number('bias', process='x') }}", "it has linear"),
+        ("{{ nothing }}", "undefined"),
+    ],
+)
+def test_what_cannot_be_filled_is_told_with_its_line(clone, capsys, line, words):
+    words = words.replace("holds", "does not hold any more")
+    (clone / write.TEMPLATES / "page.md.j2").write_text(f"Text.\n{line}\n")
+    assert write.main(["--check"], clone) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "typed" in words or "page.md.j2:2: " in said
+    assert not (clone / "page.md").exists()
+
+
+def test_decimals_of_code_links_and_braces_are_no_results():
+    assert write.find_typed("`0.5` [a](b-1.2.md) {{ f(0.1) }}\n```\n0.3\n```\n") == []
+    assert write.find_typed("At 0.5 or v1.2, -0.25.") == ["0.5", "0.25"]
+
+
+def test_a_study_of_another_version_is_marked_stale(clone):
+    write_tree(summary(0), clone / "results/one/summary.nc")
+    assert write.main([], clone) == 0
+    assert "*Stale: made at commit 0123456" in (clone / "page.md").read_text()
+
+
+def test_ranges_count_and_know_their_end(clone):
+    kept = KeptStudy.read(clone / "results" / "one")
+    found = kept.range("coverage", kind="observed")
+    assert (len(found), found.count(0.55), str(found.lowest)) == (2, 1, "0.500 (0.010)")
+    assert kept.replications == "200 to 1,000"
+    assert str(kept.number("bias", n=2000)) == "-0.200 (0.040)"
+
+
+def test_a_number_without_an_error_has_three_decimals():
+    assert str(Quoted(0.25)) == "0.250"

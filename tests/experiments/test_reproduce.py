@@ -1,0 +1,148 @@
+"""Kept studies are run again by one command, and compared by another."""
+
+import pytest
+import yaml
+from study_helpers import call
+
+from analysis.quoted import KeptStudy
+from analysis.stored import write_tree
+from experiments import provenance
+from experiments.commands import kept as reproduced
+from experiments.commands import reproduce, verify
+from experiments.config import conf_folder
+
+
+@pytest.fixture
+def sweeps(monkeypatch):
+    """The commands that `reproduce` runs, none of which does anything."""
+    called: list[list[str]] = []
+    codes: list[int] = []
+
+    def note(command):
+        called.append(command[4:])
+        return codes.pop(0) if codes else 0
+
+    monkeypatch.setattr(reproduce, "_call", note)
+    return called, codes
+
+
+def test_every_kept_study_is_an_experiment():
+    experiments = conf_folder.list_options("experiment")
+    assert set(reproduced.list_reproduced()) <= set(experiments)
+
+
+def test_what_is_there_is_not_run_again_and_what_is_missing_is(sweeps, tmp_path):
+    called, codes = sweeps
+    codes += [0, 1]
+    place = f"results_dir={tmp_path}"
+    code, text = call("reproduce", "quick", "mixing", place)
+    assert code == 1
+    assert "Not complete: mixing" in text
+    assert called == [
+        ["experiment=quick", place],
+        ["experiment=mixing", place],
+    ]
+    code, text = call("reproduce", "quick", "mixing", place)
+    assert code == 0
+    assert "quick: there, by this commit." in text
+    assert called[2:] == [["experiment=mixing", place]]
+    record = reproduced.read_record(tmp_path)
+    assert set(record) == {"quick", "mixing"}
+    assert all(run.complete and not run.quick for run in record.values())
+    assert record["quick"].machine == provenance.describe_machine()
+
+
+def test_another_commit_runs_everything_again(sweeps, tmp_path, monkeypatch):
+    called, _ = sweeps
+    place = f"results_dir={tmp_path}"
+    call("reproduce", "quick", place)
+    monkeypatch.setattr(provenance, "name_code", lambda code: "another")
+    call("reproduce", "quick", place)
+    assert len(called) == 2
+
+
+def test_a_quick_look_has_few_replications_in_a_folder_of_its_own(
+    sweeps, tmp_path, monkeypatch
+):
+    called, _ = sweeps
+    monkeypatch.chdir(tmp_path)
+    code, text = call("reproduce", "--quick", "timing")
+    assert code == 0
+    assert called == [
+        [
+            "experiment=timing",
+            "results_dir=results/reproduce-quick",
+            "compute.n_workers=1",
+            "n_replications=10",
+        ]
+    ]
+    assert "10 replications only" in text
+    record = yaml.safe_load(
+        (tmp_path / reproduce.QUICK_FOLDER / "reproduce.yaml").read_text()
+    )
+    assert record["timing"]["quick"] is True
+
+
+def test_a_stop_is_kept_and_ends_it(sweeps, tmp_path):
+    called, codes = sweeps
+    codes += [130]
+    code, _ = call("reproduce", "quick", "mixing", f"results_dir={tmp_path}")
+    assert code == 130
+    assert len(called) == 1
+    assert not reproduced.read_record(tmp_path)["quick"].complete
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["reproduce", "quik"], "no kept study. Did you mean quick?"),
+        (["reproduce", "--quik"], "no such option"),
+        (["verify", "nothing", "results_dir=nowhere"], "no kept study in nowhere"),
+    ],
+)
+def test_wrong_words_are_answered(words, said):
+    code, text = call(*words)
+    assert code == 2
+    assert said in text
+
+
+def test_a_torn_record_is_told(tmp_path):
+    (tmp_path / "reproduce.yaml").write_text("quick: 3\n")
+    code, text = call("reproduce", "quick", f"results_dir={tmp_path}")
+    assert code == 2
+    assert "is not a record of `reproduce`" in text
+
+
+@pytest.mark.thorough
+def test_a_changed_number_of_a_kept_study_is_found(tmp_path):
+    small = ["n_replications=3", f"results_dir={tmp_path}", "shard=1/1"]
+    call("sweep", "experiment=quick", *small)
+    call("report", "quick", f"results_dir={tmp_path}")
+    place = f"results_dir={tmp_path}"
+    code, text = call("verify", "quick", place)
+    assert code == 0, text
+    assert "the same" in text
+    kept = KeptStudy.read(tmp_path / "quick")
+    process, cell = verify.find_smallest(kept)
+    node = kept.processes[process]
+    changed = node.assign(bias=node["bias"] + 1e-6)
+    tree = load(tmp_path, changed, process)
+    write_tree(tree, tmp_path / "quick" / "summary.nc")
+    code, text = call("verify", "quick", place)
+    assert code == 1
+    assert "bias" in text
+    assert "raise NUMBERS" in text
+    tree.attrs["numbers_version"] = 0
+    write_tree(tree, tmp_path / "quick" / "summary.nc")
+    code, text = call("verify", "quick", place)
+    assert code == 0
+    assert "stale: version 0" in text
+    assert cell["estimator"] == "profile"
+
+
+def load(results, node, process):
+    from analysis.stored import load_summary
+
+    tree = load_summary(results / "quick")
+    tree[process] = node
+    return tree
