@@ -116,6 +116,8 @@ def describe_type(name: str) -> str:
             return ""  # of a part of a study: the schema leaves it open
         hint = typing.get_type_hints(hint).get(part)
     if typing.get_origin(hint) is list:
+        if typing.get_args(hint) == (float,):
+            return "give shares, such as [0.9,0.99]."
         return "give whole numbers, such as [500,1000]."
     kinds = [kind for kind in _IN_WORDS if kind in (hint, *typing.get_args(hint))]
     return f"give {_IN_WORDS[kinds[0]]}." if kinds else ""

@@ -116,7 +116,7 @@ def check_values(config: dict[str, Any]) -> None:
         _check_sizes(name, config[name], MOST_SIZES[name])
     if not 0 < config["level"] < 1:
         raise ValueError(f"level={config['level']}: give a share, such as 0.95.")
-    if not all(0 < level < 1 for level in config["levels"]):
+    if not all(type(x) is float and 0 < x < 1 for x in config["levels"]):
         raise ValueError(f"levels={config['levels']}: give shares, such as [0.9,0.99].")
     list_hypotheses(config["tests"])
     share = config["max_failure_share"]
