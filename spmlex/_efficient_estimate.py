@@ -44,6 +44,11 @@ class EfficientEstimate(eqx.Module):
     free: tuple[bool, ...] = eqx.field(static=True)
 
     @property
+    def names(self) -> list[str]:
+        """Names of the entries of `theta`: the user's, or those of the model."""
+        return self.equation.problem.names
+
+    @property
     def n_entries(self) -> int:
         """Number of entries of `lclk` on the grid."""
         return self.equation.problem.n_entries

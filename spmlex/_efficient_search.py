@@ -21,7 +21,7 @@ from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inputs import read_count
 from spmlex._newton import climb
 from spmlex._outer import OuterProblem
-from spmlex._parameters import split_model
+from spmlex._parameters import Names, split_model
 from spmlex._problem import pose_problem, weigh_rows
 from spmlex._score_equation import ScoreEquation
 from spmlex._score_root import solve_score
@@ -50,6 +50,7 @@ def efficient_estimate(
     weights: Weights | None = None,
     counts: Counts | None = None,
     fixed: Callable[[Any], Any] | None = None,
+    names: Names | None = None,
     solver: InnerSolver = "active_set",
     n_draws: int = N_DRAWS,
     seed: int = 0,
@@ -76,6 +77,7 @@ def efficient_estimate(
             matter.
         counts: How many equal observations each row of data stands for.
         fixed: Picks the leaves that keep their values in `model0`.
+        names: What the parameters are called, as in `fit`.
         solver: Inner solver, as in `fit`.
         n_draws: Draws from the model for each group and evaluation; at the root eight
             times as many.
@@ -99,7 +101,7 @@ def efficient_estimate(
     check_truth("throw", throw)
     if not isinstance(seed, Tracer):
         read_count("seed", seed, 0)
-    problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver)
+    problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver, names)
     if not any(problem.free):
         raise ValueError(
             f"model0={type(model0).__name__} has no free floating-point array: there "

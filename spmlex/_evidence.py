@@ -15,7 +15,6 @@ from spmlex._codes import RESULTS
 from spmlex._degenerate import is_crowded, is_degenerate
 from spmlex._mixture import count_observations
 from spmlex._outer import OuterProblem
-from spmlex._parameters import parameter_names
 from spmlex._types import Model, Scalar, Support, Weights
 
 
@@ -76,7 +75,7 @@ class Evidence(eqx.Module):
     @property
     def names(self) -> list[str]:
         """Names of the entries of theta."""
-        return parameter_names(self.model, self.free)
+        return self.given.names
 
     @property
     def flagged(self) -> Bool[Array, ""]:

@@ -19,6 +19,7 @@ from spmlex._grid_search import maximise_on_grid
 from spmlex._inner import InnerSolver
 from spmlex._inputs import cast_to_float64, read_count
 from spmlex._outer import OuterProblem
+from spmlex._parameters import Names, parameter_names
 from spmlex._problem import pose_problem, weigh_rows
 from spmlex._result import Fit
 from spmlex._starts import gather_starts
@@ -40,6 +41,7 @@ def fit(
     counts: Counts | None = None,
     support: str | None = None,
     fixed: Callable[[Any], Any] | None = None,
+    names: Names | None = None,
     starts: Sequence[Model] | Model | int | None = None,
     solver: InnerSolver = "active_set",
     tol: float = 1e-7,
@@ -81,6 +83,9 @@ def fit(
             with a free noise scale, which makes the likelihood unbounded.
         fixed: Picks the leaves that keep their values in `model0`, for example
             `lambda model: model.coef`, or several in a tuple.
+        names: What the parameters are called wherever they are named: by field of the
+            model, as `{"coef": ["union", "experience"]}`, nested like the field's
+            array; others keep the names of `parameter_names`. Or a list of all of them.
         starts: Further starting values. By default what `model0.starting_values(data)`
             returns, where the model has that method. A list of models, or one whose
             parameters have a leading axis; `()` for none; or a number of starts to be
@@ -110,7 +115,7 @@ def fit(
         0.44
         >>> lower, upper = estimate.confint(0.95, kind="sandwich")
     """
-    problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver)
+    problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver, names)
     starts = cast_to_float64(starts)
     check_truth("throw", throw)
     try:
@@ -178,9 +183,12 @@ def _can_move(problem: OuterProblem) -> bool:
 
 def _unbounded_parameters(problem: OuterProblem, weights: Weights) -> list[str]:
     box, trial = box_of(problem.supp)
-    return unbounded_parameters(
+    found = unbounded_parameters(
         problem.model, problem.free, problem.data, box, trial, weights
     )
+    own = parameter_names(problem.model, problem.free)
+    called = dict(zip(own, problem.names, strict=True))
+    return [called[name] for name in found]
 
 
 def _warn_if_degenerate(estimate: Fit) -> None:

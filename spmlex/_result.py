@@ -119,6 +119,11 @@ class Fit(eqx.Module):
         )
 
     @property
+    def names(self) -> list[str]:
+        """Names of the entries of `theta`: the user's, or those of the model."""
+        return self.evidence.names
+
+    @property
     def n_obs(self) -> Array:
         """Number of observations: those of weight zero are none."""
         return self.evidence.n_obs

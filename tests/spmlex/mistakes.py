@@ -281,6 +281,14 @@ MISTAKES = {
         lambda: fit(Logit(jnp.ones(2)), DATA, SUPP, fixed=lambda m: m.slope[0]),
         "make it a leaf of its own",
     ),
+    "names: a number": (
+        lambda: fit(MODEL, DATA, SUPP, names=3),
+        "names=3: give text, such as ['union', 'experience']",
+    ),
+    "names: misspelt": (
+        lambda: fit(MODEL, DATA, SUPP, names={"slop": "union"}),
+        "the model has no parameter 'slop'. Give names by field, of slope",
+    ),
     "solver: misspelt": (
         lambda: fit(MODEL, DATA, SUPP, solver="activeset"),
         "solver='activeset' is not an inner solver. Did you mean 'active_set'?",
