@@ -28,6 +28,7 @@ GROUPS = {
         *("likelihood_ratio_test", "likelihood_ratio_interval", "LikelihoodRatio"),
         *("delta_method", "Functional", "Evidence"),
     ),
+    "Tables": ("compare_fits", "Comparison"),
     "Grids": (
         *("uniform_grid", "quantile_grid", "product_grid", "halton_grid"),
         *("data_range", "locate_observations", "adequacy", "Adequacy", "gradient_on"),

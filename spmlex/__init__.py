@@ -10,6 +10,7 @@ jax.config.update("jax_enable_x64", True)
 
 from spmlex._adequacy import Adequacy, adequacy, gradient_on  # noqa: E402
 from spmlex._codes import RESULT_CODES, RESULTS, result_code  # noqa: E402
+from spmlex._comparison import Comparison, compare_fits  # noqa: E402
 from spmlex._covariance import COVARIANCE_KINDS  # noqa: E402
 from spmlex._delta_method import Functional, delta_method  # noqa: E402
 from spmlex._efficient_estimate import EfficientEstimate  # noqa: E402
@@ -25,12 +26,13 @@ from spmlex._grid import (  # noqa: E402
     uniform_grid,
 )
 from spmlex._inner import SOLVERS, MixingSolution, solve_probs  # noqa: E402
-from spmlex._intervals import INTERVAL_KINDS, IntervalKind, Intervals  # noqa: E402
+from spmlex._intervals import INTERVAL_KINDS, IntervalKind  # noqa: E402
 from spmlex._likelihood_ratio import (  # noqa: E402
     LikelihoodRatio,
     likelihood_ratio_interval,
     likelihood_ratio_test,
 )
+from spmlex._limits import Intervals  # noqa: E402
 from spmlex._optima import Optima  # noqa: E402
 from spmlex._parameters import parameter_names  # noqa: E402
 from spmlex._profile import profile, profile_ll  # noqa: E402
@@ -57,6 +59,8 @@ __all__ = [
     "BOOTSTRAP_WEIGHTS",
     "COVARIANCE_KINDS",
     "INTERVAL_KINDS",
+    "Comparison",
+    "compare_fits",
     "EfficientEstimate",
     "efficient_estimate",
     "Evidence",

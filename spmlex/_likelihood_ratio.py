@@ -18,6 +18,8 @@ from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._free_ratio import free_ratio
 from spmlex._newton import climb
+from spmlex._printing import in_html, in_words, write, write_p_value
+from spmlex._table import Table
 from spmlex._types import Scalar
 from spmlex._verdict import judge
 
@@ -38,6 +40,8 @@ class LikelihoodRatio(eqx.Module):
         converged: Whether that estimate is a maximum; else the statistic is too large.
         degrees_of_freedom: Of the chi-square distribution: how many parameters have
             values under the hypothesis.
+        names: Names of the entries of `theta`.
+        tested: Those with a value under the hypothesis.
     """
 
     statistic: Scalar
@@ -45,6 +49,30 @@ class LikelihoodRatio(eqx.Module):
     theta: Float[Array, " p"]
     converged: Array
     degrees_of_freedom: int = eqx.field(static=True, default=1)
+    names: tuple[str, ...] = eqx.field(static=True, default=())
+    tested: tuple[str, ...] = eqx.field(static=True, default=())
+
+    def __repr__(self) -> str:
+        return in_words(self, _tabulate)
+
+    def _repr_html_(self) -> str:
+        return in_html(self, _tabulate)
+
+
+def _tabulate(test: LikelihoodRatio) -> Table:
+    theta = dict(zip(test.names, test.theta.tolist(), strict=True))
+    what = " and ".join(f"{name} = {theta[name]:g}" for name in test.tested)
+    numbers = (
+        write(test.statistic),
+        f"{test.degrees_of_freedom}",
+        write_p_value(test.p_value),
+    )
+    head = ("", "statistic", "degrees of freedom", "P")
+    title = f"Likelihood ratio test of {what}"
+    notes = ("the rest of theta is at its maximum under the hypothesis",)
+    if not bool(test.converged):
+        notes = ("Warning: no maximum was found there: the statistic is too large.",)
+    return Table(title, head, (("chi-square", *numbers),), notes)
 
 
 def likelihood_ratio_test(
@@ -81,7 +109,8 @@ def likelihood_ratio_test(
     statistic, theta, done = _ratio(evidence, held, values)
     freedom = len(hypothesis)
     p_value = jsp.stats.chi2.sf(jnp.maximum(statistic, 0.0), freedom)
-    return LikelihoodRatio(statistic, p_value, theta, done, freedom)
+    words = tuple(names), tuple(hypothesis)
+    return LikelihoodRatio(statistic, p_value, theta, done, freedom, *words)
 
 
 def _read_hypothesis(

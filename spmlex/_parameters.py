@@ -188,7 +188,7 @@ def _read_by_field(
 
 def _read_words(name: str, value: Any, shape: tuple[int, ...]) -> list[str]:
     """Return the names of the entries of an array, in the order of its memory."""
-    example = {(): "'union'"}.get(shape, "['union', 'experience']")
+    example = "['union', 'experience']" if shape else "'union'"
     wrong = f"{name}={show(value)}: give text, such as {example}"
     is_list = not isinstance(value, str | bytes | Mapping) and hasattr(value, "__len__")
     if not isinstance(value, str) and not is_list:

@@ -20,6 +20,8 @@ from spmlex._inputs import number_clusters, read_count
 from spmlex._newton import climb
 from spmlex._normal_points import covariance_root
 from spmlex._outer import OuterProblem
+from spmlex._printing import in_html, in_words, write
+from spmlex._table import Table
 from spmlex._verdict import judge
 
 BOOTSTRAP_WEIGHTS = ("multinomial", "exponential")
@@ -45,12 +47,14 @@ class Resamples(eqx.Module):
         degrees_of_freedom: Of the t distribution for intervals; infinite for the
             bootstrap.
         factor: What the mean outer product of the deviations is multiplied by.
+        names: Names of the entries of theta.
     """
 
     theta: Float[Array, "n_refits p"]
     code: Int[Array, " n_refits"]
     degrees_of_freedom: float = eqx.field(static=True)
     factor: float = eqx.field(static=True)
+    names: tuple[str, ...] = eqx.field(static=True, default=())
 
     @property
     def num_failed(self) -> Int[Array, ""]:
@@ -70,6 +74,28 @@ class Resamples(eqx.Module):
     def standard_errors(self) -> Float[Array, " p"]:
         """Standard errors of theta."""
         return jnp.sqrt(jnp.diagonal(self.covariance))
+
+    def __repr__(self) -> str:
+        return in_words(self, _tabulate)
+
+    def _repr_html_(self) -> str:
+        return in_html(self, _tabulate)
+
+
+def _tabulate(made: Resamples) -> Table:
+    kept = np.asarray(made.theta)[np.asarray(made.code) == 0]
+    columns = (kept.mean(axis=0), made.standard_errors, kept.min(axis=0))
+    columns = (*columns, kept.max(axis=0))
+    rows = tuple(
+        (name, *(write(column[k]) for column in columns))
+        for k, name in enumerate(made.names)
+    )
+    count, failed = made.code.size, int(made.num_failed)
+    title = f"{count} refits, of which {failed} failed"
+    head = ("", "mean", "std. error", "least", "largest")
+    freedom = made.degrees_of_freedom
+    notes = () if np.isinf(freedom) else (f"{freedom:g} degrees of freedom",)
+    return Table(title, head, rows, notes)
 
 
 def jackknife(
@@ -116,7 +142,7 @@ def jackknife(
     reweight = _WithoutGroup(jr.permutation(_read_key(seed), n_units) % n_groups)
     theta, code = _refit(problem, evidence, units, reweight, n_groups)
     others = n_groups - 1.0
-    return Resamples(theta, code, others, others)
+    return Resamples(theta, code, others, others, tuple(evidence.names))
 
 
 def bootstrap(
@@ -158,7 +184,7 @@ def bootstrap(
     reweight = _RandomWeights(_read_key(seed), n_units, weights)
     theta, code = _refit(problem, evidence, units, reweight, n_draws)
     factor = n_draws / (n_draws - 1.0)
-    return Resamples(theta, code, float("inf"), factor)
+    return Resamples(theta, code, float("inf"), factor, tuple(evidence.names))
 
 
 def _read_key(seed: int) -> PRNGKeyArray:

@@ -16,7 +16,16 @@ PACKAGES = ("spmlex", "experiments", "analysis")
 
 # Beside the standard library; experiments may import what it depends on.
 OUTSIDE = {
-    "spmlex": {"equinox", "jax", "jaxtyping", "mixsqpx", "numpy", "scipy", "spmlex"},
+    "spmlex": {
+        "equinox",
+        "jax",
+        "jaxtyping",
+        "mixsqpx",
+        "numpy",
+        "pandas",
+        "scipy",
+        "spmlex",
+    },
     "analysis": {
         *("analysis", "fontTools", "jaxtyping", "jinja2", "matplotlib", "numpy"),
         *("pandas", "scipy", "xarray", "yaml"),

@@ -289,6 +289,14 @@ MISTAKES = {
         lambda: fit(MODEL, DATA, SUPP, names={"slop": "union"}),
         "the model has no parameter 'slop'. Give names by field, of slope",
     ),
+    "compare: a number": (
+        lambda: spmlex.compare_fits([1]),
+        "fits[0]=1: give what `fit`",
+    ),
+    "compare: one fit": (
+        lambda: spmlex.compare_fits(FITS.on_grid),
+        "give several in a list",
+    ),
     "solver: misspelt": (
         lambda: fit(MODEL, DATA, SUPP, solver="activeset"),
         "solver='activeset' is not an inner solver. Did you mean 'active_set'?",

@@ -59,6 +59,10 @@ GIVEN = {"model0": MODEL, "model": MODEL, "data": DATA, "supp": SUPP}
 CALLS = {
     "adequacy": (spmlex.adequacy, {"fit": FIT, "low": -3.0, "high": 3.0}),
     "bootstrap": (spmlex.bootstrap, {"estimate": FIT, "n_draws": 2}),
+    "compare_fits": (
+        spmlex.compare_fits,
+        {"fits": [FIT, FIT], "kind": "sandwich"},
+    ),
     "data_range": (spmlex.data_range, {"low": -3.0, "high": 3.0, "n_trial": 9}),
     "delta_method": (
         spmlex.delta_method,
@@ -98,10 +102,17 @@ CALLS = {
     "Fit.posterior_means": (FIT.posterior_means, {}),
     "Fit.standard_errors": (FIT.standard_errors, {"kind": "sandwich"}),
     "Fit.summary": (FIT.summary, {"kind": "sandwich"}),
+    "Fit.to_frame": (FIT.to_frame, {"kind": "sandwich"}),
+    "Fit.to_latex": (FIT.to_latex, {"kind": "sandwich"}),
+    "Fit.to_markdown": (FIT.to_markdown, {"kind": "sandwich"}),
     "EfficientEstimate.covariance": (FOUND.covariance, {}),
+    "EfficientEstimate.intervals": (FOUND.intervals, {"kind": "efficient_wald"}),
     "EfficientEstimate.score_limits": (FOUND.score_limits, {"level": 0.9}),
     "EfficientEstimate.standard_errors": (FOUND.standard_errors, {}),
     "EfficientEstimate.sum_scores": (FOUND.sum_scores, {"scores": FOUND.scores}),
+    "EfficientEstimate.to_frame": (FOUND.to_frame, {"kind": "efficient_wald"}),
+    "EfficientEstimate.to_latex": (FOUND.to_latex, {"kind": "efficient_wald"}),
+    "EfficientEstimate.to_markdown": (FOUND.to_markdown, {"kind": "efficient_wald"}),
     "EfficientEstimate.wald_limits": (FOUND.wald_limits, {"level": 0.9}),
 }
 
