@@ -58,6 +58,11 @@ class EfficientEstimate(eqx.Module):
         return self.equation.problem.names
 
     @property
+    def verbose(self) -> bool:
+        """Whether what is computed from it prints its progress."""
+        return self.equation.problem.verbose
+
+    @property
     def n_entries(self) -> int:
         """Number of entries of `lclk` on the grid."""
         return self.equation.problem.n_entries

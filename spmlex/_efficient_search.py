@@ -1,5 +1,6 @@
 """Estimate theta by its efficient score, with F unrestricted."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from spmlex._newton import climb
 from spmlex._outer import OuterProblem
 from spmlex._parameters import Names, split_model
 from spmlex._problem import pose_problem, weigh_rows
+from spmlex._progress import read_verbose
 from spmlex._score_equation import ScoreEquation
 from spmlex._score_root import solve_score
 from spmlex._smooth_mixing import BANDWIDTHS, smoothing_kernel
@@ -54,6 +56,7 @@ def efficient_estimate(
     solver: InnerSolver = "active_set",
     n_draws: int = N_DRAWS,
     seed: int = 0,
+    verbose: bool = False,
     throw: bool = True,
 ) -> EfficientEstimate:
     """Solve the efficient-score equation of theta, F unrestricted.
@@ -82,6 +85,7 @@ def efficient_estimate(
         n_draws: Draws from the model for each group and evaluation; at the root eight
             times as many.
         seed: Of the draws, which are the same at every theta.
+        verbose: Print a line a step, here and in what is asked of the estimate.
         throw: Raise where there is no root, or `simulate` and `lclk` disagree; else
             only say so in `result`.
 
@@ -102,6 +106,7 @@ def efficient_estimate(
     if not isinstance(seed, Tracer):
         read_count("seed", seed, 0)
     problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver, names)
+    problem = dataclasses.replace(problem, verbose=read_verbose(verbose))
     if not any(problem.free):
         raise ValueError(
             f"model0={type(model0).__name__} has no free floating-point array: there "
@@ -219,5 +224,7 @@ def climb_smoothly(problem: OuterProblem, weights: Weights) -> Float[Array, " p"
         return sieve.evaluate(theta, probs, weights)
 
     begin = sieve.uniform_probs()
-    end = climb(at, weights.size, theta0, begin, _CLIMB_TOL, _CLIMB_STEPS)
+    watch = "with F almost normal" if problem.verbose else ""
+    args = (at, weights.size, theta0, begin, _CLIMB_TOL, _CLIMB_STEPS)
+    end = climb(*args, watch=watch)
     return jnp.where(jnp.all(jnp.isfinite(end.theta)), end.theta, theta0)

@@ -4,6 +4,7 @@ Intervals, refits, tests and the delta method ask an `Evidence`, never the class
 estimate: a fit has one, and so may any other maximum of a profile likelihood.
 """
 
+import dataclasses
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -16,6 +17,7 @@ from spmlex._degenerate import is_crowded, is_degenerate
 from spmlex._mixture import count_observations
 from spmlex._outer import OuterProblem
 from spmlex._printing import in_words, write
+from spmlex._progress import read_verbose
 from spmlex._table import Table
 from spmlex._types import Model, Scalar, Support, Weights
 
@@ -63,6 +65,29 @@ class Evidence(eqx.Module):
     def n_entries(self) -> int:
         """Number of entries of `lclk` on the grid that was given."""
         return self.given.n_entries
+
+    @property
+    def verbose(self) -> bool:
+        """Whether what is computed from it prints its progress."""
+        return self.given.verbose
+
+    def watched(self, verbose: bool | None) -> "Evidence":
+        """Return the same, printing the progress of what is asked of it, or not.
+
+        Args:
+            verbose: Whether; `None` leaves it as it is.
+
+        Raises:
+            ValueError: It is neither.
+        """
+        chosen = read_verbose(verbose, self.verbose)
+        if chosen == self.verbose:
+            return self
+        given, problem = (
+            None if each is None else dataclasses.replace(each, verbose=chosen)
+            for each in (self.given, self.problem)
+        )
+        return dataclasses.replace(self, given=given, problem=problem)
 
     @property
     def evidence(self) -> "Evidence":

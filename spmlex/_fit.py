@@ -21,6 +21,7 @@ from spmlex._inputs import cast_to_float64, read_count
 from spmlex._outer import OuterProblem
 from spmlex._parameters import Names, parameter_names
 from spmlex._problem import pose_problem, weigh_rows
+from spmlex._progress import read_verbose
 from spmlex._result import Fit
 from spmlex._starts import gather_starts
 from spmlex._summary import describe_degeneracy
@@ -46,6 +47,7 @@ def fit(
     solver: InnerSolver = "active_set",
     tol: float = 1e-7,
     max_steps: int | Int[Array, ""] = 100,
+    verbose: bool = False,
     throw: bool = True,
 ) -> Fit:
     """Estimate a model: maximise the profile likelihood over theta.
@@ -99,6 +101,9 @@ def fit(
             observation and unit of the scaled parameter (scaled by the root of the
             diagonal of the Hessian).
         max_steps: Limit on the number of evaluations from each start.
+        verbose: Print a line a step: the value, the gradient in the units of `tol`, the
+            radius of the trust region, the support points with positive mass and the
+            seconds; and one before what takes long. Also in what is asked of the fit.
         throw: Raise where the fit is not successful, and warn of a degenerate maximum;
             else only say so in `result` and `flagged`.
 
@@ -116,6 +121,7 @@ def fit(
         >>> lower, upper = estimate.confint(0.95, kind="sandwich")
     """
     problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver, names)
+    problem = dataclasses.replace(problem, verbose=read_verbose(verbose))
     starts = cast_to_float64(starts)
     check_truth("throw", throw)
     try:

@@ -45,6 +45,7 @@ class OuterProblem(eqx.Module):
             the second derivatives at `origin` are those with free support.
         origin: Theta at which the support points are at `supp`.
         labels: The user's names of the entries of theta; `None`: the model's own.
+        verbose: Whether searches print a line a step.
     """
 
     model: Model
@@ -59,6 +60,7 @@ class OuterProblem(eqx.Module):
     drift: Float[Array, "n_supp d p"] | None = None
     origin: Float[Array, " p"] | None = None
     labels: tuple[str, ...] | None = eqx.field(static=True, default=None)
+    verbose: bool = eqx.field(static=True, default=False)
 
     @property
     def names(self) -> list[str]:

@@ -4,6 +4,8 @@ Each refit starts at the estimate with its mixing probabilities and takes two or
 evaluations. Both resample observations, or whole clusters.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,13 +16,16 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from spmlex._arguments import check_choice
 from spmlex._codes import result_code
+from spmlex._compile import is_traced
 from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._inputs import number_clusters, read_count
+from spmlex._interrupt import run_interruptibly
 from spmlex._newton import climb
 from spmlex._normal_points import covariance_root
 from spmlex._outer import OuterProblem
 from spmlex._printing import in_html, in_words, write
+from spmlex._progress import announce, report_part
 from spmlex._table import Table
 from spmlex._verdict import judge
 
@@ -104,6 +109,7 @@ def jackknife(
     n_groups: int | None = None,
     clusters: Int[Array | np.ndarray, " n_obs"] | None = None,
     seed: int = 0,
+    verbose: bool | None = None,
 ) -> Resamples:
     """Refit without each of `n_groups` random groups of observations in turn.
 
@@ -119,6 +125,7 @@ def jackknife(
             by default ten, or that number where it is less.
         clusters: Cluster of each observation: whole clusters are left out.
         seed: Of the random groups.
+        verbose: Print a line a refit; by default where the fit was made so.
 
     Raises:
         ValueError: The number of groups or the clusters do not fit.
@@ -128,7 +135,7 @@ def jackknife(
         >>> refits.theta.shape, refits.standard_errors.shape
         ((5, 1), (1,))
     """
-    evidence = evidence_of("estimate", estimate)
+    evidence = evidence_of("estimate", estimate).watched(verbose)
     problem = evidence.on_grid()
     units, n_units = _number_units(clusters, evidence)
     if n_groups is None:
@@ -140,7 +147,7 @@ def jackknife(
             f"{'observations' if clusters is None else 'clusters'}, {n_units}."
         )
     reweight = _WithoutGroup(jr.permutation(_read_key(seed), n_units) % n_groups)
-    theta, code = _refit(problem, evidence, units, reweight, n_groups)
+    theta, code = _run_refits(problem, evidence, units, reweight, n_groups)
     others = n_groups - 1.0
     return Resamples(theta, code, others, others, tuple(evidence.names))
 
@@ -152,6 +159,7 @@ def bootstrap(
     weights: str = "multinomial",
     clusters: Int[Array | np.ndarray, " n_obs"] | None = None,
     seed: int = 0,
+    verbose: bool | None = None,
 ) -> Resamples:
     """Refit on samples drawn with replacement, or with random weights.
 
@@ -165,6 +173,7 @@ def bootstrap(
             bootstrap, in which no observation is ever lost.
         clusters: Cluster of each observation: whole clusters are drawn.
         seed: Of the draws.
+        verbose: Print a line a refit; by default where the fit was made so.
 
     Raises:
         ValueError: The number of draws, the weights or the clusters do not fit.
@@ -174,7 +183,7 @@ def bootstrap(
         >>> refits.theta.shape, refits.covariance.shape
         ((4, 1), (1, 1))
     """
-    evidence = evidence_of("estimate", estimate)
+    evidence = evidence_of("estimate", estimate).watched(verbose)
     problem = evidence.on_grid()
     units, n_units = _number_units(clusters, evidence)
     n_draws = read_count("n_draws", n_draws, 200)
@@ -182,7 +191,7 @@ def bootstrap(
         raise ValueError(f"n_draws={n_draws}: give 2 or more, such as 200.")
     check_choice("weights", weights, BOOTSTRAP_WEIGHTS, "a kind of random weights")
     reweight = _RandomWeights(_read_key(seed), n_units, weights)
-    theta, code = _refit(problem, evidence, units, reweight, n_draws)
+    theta, code = _run_refits(problem, evidence, units, reweight, n_draws)
     factor = n_draws / (n_draws - 1.0)
     return Resamples(theta, code, float("inf"), factor, tuple(evidence.names))
 
@@ -268,10 +277,23 @@ def _refit(
         state = climb(at, weights.size, start, probs0, _TOL, _MAX_STEPS)
         resolution = problem.resolution(state.theta, weights)
         result = judge(state, weights, resolution, _TOL)
+        if problem.verbose:
+            report_part(["refit"] * count, number)
         return state.theta, result_code(result)
 
     # Not `vmap`: every refit would take as many steps as the slowest.
     return jax.lax.map(refit, jnp.arange(count))
+
+
+def _run_refits(
+    problem: OuterProblem, *rest: Any
+) -> tuple[Float[Array, "n_refits p"], Int[Array, " n_refits"]]:
+    """Run `_refit`, beside the main thread where the call stands alone."""
+    if is_traced((problem, rest)):
+        return _refit(problem, *rest)
+    if problem.verbose:
+        announce("_refit", is_new=True)
+    return run_interruptibly(_refit, problem, *rest)
 
 
 def _number_units(

@@ -193,17 +193,20 @@ class Fit(eqx.Module):
         """
         return posterior_means_of(self.evidence, function)
 
-    def efficient(self) -> EfficientEstimate:
+    def efficient(self, *, verbose: bool | None = None) -> EfficientEstimate:
         """Return the efficient-score estimate of the same problem.
 
         The root that `efficient_estimate` finds, on the grid as it was given. The
         search starts at the model's own starting values; where it has none at this
         maximum, unless that failed or is degenerate.
 
+        Args:
+            verbose: Print a line a step; by default where the fit was made so.
+
         Raises:
             ValueError: The model can't generate data.
         """
-        return solve_from(self.evidence)
+        return solve_from(self.evidence.watched(verbose))
 
     @property
     def default_kind(self) -> str:
@@ -272,6 +275,7 @@ class Fit(eqx.Module):
         *,
         clusters: Clusters = None,
         resamples: Resamples | None = None,
+        verbose: bool | None = None,
     ) -> Intervals:
         """Return confidence intervals with centre and standard error; see `confint`.
 
@@ -282,8 +286,10 @@ class Fit(eqx.Module):
                 depend on each other.
             resamples: A jackknife of this fit made before, for "jackknife"; by default
                 one of ten groups is made.
+            verbose: Print the progress; by default where the fit was made so.
         """
-        return make_intervals(self.evidence, level, kind, clusters, resamples)
+        evidence = self.evidence.watched(verbose)
+        return make_intervals(evidence, level, kind, clusters, resamples)
 
     @property
     def aic(self) -> Scalar:
@@ -342,7 +348,7 @@ class Fit(eqx.Module):
             level: Confidence level of the intervals.
             kind: Kind of interval, as in `confint`.
         """
-        evidence = self.evidence
+        evidence = self.evidence.watched(None)
         return format_summary(evidence, self._end(), level, choose_kind(evidence, kind))
 
     def _end(self) -> Ending:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._progress import list_limits, report_part
 from spmlex._score_equation import ScoreAt, ScoreEquation
 from spmlex._score_root import Root
 from spmlex._types import Scalar
@@ -298,6 +299,9 @@ def invert_score(
         # Out of steps between two values: the one that is rejected.
         between = end.running & jnp.isfinite(end.outer.distance)
         reached = jnp.where(between, end.outer.distance, end.limit)
+        if equation.problem.verbose:
+            parts = list_limits(equation.problem.names)
+            report_part(parts, k + size * (side > 0), start[k] + side * reached)
         return start[k] + side * reached, end.num_steps
 
     index = jnp.tile(jnp.arange(size), 2)
