@@ -43,8 +43,10 @@ from spmlex._resample import (  # noqa: E402
     jackknife,
 )
 from spmlex._result import Fit  # noqa: E402
+from spmlex._saving import load, save  # noqa: E402
+from spmlex._version import VERSION  # noqa: E402
 
-__version__ = "0.2.0"
+__version__ = VERSION
 
 __all__ = [
     "Adequacy",
@@ -82,6 +84,8 @@ __all__ = [
     "MixingSolution",
     "Optima",
     "fit",
+    "load",
+    "save",
     "parameter_names",
     "profile",
     "profile_ll",

@@ -59,10 +59,10 @@ WINGS = {"experiments": EXPERIMENTS, "analysis": ANALYSIS}
 OPTIMISER = {"_covariance", "_evaluation", "_newton", "_trust_region", "_verdict"}
 
 
-# What makes a `Fit`, and what says why it failed.
+# What makes a `Fit` or keeps it, and what says why it failed.
 KNOW_FITS = {
     *("spmlex", "spmlex._explain", "spmlex._fit", "spmlex._free_support"),
-    *("spmlex._polish", "spmlex._grid_search"),
+    *("spmlex._polish", "spmlex._grid_search", "spmlex._saving"),
 }
 
 

@@ -8,6 +8,7 @@ install, as users do.
 
 import inspect
 import json
+import os
 import sys
 import warnings
 
@@ -87,6 +88,7 @@ CALLS = {
         spmlex.likelihood_ratio_test,
         {"estimate": FIT, "parameter": "slope", "value": 0.5},
     ),
+    "load": (spmlex.load, {"path": "nowhere.fit", "model0": MODEL}),
     "locate_observations": (spmlex.locate_observations, {"probs": PROBS}),
     "parameter_names": (spmlex.parameter_names, {}),
     "product_grid": (lambda axes: spmlex.product_grid(axes, axes), {"axes": SUPP}),
@@ -94,6 +96,7 @@ CALLS = {
     "profile_ll": (spmlex.profile_ll, {}),
     "quantile_grid": (spmlex.quantile_grid, {"values": SUPP, "n": 4}),
     "result_code": (spmlex.result_code, {"result": FIT.result}),
+    "save": (spmlex.save, {"estimate": FIT, "path": os.devnull}),
     "solve_probs": (spmlex.solve_probs, {"lclk": LCLK}),
     "uniform_grid": (spmlex.uniform_grid, {"low": -1.0, "high": 1.0, "n": 4}),
     "Fit.confint": (FIT.confint, {"kind": "sandwich"}),
