@@ -71,7 +71,7 @@ def efficient_estimate(
             all of them with a leading axis. The search starts at
             `model0.starting_values(data)` where the model has that method; else at the
             maximum, climbed from `model0`, where F is almost normal.
-        data: A dictionary of arrays with leading axis n_obs.
+        data: A dictionary of arrays with leading axis n_obs, or a `pandas.DataFrame`.
         supp: Support grid: it has to cover F, at most as wide apart as the kernels.
         groups: Group of each observation, `0 .. n_groups - 1`: each group has a mixing
             distribution of its own on the common grid.

@@ -64,7 +64,8 @@ def fit(
             `jax.custom_vjp` is not.
             A consistent start, such as `model.starting_values(data)` where the model
             has one, matters more than many starts.
-        data: A pytree of arrays with leading axis n_obs.
+        data: A pytree of arrays with leading axis n_obs, or a `pandas.DataFrame`, which
+            the model gets as a dictionary of its columns.
         supp: Support grid: `(n_supp,)`, `(n_supp, d)` or a pytree with leading axis
             n_supp.
         groups: Group of each observation, `0 .. n_groups - 1`: each group has a mixing

@@ -9,6 +9,7 @@ from jaxtyping import Array, Int
 from spmlex._adequacy import Adequacy
 from spmlex._arguments import check_level
 from spmlex._codes import RESULT_CODES, RESULTS
+from spmlex._continuum import coordinates
 from spmlex._degenerate import MAX_RIPPLE
 from spmlex._edges import describe_faces
 from spmlex._efficient_estimate import EfficientEstimate
@@ -242,11 +243,18 @@ def _list_atoms(evidence: Evidence) -> list[str]:
     kept = np.flatnonzero(probs > 0)
     largest = kept[np.argsort(-probs[kept])[:_MOST_ATOMS]]
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(evidence.supp)]
-    lines = ["support point          mass"]
+    heads = ["support point"]
+    if isinstance(evidence.supp, dict):  # a column for each coordinate, by its name
+        found = (name.removeprefix("supp") for name, _ in coordinates(evidence.supp))
+        heads = [x.strip("[]'").replace("'][:,", ",") for x in found if x]
+        heads = heads or list(evidence.supp)
+    lines = [" ".join(f"{x:>13}" for x in [*heads, "mass"])]
     for k in np.sort(largest):
         point = np.concatenate([np.ravel(leaf[k]) for leaf in leaves])
-        place = " ".join(_format(value).strip() for value in point)
-        lines.append(f"{place:>13} {_format(probs[k]):>13}")
+        cells = [_format(value).strip() for value in point]
+        if len(heads) == 1:
+            cells = [" ".join(cells)]
+        lines.append(" ".join(f"{x:>13}" for x in [*cells, _format(probs[k])]))
     if len(kept) > len(largest):
         rest = 1.0 - float(np.sum(probs[largest]))
         lines.append(f"{len(kept) - len(largest):>6} others {_format(rest):>13}")
