@@ -270,9 +270,11 @@ def data_range(
     width = np.median(np.sqrt(spread + spacing**2 / 12.0), axis=0)
     first = np.maximum(np.min(located, axis=0) - widths * width, least)
     last = np.minimum(np.max(located, axis=0) + widths * width, most)
-    if np.ndim(low) == 0 and not isinstance(low, Mapping):
-        return float(first[0]), float(last[0])
-    return box.unravel(jnp.asarray(first)), box.unravel(jnp.asarray(last))
+    ends = (box.unravel(jnp.asarray(end)) for end in (first, last))
+    low, high = (
+        jax.tree.map(lambda x: x if jnp.ndim(x) else float(x), end) for end in ends
+    )
+    return low, high
 
 
 def _check_count(n: int, least: int, name: str = "n") -> None:
