@@ -104,7 +104,8 @@ class Intervals(eqx.Module):
             caption: Of a `table` around it; without there is only the `tabular`.
             label: Key for `\ref`; only with a caption.
         """
-        return to_latex(tabulate(self), caption, label)
+        table = tabulate(self)
+        return to_latex(table._replace(notes=(f"{table.title}.",)), caption, label)
 
     def __repr__(self) -> str:
         return in_words(self, tabulate)

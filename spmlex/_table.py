@@ -100,8 +100,8 @@ def to_latex(table: Table, caption: str | None = None, label: str | None = None)
     if caption is not None:
         key = [] if label is None else [rf"\label{{{label}}}"]
         opening = [r"\begin{table}", r"\centering"]
-        opening.append(rf"\caption{{{_in_latex(caption)}}}")
-        lines = [*opening, *key, *lines, r"\end{table}"]
+        opening += [rf"\caption{{{_in_latex(caption)}}}", r"\smallskip"]
+        lines = [*opening[:3], *key, *opening[3:], *lines, r"\end{table}"]
     return "\n".join(lines) + "\n"
 
 

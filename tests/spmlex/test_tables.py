@@ -67,7 +67,8 @@ def test_names_are_escaped_in_every_form():
     markdown = to_markdown(ODD)
     assert r"| a\_b & c | -0.5 |" in markdown
     assert r"a\|b" in markdown
-    assert named().to_latex(kind="opg").count(r"\\") == 3
+    assert named().to_latex(kind="opg").count(r"\\") == 4
+    assert "Confidence intervals: outer product." in named().to_latex(kind="opg")
 
 
 def test_fits_are_aligned_by_name_with_blanks(both):
