@@ -95,7 +95,7 @@ def load(path: _Path, model0: Model) -> Fit:
         The fit, of which everything can be asked as before.
 
     Raises:
-        OSError: There is no such file, or it can't be read.
+        FileNotFoundError: There is none.
         ValueError: The file is damaged, of another format, or of another model.
 
     Examples:
@@ -105,6 +105,8 @@ def load(path: _Path, model0: Model) -> Fit:
     """
     check_model(model0)
     target = _read_path(path)
+    if not target.exists():
+        raise FileNotFoundError(f"path={show(str(path))}: there is no such file.")
     arrays: list[jax.Array] = []
     try:
         with target.open("rb") as raw, np.load(raw, allow_pickle=False) as file:

@@ -5,6 +5,8 @@ import re
 import textwrap
 from typing import NamedTuple
 
+from spmlex._arguments import check_text
+
 WIDTH = 80
 """Columns of a terminal, which titles and notes keep to."""
 
@@ -76,7 +78,12 @@ def to_latex(table: Table, caption: str | None = None, label: str | None = None)
         table: The table.
         caption: Of a `table` around it; without there is only the `tabular`.
         label: Key for `\ref`; only with a caption.
+
+    Raises:
+        ValueError: These are no text.
     """
+    check_text("caption", caption)
+    check_text("label", label)
     count = len(table.head)
     head = " & ".join(_in_latex(word) for word in table.head)
     lines = [

@@ -289,6 +289,14 @@ MISTAKES = {
         lambda: fit(MODEL, DATA, SUPP, names={"slop": "union"}),
         "the model has no parameter 'slop'. Give names by field, of slope",
     ),
+    "caption: a number": (
+        lambda: FITS.on_grid.to_latex(kind="sandwich", caption=1),
+        "caption=1: give text, or leave it out",
+    ),
+    "load: no file": (
+        lambda: spmlex.load("nowhere.fit", MODEL),
+        "path='nowhere.fit': there is no such file",
+    ),
     "compare: a number": (
         lambda: spmlex.compare_fits([1]),
         "fits[0]=1: give what `fit`",
