@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "spmlex" / "API.md"
 
 GROUPS = {
-    "Estimate": ("fit", "Fit", "Optima", "SUPPORTS"),
+    "Estimate": ("fit", "Fit", "Optima", "SUPPORTS", "save", "load"),
     "The profile likelihood": (
         *("profile_ll", "profile", "solve_probs", "MixingSolution", "SOLVERS"),
         "parameter_names",
@@ -28,6 +28,7 @@ GROUPS = {
         *("likelihood_ratio_test", "likelihood_ratio_interval", "LikelihoodRatio"),
         *("delta_method", "Functional", "Evidence"),
     ),
+    "Tables": ("compare_fits", "Comparison"),
     "Grids": (
         *("uniform_grid", "quantile_grid", "product_grid", "halton_grid"),
         *("data_range", "locate_observations", "adequacy", "Adequacy", "gradient_on"),

@@ -10,6 +10,7 @@ jax.config.update("jax_enable_x64", True)
 
 from spmlex._adequacy import Adequacy, adequacy  # noqa: E402
 from spmlex._codes import RESULT_CODES, RESULTS, result_code  # noqa: E402
+from spmlex._comparison import Comparison, compare_fits  # noqa: E402
 from spmlex._covariance import COVARIANCE_KINDS  # noqa: E402
 from spmlex._delta_method import Functional, delta_method  # noqa: E402
 from spmlex._efficient_estimate import EfficientEstimate  # noqa: E402
@@ -26,12 +27,13 @@ from spmlex._grid import (  # noqa: E402
     uniform_grid,
 )
 from spmlex._inner import SOLVERS, MixingSolution, solve_probs  # noqa: E402
-from spmlex._intervals import INTERVAL_KINDS, IntervalKind, Intervals  # noqa: E402
+from spmlex._intervals import INTERVAL_KINDS, IntervalKind  # noqa: E402
 from spmlex._likelihood_ratio import (  # noqa: E402
     LikelihoodRatio,
     likelihood_ratio_interval,
     likelihood_ratio_test,
 )
+from spmlex._limits import Intervals  # noqa: E402
 from spmlex._optima import Optima  # noqa: E402
 from spmlex._parameters import parameter_names  # noqa: E402
 from spmlex._profile import profile, profile_ll  # noqa: E402
@@ -42,8 +44,10 @@ from spmlex._resample import (  # noqa: E402
     jackknife,
 )
 from spmlex._result import Fit  # noqa: E402
+from spmlex._saving import load, save  # noqa: E402
+from spmlex._version import VERSION  # noqa: E402
 
-__version__ = "0.2.0"
+__version__ = VERSION
 
 __all__ = [
     "Adequacy",
@@ -58,6 +62,8 @@ __all__ = [
     "BOOTSTRAP_WEIGHTS",
     "COVARIANCE_KINDS",
     "INTERVAL_KINDS",
+    "Comparison",
+    "compare_fits",
     "EfficientEstimate",
     "efficient_estimate",
     "Evidence",
@@ -79,6 +85,8 @@ __all__ = [
     "MixingSolution",
     "Optima",
     "fit",
+    "load",
+    "save",
     "parameter_names",
     "profile",
     "profile_ll",

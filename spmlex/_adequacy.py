@@ -12,6 +12,7 @@ first-order bound: still convex, but no longer a proof, and `is_proof` says so.
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -30,6 +31,8 @@ from spmlex._inputs import (
     read_count,
     read_inputs,
 )
+from spmlex._printing import in_html, in_words, write
+from spmlex._table import Table
 from spmlex._types import Data, Model, Point, Probs, Scalar, Weights
 
 Vector = Float[np.ndarray, " d"]
@@ -66,6 +69,25 @@ class Adequacy(eqx.Module):
     edge_mass: Scalar
     is_proof: Bool[Array, ""]
     num_cells: Int[Array, ""]
+
+    def __repr__(self) -> str:
+        return in_words(self, _tabulate)
+
+    def _repr_html_(self) -> str:
+        return in_html(self, _tabulate)
+
+
+def _tabulate(found: Adequacy) -> Table:
+    at = ", ".join(write(x) for leaf in jax.tree.leaves(found.at) for x in leaf.ravel())
+    rows = (
+        ("gain of any distribution on the range, at most", f"{float(found.gap):.3e}"),
+        ("log g at the best point found", f"{float(found.found):.3e}"),
+        ("that point", at),
+        ("mass on the edge of the range", write(found.edge_mass)),
+        ("proved, but for third derivatives", "yes" if found.is_proof else "no"),
+        ("cells examined", f"{int(found.num_cells)}"),
+    )
+    return Table("Adequacy of a grid, in nats per observation", ("", "value"), rows)
 
 
 def adequacy(

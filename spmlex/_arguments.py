@@ -104,6 +104,16 @@ def check_function(name: str, value: Callable[..., Any], example: str) -> None:
         raise ValueError(f"{name}={show(value)}: give a function, such as {example}.")
 
 
+def check_text(name: str, value: Any) -> None:
+    """Refuse what is neither text nor left out.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name}={show(value)}: give text, or leave it out.")
+
+
 def check_truth(name: str, value: Any) -> None:
     """Refuse what is neither true nor false.
 

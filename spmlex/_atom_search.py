@@ -97,6 +97,7 @@ def search_atoms(
         gap_tol: Largest `log g` on the continuum at which the search has settled.
     """
     size, n_obs = theta0.size, problem.weights.size
+    verbose = problem.outer.verbose
 
     def advance(search: Search) -> Search:
         atoms = search.following
@@ -105,7 +106,9 @@ def search_atoms(
         def at(joint: Float[Array, " q"], probs0: Float[Array, " k"]) -> Evaluation:
             return problem.evaluate(joint, probs0, atoms.present)
 
-        state = climb(at, n_obs, joint, atoms.probs, tol, max_steps, keeps_masses=True)
+        watch = "with the support points free to move" if verbose else ""
+        args = (at, n_obs, joint, atoms.probs, tol, max_steps)
+        state = climb(*args, keeps_masses=True, watch=watch)
         theta = state.theta[:size]
         ended = state.theta[size:].reshape(atoms.places.shape)
         ended = Atoms(jnp.clip(ended, 0.0, 1.0), atoms.present, state.here.probs)

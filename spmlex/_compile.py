@@ -17,6 +17,9 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from spmlex._interrupt import run_interruptibly
+from spmlex._progress import announce
+
 _MOST_ENTRIES = 500_000
 """Entries of `lclk` above which the time goes into running a program."""
 
@@ -34,11 +37,16 @@ _IN_LITTLE_TIME = {
 
 @runtime_checkable
 class HasEntries(Protocol):
-    """What knows how large its matrix of likelihoods is."""
+    """What knows how large its matrix of likelihoods is, and whether to tell."""
 
     @property
     def n_entries(self) -> int:
         """Number of entries of `lclk`."""
+        ...
+
+    @property
+    def verbose(self) -> bool:
+        """Whether its searches print their progress."""
         ...
 
 
@@ -56,13 +64,21 @@ def compile_for_one_call[First: HasEntries, **P, R](
     @functools.wraps(function)
     def call(first: First, *args: P.args, **kwargs: P.kwargs) -> R:
         given = (first, args, kwargs)
-        alone = jax.default_backend() == "cpu" and not _is_traced(given)
-        if alone and first.n_entries <= _MOST_ENTRIES:
-            shape = _shape_of(given)
-            calls[shape] += 1
-            if calls[shape] <= _FEW_CALLS:
-                return in_little_time(first, *args, **kwargs)
-        return optimised(first, *args, **kwargs)
+        if is_traced(given):
+            return optimised(first, *args, **kwargs)
+        shape = _shape_of(given)
+        calls[shape] += 1
+        is_small = first.n_entries <= _MOST_ENTRIES
+        few = is_small and calls[shape] <= _FEW_CALLS
+        brief = few and jax.default_backend() == "cpu"
+        program = in_little_time if brief else optimised
+        if not first.verbose:
+            return run_interruptibly(program, first, *args, **kwargs)
+        again = is_small and calls[shape] == _FEW_CALLS + 1
+        announce(function.__name__, calls[shape] == 1 or again)
+        found = run_interruptibly(program, first, *args, **kwargs)
+        jax.effects_barrier()
+        return found
 
     return call
 
@@ -73,7 +89,7 @@ def _shape_of(arguments: object) -> object:
     return structure, tuple(getattr(leaf, "shape", None) for leaf in leaves)
 
 
-def _is_traced(arguments: object) -> bool:
+def is_traced(arguments: object) -> bool:
     """Tell whether a call is part of a larger program."""
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arguments)):
         return True

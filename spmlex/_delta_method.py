@@ -19,7 +19,9 @@ from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._inner import ActiveSet
 from spmlex._joint import JointProblem
 from spmlex._polish import N_SLOTS
+from spmlex._printing import in_html, in_words, write
 from spmlex._profile import face_system, relative_densities, solve_face
+from spmlex._table import Table
 from spmlex._types import Weights
 from spmlex._weights import share_of_square
 
@@ -54,6 +56,18 @@ class Functional(eqx.Module):
     def standard_errors(self) -> Float[Array, " k"]:
         """Standard errors of the value."""
         return jnp.sqrt(jnp.diagonal(self.covariance))
+
+    def __repr__(self) -> str:
+        return in_words(self, _tabulate)
+
+    def _repr_html_(self) -> str:
+        return in_html(self, _tabulate)
+
+
+def _tabulate(found: Functional) -> Table:
+    pairs = zip(found.value.tolist(), found.standard_errors.tolist(), strict=True)
+    rows = tuple((f"[{k}]", *map(write, pair)) for k, pair in enumerate(pairs))
+    return Table("Function of theta and F", ("", "value", "std. error"), rows)
 
 
 def delta_method(

@@ -5,19 +5,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._arguments import check_level, read_floats
+from spmlex._arguments import check_choice, check_level, read_floats
 from spmlex._codes import RESULTS
 from spmlex._compile import compile_for_one_call
 from spmlex._covariance import sum_within
 from spmlex._inputs import number_clusters
+from spmlex._limits import Intervals, tabulate
+from spmlex._printing import in_html, in_words
 from spmlex._score_equation import ScoreEquation
 from spmlex._score_inversion import invert_score
 from spmlex._score_root import Root
 from spmlex._smooth_mixing import BANDWIDTHS
 from spmlex._student import student_quantile
-from spmlex._types import Model, Scalar, Support
+from spmlex._table import Table
+from spmlex._types import Frame, Model, Scalar, Support
 
 Clusters = Int[Array | np.ndarray, " _"] | None
+
+EFFICIENT_LABELS = {
+    "efficient": "efficient score, inverted",
+    "efficient_wald": "efficient score, Wald",
+}
+"""How tables call the kinds of interval around the root."""
 
 
 class EfficientEstimate(eqx.Module):
@@ -42,6 +51,16 @@ class EfficientEstimate(eqx.Module):
     root: Root
     result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
     free: tuple[bool, ...] = eqx.field(static=True)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the entries of `theta`: the user's, or those of the model."""
+        return self.equation.problem.names
+
+    @property
+    def verbose(self) -> bool:
+        """Whether what is computed from it prints its progress."""
+        return self.equation.problem.verbose
 
     @property
     def n_entries(self) -> int:
@@ -163,6 +182,89 @@ class EfficientEstimate(eqx.Module):
         if clusters is not None:  # in words, before they are traced
             number_clusters(clusters, self.equation.weights.shape[0])
         return _invert(self, jnp.asarray(level, float), clusters)
+
+    def intervals(
+        self,
+        level: float | int = 0.95,
+        kind: str | None = None,
+        *,
+        clusters: Clusters = None,
+    ) -> Intervals:
+        """Return confidence intervals with centre, standard error and names.
+
+        Args:
+            level: Confidence level, between 0 and 1.
+            kind: "efficient": the values that the score test does not reject, the
+                default; or "efficient_wald".
+            clusters: Whole number for each observation; those with the same one may
+                depend on each other.
+
+        Raises:
+            ValueError: The level or the kind do not exist, or `clusters` is no whole
+                number for each observation.
+        """
+        kind = "efficient" if kind is None else kind
+        what = "a kind of interval around an efficient-score estimate"
+        check_choice("kind", kind, EFFICIENT_LABELS, what)
+        limits = self.score_limits if kind == "efficient" else self.wald_limits
+        lower, upper = limits(level, clusters)
+        made = Intervals(self.theta, self.standard_errors(clusters), lower, upper)
+        return made.named(self.names, level, EFFICIENT_LABELS[kind])
+
+    def to_frame(self, level: float | int = 0.95, kind: str | None = None) -> Frame:
+        """Return estimates and intervals as a frame; see `Intervals.to_frame`.
+
+        Args:
+            level: Confidence level.
+            kind: Kind of interval, as in `intervals`.
+        """
+        return self.intervals(level, kind).to_frame()
+
+    def to_markdown(self, level: float | int = 0.95, kind: str | None = None) -> str:
+        """Return estimates and intervals as a table in Markdown.
+
+        Args:
+            level: Confidence level.
+            kind: Kind of interval, as in `intervals`.
+        """
+        return self.intervals(level, kind).to_markdown()
+
+    def to_latex(
+        self,
+        level: float | int = 0.95,
+        kind: str | None = None,
+        *,
+        caption: str | None = None,
+        label: str | None = None,
+    ) -> str:
+        """Return estimates and intervals in LaTeX; see `Intervals.to_latex`.
+
+        Args:
+            level: Confidence level.
+            kind: Kind of interval, as in `intervals`.
+            caption: Of a `table` around it.
+            label: Key of that.
+        """
+        return self.intervals(level, kind).to_latex(caption, label)
+
+    def __repr__(self) -> str:
+        return in_words(self, _tabulate)
+
+    def _repr_html_(self) -> str:
+        return in_html(self, _tabulate)
+
+
+def _tabulate(found: EfficientEstimate) -> Table:
+    """Return the estimate with Wald limits, which need no further search."""
+    made = found.intervals(kind="efficient_wald")
+    table = tabulate(made, f"{type(found.model).__name__}: efficient-score estimate")
+    notes = [
+        f"{float(found.equation.n_obs):.0f} observations; std. errors and intervals "
+        "are Wald's: `intervals()` has the test's"
+    ]
+    if found.result != RESULTS.successful:
+        notes.append(f"Warning: {RESULTS[found.result]}")
+    return table._replace(notes=tuple(notes))
 
 
 @compile_for_one_call

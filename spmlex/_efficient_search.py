@@ -1,5 +1,6 @@
 """Estimate theta by its efficient score, with F unrestricted."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +21,9 @@ from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inputs import read_count
 from spmlex._newton import climb
 from spmlex._outer import OuterProblem
-from spmlex._parameters import split_model
+from spmlex._parameters import Names, split_model
 from spmlex._problem import pose_problem, weigh_rows
+from spmlex._progress import read_verbose
 from spmlex._score_equation import ScoreEquation
 from spmlex._score_parts import N_DRAWS
 from spmlex._score_root import solve_score
@@ -50,9 +52,11 @@ def efficient_estimate(
     weights: Weights | None = None,
     counts: Counts | None = None,
     fixed: Callable[[Any], Any] | None = None,
+    names: Names | None = None,
     solver: InnerSolver = "active_set",
     n_draws: int = N_DRAWS,
     seed: int = 0,
+    verbose: bool = False,
     throw: bool = True,
 ) -> EfficientEstimate:
     """Solve the efficient-score equation of theta, F unrestricted.
@@ -67,7 +71,7 @@ def efficient_estimate(
             all of them with a leading axis. The search starts at
             `model0.starting_values(data)` where the model has that method; else at the
             maximum, climbed from `model0`, where F is almost normal.
-        data: A dictionary of arrays with leading axis n_obs.
+        data: A dictionary of arrays with leading axis n_obs, or a `pandas.DataFrame`.
         supp: Support grid: it has to cover F, at most as wide apart as the kernels.
         groups: Group of each observation, `0 .. n_groups - 1`: each group has a mixing
             distribution of its own on the common grid.
@@ -76,10 +80,12 @@ def efficient_estimate(
             matter.
         counts: How many equal observations each row of data stands for.
         fixed: Picks the leaves that keep their values in `model0`.
+        names: What the parameters are called, as in `fit`.
         solver: Inner solver, as in `fit`.
         n_draws: Draws from the model for each group and evaluation; at the root eight
             times as many.
         seed: Of the draws, which are the same at every theta.
+        verbose: Print a line a step, here and in what is asked of the estimate.
         throw: Raise where there is no root, or `simulate` and `lclk` disagree; else
             only say so in `result`.
 
@@ -99,7 +105,8 @@ def efficient_estimate(
     check_truth("throw", throw)
     if not isinstance(seed, Tracer):
         read_count("seed", seed, 0)
-    problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver)
+    problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver, names)
+    problem = dataclasses.replace(problem, verbose=read_verbose(verbose))
     if not any(problem.free):
         raise ValueError(
             f"model0={type(model0).__name__} has no free floating-point array: there "
@@ -217,5 +224,7 @@ def climb_smoothly(problem: OuterProblem, weights: Weights) -> Float[Array, " p"
         return sieve.evaluate(theta, probs, weights)
 
     begin = sieve.uniform_probs()
-    end = climb(at, weights.size, theta0, begin, _CLIMB_TOL, _CLIMB_STEPS)
+    watch = "with F almost normal" if problem.verbose else ""
+    args = (at, weights.size, theta0, begin, _CLIMB_TOL, _CLIMB_STEPS)
+    end = climb(*args, watch=watch)
     return jnp.where(jnp.all(jnp.isfinite(end.theta)), end.theta, theta0)

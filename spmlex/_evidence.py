@@ -4,6 +4,7 @@ Intervals, refits, tests and the delta method ask an `Evidence`, never the class
 estimate: a fit has one, and so may any other maximum of a profile likelihood.
 """
 
+import dataclasses
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -15,7 +16,9 @@ from spmlex._codes import RESULTS
 from spmlex._degenerate import is_crowded, is_degenerate
 from spmlex._mixture import count_observations
 from spmlex._outer import OuterProblem
-from spmlex._parameters import parameter_names
+from spmlex._printing import in_words, write
+from spmlex._progress import read_verbose
+from spmlex._table import Table
 from spmlex._types import Model, Scalar, Support, Weights
 
 
@@ -64,6 +67,29 @@ class Evidence(eqx.Module):
         return self.given.n_entries
 
     @property
+    def verbose(self) -> bool:
+        """Whether what is computed from it prints its progress."""
+        return self.given.verbose
+
+    def watched(self, verbose: bool | None) -> "Evidence":
+        """Return the same, printing the progress of what is asked of it, or not.
+
+        Args:
+            verbose: Whether; `None` leaves it as it is.
+
+        Raises:
+            ValueError: It is neither.
+        """
+        chosen = read_verbose(verbose, self.verbose)
+        if chosen == self.verbose:
+            return self
+        given, problem = (
+            None if each is None else dataclasses.replace(each, verbose=chosen)
+            for each in (self.given, self.problem)
+        )
+        return dataclasses.replace(self, given=given, problem=problem)
+
+    @property
     def evidence(self) -> "Evidence":
         """Itself, so that it can be asked for wherever an estimate can."""
         return self
@@ -76,7 +102,7 @@ class Evidence(eqx.Module):
     @property
     def names(self) -> list[str]:
         """Names of the entries of theta."""
-        return parameter_names(self.model, self.free)
+        return self.given.names
 
     @property
     def flagged(self) -> Bool[Array, ""]:
@@ -88,6 +114,9 @@ class Evidence(eqx.Module):
             return flagged
         crowded = is_crowded(self.probs, self.resolution)
         return jnp.where(self.moved, crowded, flagged)
+
+    def __repr__(self) -> str:
+        return in_words(self, _tabulate)
 
     def on_grid(self) -> OuterProblem:
         """Return what was maximised, which can be maximised again from here.
@@ -102,6 +131,13 @@ class Evidence(eqx.Module):
                 "kind='observed' or 'sandwich'."
             )
         return self.problem
+
+
+def _tabulate(evidence: Evidence) -> Table:
+    pairs = zip(evidence.names, evidence.theta.tolist(), strict=True)
+    rows = tuple((name, write(value)) for name, value in pairs)
+    title = f"{type(evidence.model).__name__}: a maximum of the profile likelihood"
+    return Table(title, ("", "estimate"), rows)
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from spmlex._codes import RESULTS
 from spmlex._inputs import conditional_likelihoods, describe_non_finite
-from spmlex._parameters import parameter_names, split_model
+from spmlex._parameters import split_model
 from spmlex._result import Fit
 from spmlex._types import Data
 
@@ -40,7 +40,7 @@ def explain_failure(estimate: Fit, data: Data) -> str:
 
 def _explain_derivatives(estimate: Fit, data: Data) -> str:
     """Say in which parameters and observations a derivative is not finite."""
-    names = parameter_names(estimate.model, estimate.free)
+    names = estimate.names
     gradient, hessian = np.asarray(estimate.gradient), np.asarray(estimate.hessian)
     theta = np.asarray(estimate.theta)
     first = [n for n, g in zip(names, gradient, strict=True) if not np.isfinite(g)]

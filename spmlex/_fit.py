@@ -19,7 +19,9 @@ from spmlex._grid_search import maximise_on_grid
 from spmlex._inner import InnerSolver
 from spmlex._inputs import cast_to_float64, read_count
 from spmlex._outer import OuterProblem
+from spmlex._parameters import Names, parameter_names
 from spmlex._problem import pose_problem, weigh_rows
+from spmlex._progress import read_verbose
 from spmlex._result import Fit
 from spmlex._starts import gather_starts
 from spmlex._summary import describe_degeneracy
@@ -40,10 +42,12 @@ def fit(
     counts: Counts | None = None,
     support: str | None = None,
     fixed: Callable[[Any], Any] | None = None,
+    names: Names | None = None,
     starts: Sequence[Model] | Model | int | None = None,
     solver: InnerSolver = "active_set",
     tol: float = 1e-7,
     max_steps: int | Int[Array, ""] = 100,
+    verbose: bool = False,
     throw: bool = True,
 ) -> Fit:
     """Estimate a model: maximise the profile likelihood over theta.
@@ -60,7 +64,8 @@ def fit(
             `jax.custom_vjp` is not.
             A consistent start, such as `model.starting_values(data)` where the model
             has one, matters more than many starts.
-        data: A pytree of arrays with leading axis n_obs.
+        data: A pytree of arrays with leading axis n_obs, or a `pandas.DataFrame`, which
+            the model gets as a dictionary of its columns.
         supp: Support grid: `(n_supp,)`, `(n_supp, d)` or a pytree with leading axis
             n_supp.
         groups: Group of each observation, `0 .. n_groups - 1`: each group has a mixing
@@ -81,6 +86,9 @@ def fit(
             with a free noise scale, which makes the likelihood unbounded.
         fixed: Picks the leaves that keep their values in `model0`, for example
             `lambda model: model.coef`, or several in a tuple.
+        names: What the parameters are called wherever they are named: by field of the
+            model, as `{"coef": ["union", "experience"]}`, nested like the field's
+            array; others keep the names of `parameter_names`. Or a list of all of them.
         starts: Further starting values. By default what `model0.starting_values(data)`
             returns, where the model has that method. A list of models, or one whose
             parameters have a leading axis; `()` for none; or a number of starts to be
@@ -94,6 +102,9 @@ def fit(
             observation and unit of the scaled parameter (scaled by the root of the
             diagonal of the Hessian).
         max_steps: Limit on the number of evaluations from each start.
+        verbose: Print a line a step: the value, the gradient in the units of `tol`, the
+            radius of the trust region, the support points with positive mass and the
+            seconds; and one before what takes long. Also in what is asked of the fit.
         throw: Raise where the fit is not successful, and warn of a degenerate maximum;
             else only say so in `result` and `flagged`.
 
@@ -110,7 +121,8 @@ def fit(
         0.44
         >>> lower, upper = estimate.confint(0.95, kind="sandwich")
     """
-    problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver)
+    problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver, names)
+    problem = dataclasses.replace(problem, verbose=read_verbose(verbose))
     starts = cast_to_float64(starts)
     check_truth("throw", throw)
     try:
@@ -178,9 +190,12 @@ def _can_move(problem: OuterProblem) -> bool:
 
 def _unbounded_parameters(problem: OuterProblem, weights: Weights) -> list[str]:
     box, trial = box_of(problem.supp)
-    return unbounded_parameters(
+    found = unbounded_parameters(
         problem.model, problem.free, problem.data, box, trial, weights
     )
+    own = parameter_names(problem.model, problem.free)
+    called = dict(zip(own, problem.names, strict=True))
+    return [called[name] for name in found]
 
 
 def _warn_if_degenerate(estimate: Fit) -> None:

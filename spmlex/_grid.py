@@ -6,6 +6,9 @@ third of it where noise scales are known. Where they are free a finer grid is no
 improvement, see `spmlex/README.md`. `adequacy` judges the result.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +18,7 @@ from spmlex._arguments import read_floats, read_masses, read_number
 from spmlex._continuum import make_box
 from spmlex._inputs import conditional_likelihoods, read_inputs
 from spmlex._mixture import posterior_weights
-from spmlex._types import Data, Model, Probs, Support
+from spmlex._types import Data, Model, Point, Probs, Support
 
 _Values = Array | np.ndarray
 
@@ -90,11 +93,15 @@ def quantile_grid(
     return jnp.asarray(np.interp(np.linspace(0.0, 1.0, n), level, distinct))
 
 
-def product_grid(*axes: Float[_Values, " _"]) -> Float[Array, "n d"]:
+def product_grid(*axes: Any) -> Support:
     """Return every combination of the points of several axes, the last one fastest.
 
     Args:
-        axes: One grid for each coordinate of the latent.
+        axes: One grid for each coordinate of the latent; or a dictionary of them, for a
+            dictionary of coordinates.
+
+    Returns:
+        A matrix (n, d), or a dictionary of vectors (n,).
 
     Raises:
         ValueError: No axis is given, or one is not a vector.
@@ -102,7 +109,12 @@ def product_grid(*axes: Float[_Values, " _"]) -> Float[Array, "n d"]:
     Examples:
         >>> product_grid(jnp.array([0.0, 1.0]), jnp.array([5.0, 6.0])).tolist()
         [[0.0, 5.0], [0.0, 6.0], [1.0, 5.0], [1.0, 6.0]]
+        >>> product_grid({"level": jnp.zeros(3), "slope": jnp.ones(4)})["slope"].shape
+        (12,)
     """
+    if len(axes) == 1 and isinstance(axes[0], Mapping):
+        points = product_grid(*axes[0].values())
+        return dict(zip(axes[0], points.T, strict=True))
     if not axes or any(np.ndim(axis) != 1 or np.size(axis) == 0 for axis in axes):
         shapes = ", ".join(str(np.shape(axis)) for axis in axes)
         raise ValueError(
@@ -115,8 +127,10 @@ def product_grid(*axes: Float[_Values, " _"]) -> Float[Array, "n d"]:
 
 
 def halton_grid(
-    low: Float[_Values, " d"], high: Float[_Values, " d"], n: int
-) -> Float[Array, "n d"]:
+    low: Point,
+    high: Point,
+    n: int,
+) -> Support:
     """Return n points that fill a box evenly in several dimensions.
 
     The Halton sequence (Halton 1960) in the first d primes, without its first point,
@@ -124,9 +138,13 @@ def halton_grid(
     from three dimensions on.
 
     Args:
-        low: Least value of every coordinate.
-        high: Largest value of every coordinate.
+        low: Least value of every coordinate; or a dictionary of them, for a dictionary
+            of coordinates.
+        high: Largest value of every coordinate, in the same form.
         n: Number of points.
+
+    Returns:
+        A matrix (n, d), or a dictionary of vectors (n,).
 
     Raises:
         ValueError: The box is empty, or has more than eight dimensions.
@@ -136,8 +154,11 @@ def halton_grid(
         (100, 2)
     """
     _check_count(n, 1)
-    ends = (read_floats("low", low, "np.zeros(2)"), read_floats("high", high, "1.0"))
-    box = make_box(*(jnp.atleast_1d(end).ravel() for end in ends))
+    if isinstance(low, Mapping):
+        box = make_box(dict(low), high)
+    else:
+        ends = read_floats("low", low, "np.zeros(2)"), read_floats("high", high, "1.0")
+        box = make_box(*(jnp.atleast_1d(end).ravel() for end in ends))
     size = box.low.size
     if size > len(_PRIMES):
         raise ValueError(
@@ -145,7 +166,7 @@ def halton_grid(
             f"{len(_PRIMES)}. Give the latent fewer dimensions."
         )
     unit = np.stack([_radical_inverse(n, base) for base in _PRIMES[:size]], axis=1)
-    return box.low + jnp.asarray(unit) * (box.high - box.low)
+    return box.to_supp(box.low + jnp.asarray(unit) * (box.high - box.low))
 
 
 def _radical_inverse(n: int, base: int) -> np.ndarray:
@@ -194,12 +215,12 @@ def locate_observations(
 def data_range(
     model: Model,
     data: Data,
-    low: float | int | Float[_Values, " d"],
-    high: float | int | Float[_Values, " d"],
+    low: Point,
+    high: Point,
     *,
     n_trial: int = 400,
     widths: float = 3.0,
-) -> tuple[float, float] | tuple[Float[Array, " d"], Float[Array, " d"]]:
+) -> tuple[Point, Point]:
     """Return the range in which the observations put the latent.
 
     From the least to the largest point of greatest likelihood of an observation,
@@ -210,14 +231,15 @@ def data_range(
     Args:
         model: The model at a value of theta, such as a start.
         data: A pytree of arrays with leading axis n_obs.
-        low: Lower end of a wide trial range: a number, or one for each coordinate.
+        low: Lower end of a wide trial range: a number, or one for each coordinate, in
+            an array or a dictionary.
         high: Upper end.
         n_trial: Points of the trial grid, over all dimensions.
         widths: Kernel widths to extend by; the width is the median over observations of
             the standard deviation of `v -> G(w_i, v)`.
 
     Returns:
-        Lower and upper end, within the trial range.
+        Lower and upper end, within the trial range and in its form.
 
     Raises:
         ValueError: The trial range is empty.
@@ -248,9 +270,11 @@ def data_range(
     width = np.median(np.sqrt(spread + spacing**2 / 12.0), axis=0)
     first = np.maximum(np.min(located, axis=0) - widths * width, least)
     last = np.minimum(np.max(located, axis=0) + widths * width, most)
-    if np.ndim(low) == 0:
-        return float(first[0]), float(last[0])
-    return jnp.asarray(first), jnp.asarray(last)
+    ends = (box.unravel(jnp.asarray(end)) for end in (first, last))
+    low, high = (
+        jax.tree.map(lambda x: x if jnp.ndim(x) else float(x), end) for end in ends
+    )
+    return low, high
 
 
 def _check_count(n: int, least: int, name: str = "n") -> None:

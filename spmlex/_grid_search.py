@@ -69,7 +69,8 @@ def maximise_on_grid(
         def at(theta: Array, probs0: Array) -> Evaluation:
             return problem.evaluate(theta, probs0, weights)
 
-        state = climb(at, weights.size, theta0, probs0, tol, limit)
+        watch = "on the grid" if problem.verbose else ""
+        state = climb(at, weights.size, theta0, probs0, tol, limit, watch=watch)
         resolution = jax.lax.cond(
             jnp.asarray(limit > 0),
             lambda: problem.resolution(state.theta, weights),

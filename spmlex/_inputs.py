@@ -9,6 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
+from spmlex._columns import describe_text, read_tables
 from spmlex._types import Data, LogCondLik, Model, Support, Weights
 
 _ARRAYS = (np.ndarray, np.generic, jax.Array)
@@ -26,6 +27,7 @@ def read_inputs(model: Model, data: Data, supp: Support) -> tuple[Model, Data, S
             "it: jax.config.update('jax_enable_x64', True)."
         )
     check_model(model)
+    data, supp = read_tables("data", data), read_tables("supp", supp)
     check_rows("data", data, "n_obs")
     check_rows("supp", supp, "n_supp")
     for name, leaf in _name_leaves("supp", supp):
@@ -256,8 +258,7 @@ def check_rows(name: str, tree: Any, axis: str) -> None:
         is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
         if not is_key and np.dtype(leaf.dtype).kind not in "biufcV":  # V: small floats
             raise ValueError(
-                f"{full_name} has dtype {leaf.dtype}; give numbers, for example by "
-                "astype(float)."
+                f"{full_name} has dtype {leaf.dtype}, {describe_text(leaf)}."
             )
     sizes = {full_name: jnp.shape(leaf)[:1] for full_name, leaf in leaves}
     if () in sizes.values() or len(set(sizes.values())) > 1:

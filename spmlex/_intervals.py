@@ -4,54 +4,19 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from spmlex._arguments import check_choice, check_level
 from spmlex._covariance import COVARIANCE_KINDS, covariance_matrix
-from spmlex._efficient_estimate import Clusters, EfficientEstimate
+from spmlex._efficient_estimate import EFFICIENT_LABELS, Clusters, EfficientEstimate
 from spmlex._efficient_search import can_be_efficient, solve_from
 from spmlex._evidence import Evidence
 from spmlex._likelihood_ratio import likelihood_ratio_interval
+from spmlex._limits import Intervals
 from spmlex._resample import Resamples, jackknife
-from spmlex._student import student_quantile
 
 Level = float | int
-
-
-class Intervals(eqx.Module):
-    """Confidence intervals for theta.
-
-    Attributes:
-        centre: The estimate they belong to: the root of the efficient score or the
-            maximum of the likelihood.
-        standard_error: Of that estimate; `nan` for likelihood ratio intervals.
-        lower: Lower limits.
-        upper: Upper limits.
-        degrees_of_freedom: Of Student's t distribution, to which the ratio of estimate
-            and standard error is compared; infinite for the normal one.
-    """
-
-    centre: Float[Array, " p"]
-    standard_error: Float[Array, " p"]
-    lower: Float[Array, " p"]
-    upper: Float[Array, " p"]
-    degrees_of_freedom: float = eqx.field(static=True, default=float("inf"))
-
-    @classmethod
-    def symmetric(
-        cls,
-        centre: Float[Array, " p"],
-        standard_error: Float[Array, " p"],
-        level: float | int,
-        degrees_of_freedom: float = float("inf"),
-    ) -> "Intervals":
-        """Return centre plus and minus a quantile of Student's t times the error."""
-        critical = student_quantile(0.5 + 0.5 * level, degrees_of_freedom)
-        margin = critical * standard_error
-        limits = centre - margin, centre + margin
-        return cls(centre, standard_error, *limits, degrees_of_freedom)
 
 
 class IntervalKind(NamedTuple):
@@ -83,15 +48,13 @@ class IntervalKind(NamedTuple):
 def _invert_test(
     found: EfficientEstimate, level: Level, clusters: Clusters, _: Resamples | None
 ) -> Intervals:
-    lower, upper = found.score_limits(level, clusters)
-    return Intervals(found.theta, found.standard_errors(clusters), lower, upper)
+    return found.intervals(level, "efficient", clusters=clusters)
 
 
 def _wald_efficient(
     found: EfficientEstimate, level: Level, clusters: Clusters, _: Resamples | None
 ) -> Intervals:
-    lower, upper = found.wald_limits(level, clusters)
-    return Intervals(found.theta, found.standard_errors(clusters), lower, upper)
+    return found.intervals(level, "efficient_wald", clusters=clusters)
 
 
 def _by_covariance(kind: str, label: str, sentence: str, **rest: Any) -> IntervalKind:
@@ -134,7 +97,7 @@ _GENERATES = "a model with `simulate` or `outcomes`"
 INTERVAL_KINDS: Mapping[str, IntervalKind] = MappingProxyType(
     {
         "efficient": IntervalKind(
-            "efficient score, inverted",
+            EFFICIENT_LABELS["efficient"],
             "the values its test does not reject",
             "efficient",
             _invert_test,
@@ -142,7 +105,7 @@ INTERVAL_KINDS: Mapping[str, IntervalKind] = MappingProxyType(
             needs=_GENERATES,
         ),
         "efficient_wald": IntervalKind(
-            "efficient score, Wald",
+            EFFICIENT_LABELS["efficient_wald"],
             "Wald",
             "efficient",
             _wald_efficient,
@@ -256,7 +219,8 @@ def make_intervals(
         return Intervals(nothing, nothing, nothing, nothing)
     _check_clusters(kind, clusters)
     row = INTERVAL_KINDS[kind]
-    return row.make(_centre_of(evidence, row), level, clusters, resamples)
+    made = row.make(_centre_of(evidence, row), level, clusters, resamples)
+    return made.named(evidence.names, level, row.label)
 
 
 def _centre_of(evidence: Evidence, row: IntervalKind) -> Evidence | EfficientEstimate:

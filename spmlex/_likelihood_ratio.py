@@ -18,6 +18,9 @@ from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._free_ratio import free_ratio
 from spmlex._newton import climb
+from spmlex._printing import in_html, in_words, write, write_p_value
+from spmlex._progress import list_limits, report_part
+from spmlex._table import Table
 from spmlex._types import Scalar
 from spmlex._verdict import judge
 
@@ -38,6 +41,8 @@ class LikelihoodRatio(eqx.Module):
         converged: Whether that estimate is a maximum; else the statistic is too large.
         degrees_of_freedom: Of the chi-square distribution: how many parameters have
             values under the hypothesis.
+        names: Names of the entries of `theta`.
+        tested: Those with a value under the hypothesis.
     """
 
     statistic: Scalar
@@ -45,12 +50,38 @@ class LikelihoodRatio(eqx.Module):
     theta: Float[Array, " p"]
     converged: Array
     degrees_of_freedom: int = eqx.field(static=True, default=1)
+    names: tuple[str, ...] = eqx.field(static=True, default=())
+    tested: tuple[str, ...] = eqx.field(static=True, default=())
+
+    def __repr__(self) -> str:
+        return in_words(self, _tabulate)
+
+    def _repr_html_(self) -> str:
+        return in_html(self, _tabulate)
+
+
+def _tabulate(test: LikelihoodRatio) -> Table:
+    theta = dict(zip(test.names, test.theta.tolist(), strict=True))
+    what = " and ".join(f"{name} = {theta[name]:g}" for name in test.tested)
+    numbers = (
+        write(test.statistic),
+        f"{test.degrees_of_freedom}",
+        write_p_value(test.p_value),
+    )
+    head = ("", "statistic", "degrees of freedom", "P")
+    title = f"Likelihood ratio test of {what}"
+    notes = ("the rest of theta is at its maximum under the hypothesis",)
+    if not bool(test.converged):
+        notes = ("Warning: no maximum was found there: the statistic is too large.",)
+    return Table(title, head, (("chi-square", *numbers),), notes)
 
 
 def likelihood_ratio_test(
     estimate: Estimated,
     parameter: str | Mapping[str, float | int],
     value: float | int | None = None,
+    *,
+    verbose: bool | None = None,
 ) -> LikelihoodRatio:
     """Test that parameters have given values.
 
@@ -64,6 +95,7 @@ def likelihood_ratio_test(
         parameter: The name of a parameter, as in `parameter_names`; or values by name,
             such as `{"coef[0]": 1.0, "coef[1]": 0.0}`, which are tested jointly.
         value: The value under the hypothesis; only with a name.
+        verbose: Say what takes long; by default where the fit was made so.
 
     Raises:
         ValueError: There is no such parameter, or a value is missing.
@@ -73,7 +105,7 @@ def likelihood_ratio_test(
         >>> bool(test.p_value < 0.05), test.degrees_of_freedom
         (True, 1)
     """
-    evidence = evidence_of("estimate", estimate)
+    evidence = evidence_of("estimate", estimate).watched(verbose)
     names = evidence.names
     hypothesis = _read_hypothesis(parameter, value, names)
     held = jnp.array([names.index(name) for name in hypothesis])
@@ -81,7 +113,8 @@ def likelihood_ratio_test(
     statistic, theta, done = _ratio(evidence, held, values)
     freedom = len(hypothesis)
     p_value = jsp.stats.chi2.sf(jnp.maximum(statistic, 0.0), freedom)
-    return LikelihoodRatio(statistic, p_value, theta, done, freedom)
+    words = tuple(names), tuple(hypothesis)
+    return LikelihoodRatio(statistic, p_value, theta, done, freedom, *words)
 
 
 def _read_hypothesis(
@@ -115,7 +148,7 @@ def _read_hypothesis(
 
 
 def likelihood_ratio_interval(
-    estimate: Estimated, level: float | int
+    estimate: Estimated, level: float | int, *, verbose: bool | None = None
 ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
     """Return for each parameter the values that the test does not reject.
 
@@ -126,13 +159,14 @@ def likelihood_ratio_interval(
     Args:
         estimate: A fit.
         level: Confidence level.
+        verbose: Print a line a limit; by default where the fit was made so.
 
     Examples:
         >>> lower, upper = likelihood_ratio_interval(estimate, 0.95)
         >>> bool(lower[0] < estimate.theta[0] < upper[0])
         True
     """
-    evidence = evidence_of("estimate", estimate)
+    evidence = evidence_of("estimate", estimate).watched(verbose)
     check_level(level)
     size = evidence.theta.size
     if size == 0:
@@ -147,7 +181,11 @@ def likelihood_ratio_interval(
         state = _begin(evidence, wanted)
         while _is_running(state, critical):
             state = _advance(state, evidence, wanted)
-        return _conclude(state, critical)
+        found = _conclude(state, critical)
+        if evidence.verbose:
+            number = k + size * (side > 0)
+            report_part(list_limits(evidence.names), number, found)
+        return found
 
     lower, upper = (
         jnp.stack([limit(k, side) for k in range(size)]) for side in (-1.0, 1.0)
@@ -232,7 +270,11 @@ def _interval(
             lambda state: _advance(state, *given),
             start,
         )
-        return _conclude(end, critical)
+        found = _conclude(end, critical)
+        if evidence.verbose:
+            number = k + errors.size * (side > 0)
+            report_part(list_limits(evidence.names), number, found)
+        return found
 
     size = evidence.theta.size
     index = jnp.tile(jnp.arange(size), 2)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._evaluation import Evaluation, nowhere
 from spmlex._inner import CERTIFICATE_TOL
+from spmlex._progress import STEPS, report
 from spmlex._trust_region import solve_trust_region
 from spmlex._types import Scalar
 
@@ -58,6 +59,7 @@ def climb(
     max_steps: int | Int[Array, ""],
     *,
     keeps_masses: bool = False,
+    watch: str = "",
 ) -> State:
     """Run Newton's method; every pass is one evaluation, then accept or shrink.
 
@@ -70,6 +72,7 @@ def climb(
         max_steps: Limit on the number of evaluations.
         keeps_masses: End a step where, by its derivatives, a mass would be lost: beyond
             that they say nothing about the value.
+        watch: What the search is called, to print a line a step; empty: none.
     """
 
     def is_running(state: State) -> Bool[Array, ""]:
@@ -84,12 +87,23 @@ def climb(
         total = jnp.sum(guess, axis=-1, keepdims=True)
         probs0 = jnp.where(total > 0, guess / total, state.here.probs)
         there = evaluate(theta, probs0)
-        return _accept_or_shrink(state, theta, there, tol)
+        after = _accept_or_shrink(state, theta, there, tol)
+        if watch:
+            _report_step(watch, after)
+        return after
 
     # The start is evaluated by the first pass, not before the loop: the model and the
     # inner solver, most of what there is to compile, stand in the program once.
     start = stand_at(n_obs, theta0, probs0)
     return jax.lax.while_loop(is_running, advance, start)
+
+
+def _report_step(watch: str, state: State) -> None:
+    here = state.here
+    slope = scaled_gradient(here, state.scale)
+    atoms = jnp.sum(here.probs > 0)
+    numbers = (state.num_steps, here.value, slope, state.radius, atoms)
+    report(watch, STEPS, *numbers)
 
 
 def stand_at(

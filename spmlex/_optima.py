@@ -4,6 +4,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._codes import RESULT_CODES
+from spmlex._printing import in_html, in_words
+from spmlex._table import Table
+
 
 class Optima(eqx.Module):
     """Where each start led: `model0`, then the model's own start, then the others.
@@ -38,3 +42,28 @@ class Optima(eqx.Module):
     def num_optima(self) -> Int[Array, ""]:
         """How many distinct local optima the starts led to."""
         return jnp.sum(self.optimum == jnp.arange(self.optimum.size))
+
+    def __repr__(self) -> str:
+        return in_words(self, _tabulate)
+
+    def _repr_html_(self) -> str:
+        return in_html(self, _tabulate)
+
+
+def _tabulate(optima: Optima) -> Table:
+    chosen = int(optima.chosen)
+    rows = tuple(
+        (
+            f"start {k}{' (chosen)' if k == chosen else ''}",
+            f"{float(optima.log_likelihood[k]):.4f}",
+            f"{int(optima.num_atoms[k])}",
+            f"{int(optima.num_steps[k])}",
+            "" if optima.optimum[k] < 0 else f"{int(optima.optimum[k])}",
+            RESULT_CODES[int(optima.code[k])][1],
+            "yes" if optima.flagged[k] else "no",
+        )
+        for k in range(optima.code.shape[0])
+    )
+    title = f"{len(rows)} starts, {int(optima.num_optima)} local optima"
+    head = ("", "log-likelihood", "points", "steps", "optimum", "end", "degenerate")
+    return Table(title, head, rows)

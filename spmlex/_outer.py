@@ -14,7 +14,7 @@ from spmlex._evaluation import Evaluation, evaluate, evaluate_groups
 from spmlex._inner import InnerSolver
 from spmlex._inputs import conditional_likelihoods
 from spmlex._mixture import mix_columns
-from spmlex._parameters import split_model
+from spmlex._parameters import parameter_names, split_model
 from spmlex._types import (
     Data,
     Kernel,
@@ -44,6 +44,8 @@ class OuterProblem(eqx.Module):
             on a grid, which does not. To first order the maximum over F follows, and so
             the second derivatives at `origin` are those with free support.
         origin: Theta at which the support points are at `supp`.
+        labels: The user's names of the entries of theta; `None`: the model's own.
+        verbose: Whether searches print a line a step.
     """
 
     model: Model
@@ -57,6 +59,15 @@ class OuterProblem(eqx.Module):
     counts: Float[Array, " n_obs"] | None = None
     drift: Float[Array, "n_supp d p"] | None = None
     origin: Float[Array, " p"] | None = None
+    labels: tuple[str, ...] | None = eqx.field(static=True, default=None)
+    verbose: bool = eqx.field(static=True, default=False)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the entries of theta."""
+        if self.labels is None:
+            return parameter_names(self.model, self.free)
+        return list(self.labels)
 
     def supp_at(
         self, theta: Float[Array, " p"], columns: Int[Array, " k"] | None = None

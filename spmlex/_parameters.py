@@ -1,7 +1,7 @@
 """Which floating-point arrays of a model are theta, in which order, by which names."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +11,9 @@ import numpy as np
 
 from spmlex._arguments import show
 from spmlex._types import Model
+
+Names = Mapping[str, Any] | Sequence[str]
+"""Of parameters: by field of the model, nested like its array, or all in a list."""
 
 
 def free_leaves(model: Model, fixed: Callable[[Any], Any] | None) -> tuple[bool, ...]:
@@ -103,20 +106,26 @@ def split_model(model: Model, free: tuple[bool, ...]) -> tuple[Model, Model]:
     return eqx.partition(model, jax.tree.unflatten(jax.tree.structure(model), free))
 
 
-def parameter_names(model: Model, free: tuple[bool, ...] | None = None) -> list[str]:
+def parameter_names(
+    model: Model, free: tuple[bool, ...] | None = None, names: Names | None = None
+) -> list[str]:
     """Return a name for each entry of theta, such as "coef[0]", in pytree order.
 
     Args:
         model: The model.
         free: For each leaf whether it belongs to theta; by default every
             floating-point array does.
+        names: Names of one's own, as in `fit`.
 
     Raises:
-        ValueError: `free` is not a truth value for each leaf.
+        ValueError: `free` is not a truth value for each leaf, or `names` does not fit
+            the model.
 
     Examples:
         >>> parameter_names(model0)
         ['coef']
+        >>> parameter_names(model0, names={"coef": "union"})
+        ['union']
     """
     if free is None:
         kept = eqx.filter(model, eqx.is_inexact_array)
@@ -129,13 +138,82 @@ def parameter_names(model: Model, free: tuple[bool, ...] | None = None) -> list[
                 "leaves of the model, in a tuple."
             )
         kept, _ = split_model(model, free)
-    names = []
-    for path, leaf in jax.tree_util.tree_leaves_with_path(kept):
-        stem = jax.tree_util.keystr(path, simple=True, separator=".")
-        shape = np.shape(leaf)
-        if shape == ():
-            names.append(stem)
-            continue
-        for index in np.ndindex(*shape):
-            names.append(f"{stem}[{','.join(map(str, index))}]")
+    shapes = _shapes_of(kept)
+    if names is None:
+        return [name for stem, shape in shapes.items() for name in _own(stem, shape)]
+    if isinstance(names, Mapping):
+        return _check_distinct(_read_by_field(names, shapes, _shapes_of(model)))
+    total = sum(int(np.prod(shape)) for shape in shapes.values())
+    given = _read_words("names", names, (total,))
+    return _check_distinct(given)
+
+
+def _shapes_of(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each leaf by the path to it."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): np.shape(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def _own(stem: str, shape: tuple[int, ...]) -> list[str]:
+    """Return the names that a leaf's entries have by themselves."""
+    if shape == ():
+        return [stem]
+    return [f"{stem}[{','.join(map(str, index))}]" for index in np.ndindex(*shape)]
+
+
+def _read_by_field(
+    names: Mapping[str, Any],
+    shapes: dict[str, tuple[int, ...]],
+    leaves: dict[str, tuple[int, ...]],
+) -> list[str]:
+    """Return the name of each entry of theta from names by field."""
+    for stem in names:
+        if stem not in leaves:
+            raise ValueError(
+                f"names={show(names)}: the model has no parameter {show(stem)}. Give "
+                f"names by field, of {', '.join(shapes) or 'which it has none'}."
+            )
+    return [
+        name
+        for stem, shape in shapes.items()
+        for name in (
+            _read_words(f"names[{stem!r}]", names[stem], shape)
+            if stem in names
+            else _own(stem, shape)
+        )
+    ]
+
+
+def _read_words(name: str, value: Any, shape: tuple[int, ...]) -> list[str]:
+    """Return the names of the entries of an array, in the order of its memory."""
+    example = "['union', 'experience']" if shape else "'union'"
+    wrong = f"{name}={show(value)}: give text, such as {example}"
+    is_list = not isinstance(value, str | bytes | Mapping) and hasattr(value, "__len__")
+    if not isinstance(value, str) and not is_list:
+        raise ValueError(f"{wrong}.")
+    try:
+        array = np.asarray(value, dtype=object)
+    except ValueError as error:  # of uneven lengths
+        raise ValueError(f"{wrong}, nested like the array of shape {shape}.") from error
+    if array.shape != shape:
+        raise ValueError(
+            f"{name}={show(value)} has shape {array.shape}, and the parameters have "
+            f"{shape}: give a name for each, such as {example}."
+        )
+    words = [each for each in array.ravel()]
+    for word in words:
+        if not isinstance(word, str) or not word.strip() or len(word.splitlines()) > 1:
+            raise ValueError(f"{wrong}; {show(word)} is no name on one line.")
+    return [str(word) for word in words]
+
+
+def _check_distinct(names: list[str]) -> list[str]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"names: {', '.join(map(repr, twice))} stands for more than one parameter; "
+            "give each a name of its own."
+        )
     return names

@@ -15,7 +15,7 @@ from spmlex._inputs import (
     read_inputs,
 )
 from spmlex._outer import OuterProblem
-from spmlex._parameters import free_leaves
+from spmlex._parameters import Names, free_leaves, parameter_names
 from spmlex._types import Counts, Data, Model, Support, Weights
 from spmlex._weights import fill_rows_without_weight, read_sample
 
@@ -28,6 +28,7 @@ def pose_problem(
     n_groups: int | None,
     fixed: Callable[[Any], Any] | None,
     solver: InnerSolver,
+    names: Names | None = None,
 ) -> OuterProblem:
     """Return the problem of arguments as users pass them, each row counting the same.
 
@@ -42,7 +43,12 @@ def pose_problem(
     if groups is not None:
         groups, n_groups = read_groups(groups, n_groups, n_obs)
     solver = get_solver(solver)
-    return OuterProblem(model0, data, supp, groups, n_groups, free, solver)
+    labels = None
+    if names is not None:
+        labels = tuple(parameter_names(model0, free, names))
+    return OuterProblem(
+        model0, data, supp, groups, n_groups, free, solver, labels=labels
+    )
 
 
 def weigh_rows(

@@ -4,6 +4,8 @@ Each refit starts at the estimate with its mixing probabilities and takes two or
 evaluations. Both resample observations, or whole clusters.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,12 +16,17 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from spmlex._arguments import check_choice
 from spmlex._codes import result_code
+from spmlex._compile import is_traced
 from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._inputs import number_clusters, read_count
+from spmlex._interrupt import run_interruptibly
 from spmlex._newton import climb
 from spmlex._normal_points import covariance_root
 from spmlex._outer import OuterProblem
+from spmlex._printing import in_html, in_words, write
+from spmlex._progress import announce, report_part
+from spmlex._table import Table
 from spmlex._verdict import judge
 
 BOOTSTRAP_WEIGHTS = ("multinomial", "exponential")
@@ -45,12 +52,14 @@ class Resamples(eqx.Module):
         degrees_of_freedom: Of the t distribution for intervals; infinite for the
             bootstrap.
         factor: What the mean outer product of the deviations is multiplied by.
+        names: Names of the entries of theta.
     """
 
     theta: Float[Array, "n_refits p"]
     code: Int[Array, " n_refits"]
     degrees_of_freedom: float = eqx.field(static=True)
     factor: float = eqx.field(static=True)
+    names: tuple[str, ...] = eqx.field(static=True, default=())
 
     @property
     def num_failed(self) -> Int[Array, ""]:
@@ -71,6 +80,28 @@ class Resamples(eqx.Module):
         """Standard errors of theta."""
         return jnp.sqrt(jnp.diagonal(self.covariance))
 
+    def __repr__(self) -> str:
+        return in_words(self, _tabulate)
+
+    def _repr_html_(self) -> str:
+        return in_html(self, _tabulate)
+
+
+def _tabulate(made: Resamples) -> Table:
+    kept = np.asarray(made.theta)[np.asarray(made.code) == 0]
+    columns = (kept.mean(axis=0), made.standard_errors, kept.min(axis=0))
+    columns = (*columns, kept.max(axis=0))
+    rows = tuple(
+        (name, *(write(column[k]) for column in columns))
+        for k, name in enumerate(made.names)
+    )
+    count, failed = made.code.size, int(made.num_failed)
+    title = f"{count} refits, of which {failed} failed"
+    head = ("", "mean", "std. error", "least", "largest")
+    freedom = made.degrees_of_freedom
+    notes = () if np.isinf(freedom) else (f"{freedom:g} degrees of freedom",)
+    return Table(title, head, rows, notes)
+
 
 def jackknife(
     estimate: Estimated,
@@ -78,6 +109,7 @@ def jackknife(
     n_groups: int | None = None,
     clusters: Int[Array | np.ndarray, " n_obs"] | None = None,
     seed: int = 0,
+    verbose: bool | None = None,
 ) -> Resamples:
     """Refit without each of `n_groups` random groups of observations in turn.
 
@@ -93,6 +125,7 @@ def jackknife(
             by default ten, or that number where it is less.
         clusters: Cluster of each observation: whole clusters are left out.
         seed: Of the random groups.
+        verbose: Print a line a refit; by default where the fit was made so.
 
     Raises:
         ValueError: The number of groups or the clusters do not fit.
@@ -102,7 +135,7 @@ def jackknife(
         >>> refits.theta.shape, refits.standard_errors.shape
         ((5, 1), (1,))
     """
-    evidence = evidence_of("estimate", estimate)
+    evidence = evidence_of("estimate", estimate).watched(verbose)
     problem = evidence.on_grid()
     units, n_units = _number_units(clusters, evidence)
     if n_groups is None:
@@ -114,9 +147,9 @@ def jackknife(
             f"{'observations' if clusters is None else 'clusters'}, {n_units}."
         )
     reweight = _WithoutGroup(jr.permutation(_read_key(seed), n_units) % n_groups)
-    theta, code = _refit(problem, evidence, units, reweight, n_groups)
+    theta, code = _run_refits(problem, evidence, units, reweight, n_groups)
     others = n_groups - 1.0
-    return Resamples(theta, code, others, others)
+    return Resamples(theta, code, others, others, tuple(evidence.names))
 
 
 def bootstrap(
@@ -126,6 +159,7 @@ def bootstrap(
     weights: str = "multinomial",
     clusters: Int[Array | np.ndarray, " n_obs"] | None = None,
     seed: int = 0,
+    verbose: bool | None = None,
 ) -> Resamples:
     """Refit on samples drawn with replacement, or with random weights.
 
@@ -139,6 +173,7 @@ def bootstrap(
             bootstrap, in which no observation is ever lost.
         clusters: Cluster of each observation: whole clusters are drawn.
         seed: Of the draws.
+        verbose: Print a line a refit; by default where the fit was made so.
 
     Raises:
         ValueError: The number of draws, the weights or the clusters do not fit.
@@ -148,7 +183,7 @@ def bootstrap(
         >>> refits.theta.shape, refits.covariance.shape
         ((4, 1), (1, 1))
     """
-    evidence = evidence_of("estimate", estimate)
+    evidence = evidence_of("estimate", estimate).watched(verbose)
     problem = evidence.on_grid()
     units, n_units = _number_units(clusters, evidence)
     n_draws = read_count("n_draws", n_draws, 200)
@@ -156,9 +191,9 @@ def bootstrap(
         raise ValueError(f"n_draws={n_draws}: give 2 or more, such as 200.")
     check_choice("weights", weights, BOOTSTRAP_WEIGHTS, "a kind of random weights")
     reweight = _RandomWeights(_read_key(seed), n_units, weights)
-    theta, code = _refit(problem, evidence, units, reweight, n_draws)
+    theta, code = _run_refits(problem, evidence, units, reweight, n_draws)
     factor = n_draws / (n_draws - 1.0)
-    return Resamples(theta, code, float("inf"), factor)
+    return Resamples(theta, code, float("inf"), factor, tuple(evidence.names))
 
 
 def _read_key(seed: int) -> PRNGKeyArray:
@@ -242,10 +277,23 @@ def _refit(
         state = climb(at, weights.size, start, probs0, _TOL, _MAX_STEPS)
         resolution = problem.resolution(state.theta, weights)
         result = judge(state, weights, resolution, _TOL)
+        if problem.verbose:
+            report_part(["refit"] * count, number)
         return state.theta, result_code(result)
 
     # Not `vmap`: every refit would take as many steps as the slowest.
     return jax.lax.map(refit, jnp.arange(count))
+
+
+def _run_refits(
+    problem: OuterProblem, *rest: Any
+) -> tuple[Float[Array, "n_refits p"], Int[Array, " n_refits"]]:
+    """Run `_refit`, beside the main thread where the call stands alone."""
+    if is_traced((problem, rest)):
+        return _refit(problem, *rest)
+    if problem.verbose:
+        announce("_refit", is_new=True)
+    return run_interruptibly(_refit, problem, *rest)
 
 
 def _number_units(

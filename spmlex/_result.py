@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from spmlex._adequacy import Adequacy
 from spmlex._codes import RESULTS
+from spmlex._criteria import akaike, schwarz
 from spmlex._degenerate import grid_ripple
 from spmlex._efficient_estimate import Clusters, EfficientEstimate
 from spmlex._efficient_search import solve_from
@@ -25,9 +26,11 @@ from spmlex._optima import Optima
 from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
 from spmlex._posterior import posterior_means_of, posterior_of
+from spmlex._printing import in_html, in_words
 from spmlex._resample import Resamples
-from spmlex._summary import Ending, format_summary
-from spmlex._types import Model, Scalar, Support, Weights
+from spmlex._summary import Ending, format_summary, tabulate_maximum
+from spmlex._table import Table
+from spmlex._types import Frame, Model, Scalar, Support, Weights
 
 
 class Fit(eqx.Module):
@@ -119,6 +122,11 @@ class Fit(eqx.Module):
         )
 
     @property
+    def names(self) -> list[str]:
+        """Names of the entries of `theta`: the user's, or those of the model."""
+        return self.evidence.names
+
+    @property
     def n_obs(self) -> Array:
         """Number of observations: those of weight zero are none."""
         return self.evidence.n_obs
@@ -185,17 +193,20 @@ class Fit(eqx.Module):
         """
         return posterior_means_of(self.evidence, function)
 
-    def efficient(self) -> EfficientEstimate:
+    def efficient(self, *, verbose: bool | None = None) -> EfficientEstimate:
         """Return the efficient-score estimate of the same problem.
 
         The root that `efficient_estimate` finds, on the grid as it was given. The
         search starts at the model's own starting values; where it has none at this
         maximum, unless that failed or is degenerate.
 
+        Args:
+            verbose: Print a line a step; by default where the fit was made so.
+
         Raises:
             ValueError: The model can't generate data.
         """
-        return solve_from(self.evidence)
+        return solve_from(self.evidence.watched(verbose))
 
     @property
     def default_kind(self) -> str:
@@ -264,6 +275,7 @@ class Fit(eqx.Module):
         *,
         clusters: Clusters = None,
         resamples: Resamples | None = None,
+        verbose: bool | None = None,
     ) -> Intervals:
         """Return confidence intervals with centre and standard error; see `confint`.
 
@@ -274,8 +286,60 @@ class Fit(eqx.Module):
                 depend on each other.
             resamples: A jackknife of this fit made before, for "jackknife"; by default
                 one of ten groups is made.
+            verbose: Print the progress; by default where the fit was made so.
         """
-        return make_intervals(self.evidence, level, kind, clusters, resamples)
+        evidence = self.evidence.watched(verbose)
+        return make_intervals(evidence, level, kind, clusters, resamples)
+
+    @property
+    def aic(self) -> Scalar:
+        """Akaike's criterion, the smaller the better.
+
+        K points with positive mass in d dimensions count as K (d + 1) - 1 parameters.
+        """
+        return akaike(self.evidence)
+
+    @property
+    def bic(self) -> Scalar:
+        """Schwarz's criterion, the smaller the better; points count as in `aic`."""
+        return schwarz(self.evidence)
+
+    def to_frame(self, level: float | int = 0.95, kind: str | None = None) -> Frame:
+        """Return estimates and intervals as a frame; see `Intervals.to_frame`.
+
+        Args:
+            level: Confidence level.
+            kind: Kind of interval, as in `confint`: the estimates are those that it
+                belongs to.
+        """
+        return self.intervals(level, kind).to_frame()
+
+    def to_markdown(self, level: float | int = 0.95, kind: str | None = None) -> str:
+        """Return estimates and intervals as a table in Markdown.
+
+        Args:
+            level: Confidence level.
+            kind: Kind of interval, as in `to_frame`.
+        """
+        return self.intervals(level, kind).to_markdown()
+
+    def to_latex(
+        self,
+        level: float | int = 0.95,
+        kind: str | None = None,
+        *,
+        caption: str | None = None,
+        label: str | None = None,
+    ) -> str:
+        """Return estimates and intervals in LaTeX; see `Intervals.to_latex`.
+
+        Args:
+            level: Confidence level.
+            kind: Kind of interval, as in `to_frame`.
+            caption: Of a `table` around it.
+            label: Key of that.
+        """
+        return self.intervals(level, kind).to_latex(caption, label)
 
     def summary(self, level: float | int = 0.95, kind: str | None = None) -> str:
         """Return the fit as a printed table, with the warnings a reader needs.
@@ -284,8 +348,11 @@ class Fit(eqx.Module):
             level: Confidence level of the intervals.
             kind: Kind of interval, as in `confint`.
         """
-        evidence = self.evidence
-        ending = Ending(
+        evidence = self.evidence.watched(None)
+        return format_summary(evidence, self._end(), level, choose_kind(evidence, kind))
+
+    def _end(self) -> Ending:
+        return Ending(
             self.result,
             self.num_steps,
             self.num_atoms,
@@ -296,4 +363,12 @@ class Fit(eqx.Module):
             self.optima,
             self.certificate,
         )
-        return format_summary(evidence, ending, level, choose_kind(evidence, kind))
+
+    def __repr__(self) -> str:
+        return in_words(self, Fit._tabulate)
+
+    def _repr_html_(self) -> str:
+        return in_html(self, Fit._tabulate)
+
+    def _tabulate(self) -> Table:
+        return tabulate_maximum(self.evidence, self._end())

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from spmlex._limit_search import Limit, Search, advance_search, begin_search
+from spmlex._progress import list_limits, report_part
 from spmlex._score_equation import ScoreEquation
 from spmlex._score_root import Root
 from spmlex._score_test import test_parameter
@@ -63,7 +64,11 @@ def invert_score(
         # Out of steps between two values: the one that is rejected.
         between = end.running & jnp.isfinite(end.outer.distance)
         reached = jnp.where(between, end.outer.distance, end.limit)
-        return root.theta[k] + side * reached
+        found = root.theta[k] + side * reached
+        if equation.problem.verbose:
+            parts = list_limits(equation.problem.names)
+            report_part(parts, k + size * (side > 0), found)
+        return found
 
     index = jnp.tile(jnp.arange(size), 2)
     side = jnp.repeat(jnp.array([-1.0, 1.0]), size)

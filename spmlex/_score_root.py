@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._progress import ROOT, report
 from spmlex._score_equation import ScoreAt, ScoreEquation
 from spmlex._types import Scalar
 
@@ -113,6 +114,9 @@ def solve_score(
         settled = (length <= _TOL) & (state.num_steps > 0)
         ended = ~finite | settled | (state.num_steps + 1 >= _MAX_STEPS)
         refines_next = ~refines & ended & (shortest <= _TOL) & (not is_exact)
+        if equation.problem.verbose:
+            title = "root of the efficient score"
+            report(title, ROOT, state.num_steps + 1, length)
         return _State(
             jnp.where(finite, state.theta + step, state.theta),
             best,

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
@@ -69,6 +70,9 @@ def gather_starts(
     Raises:
         ValueError: A start is not a model like `model0`, or the number is negative.
     """
+    is_array = isinstance(starts, np.ndarray | jax.Array)
+    if is_array and np.ndim(starts) == 0 and not isinstance(starts, Tracer):
+        starts = np.asarray(starts)[()]
     if isinstance(starts, int | np.integer):
         starts = starts if isinstance(starts, bool) else int(starts)
         if starts < 0 or isinstance(starts, bool):
@@ -89,7 +93,7 @@ def _stack_starts(
     theta0 = theta0.astype(float)  # that of no parameter is float32
     if hasattr(starts, "lclk"):
         return jnp.vstack([theta0, _theta_of_stack(model0, starts, free)])
-    if not isinstance(starts, Sequence):
+    if not isinstance(starts, Sequence) or isinstance(starts, str):
         raise ValueError(
             f"starts={starts!r}: give a number, a list of models, or one model whose "
             "parameters have a leading axis."

@@ -9,6 +9,7 @@ from jaxtyping import Array, Int
 from spmlex._adequacy import Adequacy
 from spmlex._arguments import check_level
 from spmlex._codes import RESULT_CODES, RESULTS
+from spmlex._continuum import coordinates
 from spmlex._degenerate import MAX_RIPPLE
 from spmlex._edges import describe_faces
 from spmlex._efficient_estimate import EfficientEstimate
@@ -21,8 +22,9 @@ from spmlex._intervals import (
     default_kind,
     make_intervals,
 )
+from spmlex._limits import tabulate
 from spmlex._optima import Optima
-from spmlex._student import student_p_value
+from spmlex._table import Table
 from spmlex._types import Scalar
 
 _MOST_ATOMS = 20
@@ -80,10 +82,7 @@ def format_summary(
         table = _make_table(evidence, made, found, level, row)
     else:
         title, table = f"{what}: nonparametric maximum likelihood of F", []
-    counted = _count_atoms(evidence.probs)
-    support = f"grid of {evidence.probs.shape[0]} points, {counted} with positive mass"
-    if ending.support == "free":
-        support = f"free support, {int(ending.num_atoms)} atoms"
+    support = _describe_support(evidence, ending)
     rule = "-" * max(map(len, [title, *table]))
     lines = [title, rule]
     lines += [*table, rule] if table else []
@@ -105,6 +104,36 @@ def format_summary(
     return "\n".join(lines)
 
 
+def tabulate_maximum(evidence: Evidence, ending: Ending) -> Table:
+    """Return an estimate as it is printed: what takes no further computation.
+
+    Args:
+        evidence: That of the estimate, of concrete arrays.
+        ending: How its search ended.
+    """
+    what, has_theta = type(evidence.model).__name__, bool(evidence.theta.size)
+    title, table = f"{what}: maximum likelihood, F unrestricted", None
+    notes = [
+        f"observations {int(evidence.n_obs)}, log-likelihood "
+        f"{float(evidence.log_likelihood):.4f}; {_describe_support(evidence, ending)}"
+    ]
+    if has_theta:
+        made = make_intervals(evidence, 0.95, "sandwich")
+        table = tabulate(made, title)
+        more = "`summary()` has the recommended intervals, and more"
+        notes.append(f"std. errors and intervals: sandwich; {more}")
+    table = Table(title, ("",), ()) if table is None else table
+    warnings = (f"Warning: {text}" for text in _warnings(evidence, ending))
+    return table._replace(notes=(*notes, *warnings))
+
+
+def _describe_support(evidence: Evidence, ending: Ending) -> str:
+    if ending.support == "free":
+        return f"free support, {int(ending.num_atoms)} atoms"
+    counted = _count_atoms(evidence.probs)
+    return f"grid of {evidence.probs.shape[0]} points, {counted} with positive mass"
+
+
 def _make_table(
     evidence: Evidence,
     made: Intervals,
@@ -120,13 +149,10 @@ def _make_table(
         columns = {"max. lik.": columns["estimate"], "efficient": made.centre}
     tests = {}
     if row.has_error:
-        # Where the data set no limit a ratio to the standard error says nothing.
         opened = np.isinf(made.lower) | np.isinf(made.upper)
-        errors = np.where(opened, np.nan, made.standard_error)
-        columns["std. error"] = errors
-        z = made.centre / errors
+        columns["std. error"] = np.where(opened, np.nan, made.standard_error)
         mark = "z" if np.isinf(made.degrees_of_freedom) else "t"
-        p_value = np.asarray(student_p_value(z, made.degrees_of_freedom))
+        z, p_value = np.asarray(made.statistic), np.asarray(made.p_value)
         tests = {mark: z, f"P>|{mark}|": p_value}
     head = "".join(f" {name:>10}" for name in columns)
     head += "".join(f" {name:>8}" for name in tests)
@@ -217,11 +243,18 @@ def _list_atoms(evidence: Evidence) -> list[str]:
     kept = np.flatnonzero(probs > 0)
     largest = kept[np.argsort(-probs[kept])[:_MOST_ATOMS]]
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(evidence.supp)]
-    lines = ["support point          mass"]
+    heads = ["support point"]
+    if isinstance(evidence.supp, dict):  # a column for each coordinate, by its name
+        found = (name.removeprefix("supp") for name, _ in coordinates(evidence.supp))
+        heads = [x.strip("[]'").replace("'][:,", ",") for x in found if x]
+        heads = heads or list(evidence.supp)
+    lines = [" ".join(f"{x:>13}" for x in [*heads, "mass"])]
     for k in np.sort(largest):
         point = np.concatenate([np.ravel(leaf[k]) for leaf in leaves])
-        place = " ".join(_format(value).strip() for value in point)
-        lines.append(f"{place:>13} {_format(probs[k]):>13}")
+        cells = [_format(value).strip() for value in point]
+        if len(heads) == 1:
+            cells = [" ".join(cells)]
+        lines.append(" ".join(f"{x:>13}" for x in [*cells, _format(probs[k])]))
     if len(kept) > len(largest):
         rest = 1.0 - float(np.sum(probs[largest]))
         lines.append(f"{len(kept) - len(largest):>6} others {_format(rest):>13}")

@@ -27,3 +27,6 @@ Support = Any
 
 Point = Any
 """One support point: a number, a vector or a pytree."""
+
+Frame = Any
+"""A `pandas.DataFrame`; pandas is imported where one is asked for."""

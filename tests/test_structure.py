@@ -16,7 +16,16 @@ PACKAGES = ("spmlex", "experiments", "analysis")
 
 # Beside the standard library; experiments may import what it depends on.
 OUTSIDE = {
-    "spmlex": {"equinox", "jax", "jaxtyping", "mixsqpx", "numpy", "scipy", "spmlex"},
+    "spmlex": {
+        "equinox",
+        "jax",
+        "jaxtyping",
+        "mixsqpx",
+        "numpy",
+        "pandas",
+        "scipy",
+        "spmlex",
+    },
     "analysis": {
         *("analysis", "fontTools", "jaxtyping", "jinja2", "matplotlib", "numpy"),
         *("pandas", "scipy", "xarray", "yaml"),
@@ -50,10 +59,10 @@ WINGS = {"experiments": EXPERIMENTS, "analysis": ANALYSIS}
 OPTIMISER = {"_covariance", "_evaluation", "_newton", "_trust_region", "_verdict"}
 
 
-# What makes a `Fit`, and what says why it failed.
+# What makes a `Fit` or keeps it, and what says why it failed.
 KNOW_FITS = {
     *("spmlex", "spmlex._explain", "spmlex._fit", "spmlex._free_support"),
-    *("spmlex._polish", "spmlex._grid_search"),
+    *("spmlex._polish", "spmlex._grid_search", "spmlex._saving"),
 }
 
 

@@ -281,6 +281,30 @@ MISTAKES = {
         lambda: fit(Logit(jnp.ones(2)), DATA, SUPP, fixed=lambda m: m.slope[0]),
         "make it a leaf of its own",
     ),
+    "names: a number": (
+        lambda: fit(MODEL, DATA, SUPP, names=3),
+        "names=3: give text, such as ['union', 'experience']",
+    ),
+    "names: misspelt": (
+        lambda: fit(MODEL, DATA, SUPP, names={"slop": "union"}),
+        "the model has no parameter 'slop'. Give names by field, of slope",
+    ),
+    "caption: a number": (
+        lambda: FITS.on_grid.to_latex(kind="sandwich", caption=1),
+        "caption=1: give text, or leave it out",
+    ),
+    "load: no file": (
+        lambda: spmlex.load("nowhere.fit", MODEL),
+        "path='nowhere.fit': there is no such file",
+    ),
+    "compare: a number": (
+        lambda: spmlex.compare_fits([1]),
+        "fits[0]=1: give what `fit`",
+    ),
+    "compare: one fit": (
+        lambda: spmlex.compare_fits(FITS.on_grid),
+        "give several in a list",
+    ),
     "solver: misspelt": (
         lambda: fit(MODEL, DATA, SUPP, solver="activeset"),
         "solver='activeset' is not an inner solver. Did you mean 'active_set'?",

@@ -15,6 +15,7 @@ class Numbers(eqx.Module):
 
     values: jax.Array
     n_entries: int = eqx.field(static=True)
+    verbose: bool = eqx.field(static=True, default=False)
 
 
 @pytest.fixture

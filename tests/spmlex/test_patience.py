@@ -1,0 +1,127 @@
+"""What takes long says so where it is asked to, and can be interrupted."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+from small_fits import NAMES, SUPP, AbleLogit, data
+
+import spmlex
+from spmlex._interrupt import _setting, run_interruptibly
+from spmlex._newton import climb
+from spmlex._problem import pose_problem
+from spmlex._progress import list_limits, report_part
+
+SCRIPT = Path(__file__).parent / "interrupted.py"
+
+
+def test_a_climb_without_watch_holds_no_callback():
+    def trace(watch):
+        start = AbleLogit(jnp.zeros(2))
+        problem = pose_problem(start, data(), SUPP, None, None, None, "active_set")
+        weights = jnp.full(60, 1 / 60)
+
+        def search(theta):
+            def at(theta, probs):
+                return problem.evaluate(theta, probs, weights)
+
+            probs = problem.uniform_probs()
+            return climb(at, 60, theta, probs, 1e-7, 100, watch=watch)
+
+        return str(jax.make_jaxpr(search)(jnp.zeros(2)))
+
+    assert "debug_callback" not in trace("")
+    assert "debug_callback" in trace("on the grid")
+
+
+@pytest.mark.thorough
+def test_a_fit_prints_a_line_a_step(capfd):
+    start = AbleLogit(jnp.zeros(2))
+    fit = spmlex.fit(start, data(), SUPP, support="grid", names=NAMES, verbose=True)
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith("compiling the search for the maximum (5 to 30 s")
+    assert lines[2].split() == "step value gradient radius atoms seconds".split()
+    steps = [line.split() for line in lines[3:]]
+    assert [int(step[0]) for step in steps] == [*range(1, int(fit.num_steps) + 1)]
+    value = -float(fit.log_likelihood) / 60
+    assert float(steps[-1][1]) == pytest.approx(value, abs=1e-8)
+    assert int(steps[-1][4]) == int(fit.num_atoms)
+    assert max(map(len, lines)) <= 80
+
+    spmlex.bootstrap(fit, n_draws=3)
+    lines = capfd.readouterr().out.splitlines()
+    assert re.match(r"refit \(3 of 3, \d+\.\d s\)", lines[-1])
+    assert re.match(r"refit \(2 of 3, .*, about \d+ s to go\)", lines[-2])
+    lower, upper = fit.confint(kind="likelihood_ratio")
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[1].startswith(f"lower limit of union: {float(lower[0]):.6g} (1 of 4")
+    assert lines[4].startswith(f"upper limit of a_b & c: {float(upper[1]):.6g} (4 of")
+
+    lower, _ = fit.confint()
+    lines = capfd.readouterr().out.splitlines()
+    assert "root of the efficient score" in lines
+    assert any(f"lower limit of union: {float(lower[0]):.6g}" in x for x in lines)
+    spmlex.jackknife(fit, n_groups=3, verbose=False)
+    assert capfd.readouterr().out == ""
+
+
+def test_parts_say_how_long_the_rest_takes(capfd):
+    parts = list_limits(["a{b}"])
+    report_part(parts, jnp.array(0), jnp.array(0.5))
+    report_part(parts, jnp.array(1), jnp.array(1.5))
+    jax.effects_barrier()
+    first, second = capfd.readouterr().out.splitlines()
+    assert first.startswith("lower limit of a{b}: 0.5 (1 of 2, ")
+    assert second.startswith("upper limit of a{b}: 1.5 (2 of 2, ")
+
+
+def test_compiled_code_runs_beside_the_main_thread_and_errors_come_back():
+    seen = []
+
+    def work(x):
+        seen.append(threading.current_thread())
+        if x is None:
+            raise ValueError("no number")
+        return jnp.asarray(x) + 1.0
+
+    assert run_interruptibly(work, 1.0) == 2.0
+    assert seen[0] is not threading.main_thread()
+    with pytest.raises(ValueError, match="no number"):
+        run_interruptibly(work, None)
+    with jax.disable_jit():
+        run_interruptibly(work, 1.0)
+    assert seen[-1] is threading.main_thread()
+    with jax.default_device(jax.devices()[0]):
+        assert run_interruptibly(_setting, "jax_default_device") is not None
+    assert _setting("jax_default_device") is None
+
+
+@pytest.mark.thorough
+def test_control_c_ends_a_call_at_once():
+    """The likelihood alone takes minutes; the compiler may still be at work too."""
+    process = subprocess.Popen(
+        [sys.executable, SCRIPT],
+        env=os.environ | {"PYTHONPATH": str(SCRIPT.parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("compiling")
+        time.sleep(2.0)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20.0)
+    finally:
+        process.kill()
+    assert "KeyboardInterrupt" in errors
+    assert process.returncode not in (0, -signal.SIGKILL)

@@ -1,0 +1,79 @@
+"""Whatever is printed shows its numbers, in 80 columns, and printing never raises."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import pytest
+from small_fits import data, efficient, named
+
+import spmlex
+
+NUMBER = re.compile(r"-?\d+\.\d+")
+
+
+@pytest.fixture(scope="module")
+def printed():
+    """Results of every class that are made quickly, by name."""
+    fit = named(starts=1)
+    return {
+        "Fit": fit,
+        "Evidence": fit.evidence,
+        "Intervals": fit.intervals(kind="opg"),
+        "Optima": fit.optima,
+        "LikelihoodRatio": spmlex.likelihood_ratio_test(fit, "union", 0.5),
+        "Resamples": spmlex.jackknife(fit, n_groups=3),
+        "Functional": spmlex.delta_method(fit, lambda _, supp, probs: probs @ supp),
+        "Adequacy": spmlex.adequacy(fit, data(), -3.0, 3.0),
+    }
+
+
+NAMES = ("Fit", "Evidence", "Intervals", "Optima", "LikelihoodRatio", "Resamples")
+NAMES = (*NAMES, "Functional", "Adequacy")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_are_shown_in_80_columns(printed, name):
+    text = repr(printed[name])
+    assert len(NUMBER.findall(text)) >= (1 if name == "Evidence" else 2)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "f64[" not in text
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", NAMES)
+def test_batched_results_and_traced_ones_are_told_by_their_shapes(printed, name):
+    thing = printed[name]
+    batch = jax.tree.map(lambda x: jnp.stack([x, x]), eqx.filter(thing, eqx.is_array))
+    assert "[2" in repr(batch)
+    said = []
+    eqx.filter_jit(lambda thing: said.append(repr(thing)))(thing)
+    assert ", traced by JAX: " in said[0]
+    repr(jax.tree.map(lambda _: None, thing))
+
+
+def test_a_fit_shows_names_estimates_and_warnings():
+    text = repr(named())
+    assert re.search(rf"^union +{float(named().theta[0]):.5f} ", text, re.M)
+    assert "observations 60, log-likelihood" in text
+    assert "Warning: " in text
+
+
+def test_notebooks_get_an_accessible_table():
+    html = named()._repr_html_()
+    block = ET.fromstring(f"<div>{html}</div>")
+    assert str(block.findtext("table/caption")).startswith("Logit: ")
+    scopes = {cell.get("scope") for cell in block.iter("th")}
+    assert scopes == {"col", "row"}
+    assert "a_b &amp; c" in html
+    assert named().intervals(kind="opg")._repr_html_().count("<tr>") == 3
+
+
+@pytest.mark.thorough
+def test_the_efficient_estimate_is_printed_with_its_names():
+    text = repr(efficient())
+    assert re.search(rf"^union +{float(efficient().theta[0]):.5f} ", text, re.M)
+    assert "efficient-score estimate" in text
