@@ -18,6 +18,7 @@ from spmlex._efficient_functional import influence_under_model
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._inner import ActiveSet
 from spmlex._joint import JointProblem
+from spmlex._outer import weights_by_group
 from spmlex._polish import N_SLOTS
 from spmlex._profile import face_system, relative_densities, solve_face
 from spmlex._types import Weights
@@ -72,12 +73,13 @@ def delta_method(
     the mean of its influence under the model. Equation (20).
 
     Args:
-        estimate: A fit without groups, or what `efficient_estimate` returns.
+        estimate: A fit, or what `efficient_estimate` returns.
         function: Of the model, the support points and the mixing probabilities,
-            (n_supp,); differentiable, returns arrays.
+            (n_supp,) or, with groups, (n_supp, n_groups); differentiable, returns
+            arrays.
 
     Raises:
-        ValueError: The estimate has groups.
+        ValueError: `estimate` is none, or `function` no function.
 
     Examples:
         >>> mean = delta_method(estimate, lambda model, supp, probs: probs @ supp)
@@ -86,13 +88,11 @@ def delta_method(
     """
     check_function("function", function, "`lambda model, supp, probs: probs @ supp`")
     if isinstance(estimate, EfficientEstimate):
-        _refuse_groups(estimate.probs)
         value, influence = influence_under_model(estimate, function)
         equation = estimate.equation
         counts = equation.problem.counts
         return Functional(value, influence, equation.weights, counts)
     evidence = evidence_of("estimate", estimate)
-    _refuse_groups(evidence.probs)
     moved = True if evidence.problem is None else evidence.moved
     if moved is None:
         value, influence = _on_grid(evidence, function)
@@ -109,14 +109,6 @@ def delta_method(
     return Functional(value, influence, evidence.weights, evidence.counts)
 
 
-def _refuse_groups(probs: Float[Array, "..."]) -> None:
-    if probs.ndim != 1:
-        raise ValueError(
-            "groups: the delta method takes a fit with one mixing distribution. Fit "
-            "the groups' distributions one by one, or bootstrap."
-        )
-
-
 _Influence = tuple[Float[Array, " k"], Float[Array, "n_obs k"]]
 
 
@@ -125,19 +117,36 @@ def _on_grid(evidence: Evidence, function: Function) -> _Influence:
     problem = evidence.on_grid()
 
     def flat(theta: Array, probs: Array) -> Array:
-        return ravel_pytree(function(problem.build(theta), evidence.supp, probs))[0]
+        return ravel_pytree(function(problem.build(theta), evidence.supp, probs.T))[0]
 
-    theta, probs, weights = evidence.theta, evidence.probs, evidence.weights
+    theta, weights = evidence.theta, evidence.weights
+    probs: Float[Array, "*n_groups n_supp"] = evidence.probs.T
     here = problem.evaluate(theta, probs, weights)
     value = flat(theta, probs)
     by_theta, by_probs = jax.jacrev(flat, argnums=(0, 1))(theta, probs)
-    along = by_theta + by_probs @ here.probs_dot
+    # Without groups the axis of groups has one entry.
+    each = probs.reshape(-1, probs.shape[-1])
+    by_probs: Float[Array, "k n_groups n_supp"] = by_probs.reshape(-1, *each.shape)
+    probs_dot: Float[Array, "n_groups n_supp p"]
+    probs_dot = here.probs_dot.reshape(*each.shape, theta.size)
+    along = by_theta + jnp.tensordot(by_probs, probs_dot, axes=2)
     on_theta = jnp.linalg.solve(evidence.hessian, evidence.scores.T).T
-    relative = relative_densities(problem.lclk(theta), probs)
-    system = face_system(relative, weights, probs)
-    # Row by row `by_probs system^{-1} (relative_i - 1)`: the solve is symmetric.
-    solved = jax.vmap(lambda row: solve_face(system, row, probs))(by_probs)
-    return value, on_theta @ along.T + (relative - 1.0) @ solved.T
+    lclk = problem.lclk(theta)
+
+    def add_group(total: Array, item: tuple[Array, Array, Array]) -> tuple[Array, None]:
+        own: Weights
+        own, mass, slopes = item
+        share = jnp.maximum(jnp.sum(own), 1e-300)
+        relative = relative_densities(lclk, mass)
+        system = face_system(relative, own / share, mass)
+        # Row by row `slopes system^{-1} (relative_i - 1)`: the solve is symmetric.
+        solved = jax.vmap(lambda row: solve_face(system, row, mass))(slopes)
+        influence = (relative - 1.0) @ solved.T / share
+        return total + jnp.where(own[:, None] > 0, influence, 0.0), None
+
+    groups = weights_by_group(problem, weights), each, by_probs.transpose(1, 0, 2)
+    total, _ = jax.lax.scan(add_group, on_theta @ along.T, groups)
+    return value, jnp.asarray(total)
 
 
 @compile_for_one_call

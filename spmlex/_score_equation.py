@@ -22,7 +22,7 @@ from spmlex._efficient import (
 )
 from spmlex._identification import Directions, split_directions
 from spmlex._mixture import count_observations
-from spmlex._outer import OuterProblem
+from spmlex._outer import OuterProblem, weights_by_group
 from spmlex._smooth_mixing import SmoothMixing, estimate_mixing, no_mixing
 from spmlex._types import Probs, Scalar, Weights
 
@@ -135,7 +135,7 @@ class ScoreEquation(eqx.Module):
         """
         problem = self.problem
         lclk = problem.lclk(theta)
-        own = _weights_by_group(problem, self.weights)
+        own = weights_by_group(problem, self.weights)
         moved = theta - carried.theta
         refined = jnp.asarray(refined) & (not self.is_exact)
         # Written so that an unknown distance counts as far.
@@ -287,12 +287,3 @@ class _Group(NamedTuple):
     mixing: SmoothMixing
     rows: Rows
     misfit: Scalar
-
-
-def _weights_by_group(
-    problem: OuterProblem, weights: Weights
-) -> Float[Array, "n_groups n_obs"]:
-    if problem.groups is None:
-        return weights[None]
-    numbers = jnp.arange(problem.n_groups)[:, None]
-    return jnp.where(problem.groups == numbers, weights, 0.0)
