@@ -7,20 +7,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from spmlex._arguments import check_function
-from spmlex._compile import compile_for_one_call
-from spmlex._continuum import range_of, rows_of
 from spmlex._efficient_estimate import EfficientEstimate
-from spmlex._efficient_functional import influence_under_model
+from spmlex._efficient_functional import expand_under_model
 from spmlex._evidence import Estimated, Evidence, evidence_of
-from spmlex._inner import ActiveSet
-from spmlex._joint import JointProblem
-from spmlex._outer import weights_by_group
-from spmlex._polish import N_SLOTS
-from spmlex._profile import face_system, relative_densities, solve_face
+from spmlex._expansion import (
+    Expansion,
+    evaluate_function,
+    expand_on_grid,
+    expand_with_atoms,
+)
 from spmlex._types import Weights
 from spmlex._weights import share_of_square
 
@@ -88,98 +86,35 @@ def delta_method(
     """
     check_function("function", function, "`lambda model, supp, probs: probs @ supp`")
     if isinstance(estimate, EfficientEstimate):
-        value, influence = influence_under_model(estimate, function)
-        equation = estimate.equation
-        counts = equation.problem.counts
-        return Functional(value, influence, equation.weights, counts)
+        return apply_function(expand_under_model(estimate), function)
     evidence = evidence_of("estimate", estimate)
-    moved = True if evidence.problem is None else evidence.moved
-    if moved is None:
-        value, influence = _on_grid(evidence, function)
-    elif isinstance(moved, Tracer):  # under `jit`, where the fit decides
-        value, influence = jax.lax.cond(
-            moved,
-            lambda: _with_atoms(evidence, function),
-            lambda: _on_grid(evidence, function),
+    if isinstance(evidence.moved, Tracer):  # under `jit`, where the fit decides
+        return jax.lax.cond(
+            evidence.moved,
+            lambda: apply_function(expand_with_atoms(evidence), function),
+            lambda: apply_function(expand_on_grid(evidence), function),
         )
-    else:
-        value, influence = (_with_atoms if bool(moved) else _on_grid)(
-            evidence, function
-        )
-    return Functional(value, influence, evidence.weights, evidence.counts)
+    return apply_function(expand(evidence), function)
 
 
-_Influence = tuple[Float[Array, " k"], Float[Array, "n_obs k"]]
+def expand(estimate: Evidence | EfficientEstimate) -> Expansion:
+    """Return how observations move the theta and F of an estimate that is not traced.
+
+    Args:
+        estimate: An efficient-score estimate, or what inference needs of another.
+    """
+    if isinstance(estimate, EfficientEstimate):
+        return expand_under_model(estimate)
+    moved = estimate.problem is None or bool(estimate.moved)
+    return expand_with_atoms(estimate) if moved else expand_on_grid(estimate)
 
 
-@compile_for_one_call
-def _on_grid(evidence: Evidence, function: Function) -> _Influence:
-    problem = evidence.on_grid()
-
-    def flat(theta: Array, probs: Array) -> Array:
-        return ravel_pytree(function(problem.build(theta), evidence.supp, probs.T))[0]
-
-    theta, weights = evidence.theta, evidence.weights
-    probs: Float[Array, "*n_groups n_supp"] = evidence.probs.T
-    here = problem.evaluate(theta, probs, weights)
-    value = flat(theta, probs)
-    by_theta, by_probs = jax.jacrev(flat, argnums=(0, 1))(theta, probs)
-    # Without groups the axis of groups has one entry.
-    each = probs.reshape(-1, probs.shape[-1])
-    by_probs: Float[Array, "k n_groups n_supp"] = by_probs.reshape(-1, *each.shape)
-    probs_dot: Float[Array, "n_groups n_supp p"]
-    probs_dot = here.probs_dot.reshape(*each.shape, theta.size)
-    along = by_theta + jnp.tensordot(by_probs, probs_dot, axes=2)
-    on_theta = jnp.linalg.solve(evidence.hessian, evidence.scores.T).T
-    lclk = problem.lclk(theta)
-
-    def add_group(total: Array, item: tuple[Array, Array, Array]) -> tuple[Array, None]:
-        own: Weights
-        own, mass, slopes = item
-        share = jnp.maximum(jnp.sum(own), 1e-300)
-        relative = relative_densities(lclk, mass)
-        system = face_system(relative, own / share, mass)
-        # Row by row `slopes system^{-1} (relative_i - 1)`: the solve is symmetric.
-        solved = jax.vmap(lambda row: solve_face(system, row, mass))(slopes)
-        influence = (relative - 1.0) @ solved.T / share
-        return total + jnp.where(own[:, None] > 0, influence, 0.0), None
-
-    groups = weights_by_group(problem, weights), each, by_probs.transpose(1, 0, 2)
-    total, _ = jax.lax.scan(add_group, on_theta @ along.T, groups)
-    return value, jnp.asarray(total)
-
-
-@compile_for_one_call
-def _with_atoms(evidence: Evidence, function: Function) -> _Influence:
-    """Do the same with the places of the atoms beside theta."""
-    theta, weights = evidence.theta, evidence.weights
-    count = min(N_SLOTS, evidence.probs.size)
-    if evidence.problem is None:  # the support is the atoms alone, however many
-        count = evidence.probs.size
-    box, trial = range_of(evidence.given.supp)
-    solver = ActiveSet(working_sizes=(count,), has_net=False)
-    joint = JointProblem(evidence.given, box, trial, weights, solver)
-    rows = rows_of(evidence.supp)
-    mass, columns = jax.lax.top_k(evidence.probs, count)
-    places = joint.to_places(rows[columns])
-
-    def flat(both: Array, mass: Array) -> Array:
-        atoms = joint.to_rows(both[theta.size :].reshape(places.shape))
-        supp = box.to_supp(rows.at[columns].set(atoms))
-        probs = evidence.probs.at[columns].set(mass)
-        return ravel_pytree(
-            function(joint.outer.build(both[: theta.size]), supp, probs)
-        )[0]
-
-    both = jnp.concatenate([theta, places.ravel()])
-    here = joint.evaluate(both, mass, mass > 0)
-    value = flat(both, mass)
-    by_both, by_mass = jax.jacrev(flat, argnums=(0, 1))(both, mass)
-    along = by_both + by_mass @ here.probs_dot
-    on_both = jnp.linalg.solve(here.hessian, here.scores.T).T
-    lclk = jnp.where(mass > 0, joint.lclk(theta, places), -jnp.inf)
-    relative = relative_densities(lclk, mass)
-    system = face_system(relative, weights, mass)
-    solved = jax.vmap(lambda row: solve_face(system, row, mass))(by_mass)
-    seen = jnp.where(mass > 0, relative - 1.0, 0.0)
-    return value, on_both @ along.T + seen @ solved.T
+def apply_function(expansion: Expansion, function: Function) -> Functional:
+    """Return a function of theta and F from an expansion made before."""
+    value, slopes = evaluate_function(expansion, function)
+    return Functional(
+        value + slopes @ expansion.shift,
+        expansion.moves @ slopes.T,
+        expansion.weights,
+        expansion.counts,
+    )
