@@ -31,8 +31,10 @@ from spmlex._likelihood_ratio import (  # noqa: E402
     likelihood_ratio_interval,
     likelihood_ratio_test,
 )
+from spmlex._mixing import MixingDistribution  # noqa: E402
 from spmlex._optima import Optima  # noqa: E402
 from spmlex._parameters import parameter_names  # noqa: E402
+from spmlex._plot import plot_mixing  # noqa: E402
 from spmlex._profile import profile, profile_ll  # noqa: E402
 from spmlex._resample import (  # noqa: E402
     BOOTSTRAP_WEIGHTS,
@@ -75,10 +77,12 @@ __all__ = [
     "SOLVERS",
     "SUPPORTS",
     "Fit",
+    "MixingDistribution",
     "MixingSolution",
     "Optima",
     "fit",
     "parameter_names",
+    "plot_mixing",
     "profile",
     "profile_ll",
     "result_code",

@@ -1,4 +1,4 @@
-"""How observations move theta and F at the root of the efficient score. Equation (20)."""
+"""How observations move theta and F under the model. Equation (20)."""
 
 import jax
 import jax.numpy as jnp

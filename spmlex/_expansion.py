@@ -15,9 +15,8 @@ from spmlex._compile import compile_for_one_call
 from spmlex._continuum import range_of, rows_of
 from spmlex._evidence import Evidence
 from spmlex._inner import ActiveSet
-from spmlex._joint import JointProblem
+from spmlex._joint import N_SLOTS, JointProblem
 from spmlex._outer import OuterProblem, weights_by_group
-from spmlex._polish import N_SLOTS
 from spmlex._profile import face_system, relative_densities, solve_face
 from spmlex._types import Model, Support, Weights
 

@@ -21,6 +21,7 @@ from spmlex._intervals import (
     make_covariance,
     make_intervals,
 )
+from spmlex._mixing import MixingDistribution
 from spmlex._optima import Optima
 from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
@@ -155,6 +156,11 @@ class Fit(eqx.Module):
         has no degenerate maximum: nothing runs off with it.
         """
         return self.evidence.flagged
+
+    @property
+    def mixing(self) -> MixingDistribution:
+        """The distribution of the unobservable: mean, quantiles, their errors."""
+        return MixingDistribution(self)
 
     @property
     def posterior(self) -> Float[Array, "n_obs n_supp"]:
