@@ -21,6 +21,9 @@ GROUPS = {
         *("profile_ll", "profile", "solve_probs", "MixingSolution", "SOLVERS"),
         "parameter_names",
     ),
+    "The unobservable": (
+        *("MixingDistribution", "plot_mixing", "Posterior", "posterior"),
+    ),
     "Inference": (
         *("efficient_estimate", "EfficientEstimate"),
         *("INTERVAL_KINDS", "IntervalKind", "Intervals", "COVARIANCE_KINDS"),
@@ -30,7 +33,7 @@ GROUPS = {
     ),
     "Grids": (
         *("uniform_grid", "quantile_grid", "product_grid", "halton_grid"),
-        *("data_range", "locate_observations", "adequacy", "Adequacy", "gradient_on"),
+        *("data_range", "most_likely_points", "adequacy", "Adequacy", "gradient_on"),
     ),
     "How it ended": ("RESULTS", "RESULT_CODES", "result_code"),
 }
@@ -72,8 +75,8 @@ Made from the docstrings by `python -m experiments.api_page`. Equations are thos
 [README.md](README.md). `Scalar`, `Probs`, `Weights`, `LogCondLik` are arrays of floats
 of shapes (), (n_supp,), (n_obs,) and (n_obs, n_supp); `Model`, `Data` and `Support` are
 pytrees, as `fit` says; `Estimated` is what `fit` returns, or anything else with an
-`evidence`; `Clusters` are whole numbers of shape (n_obs,), or `None`. A test runs the
-examples, each after this:
+`evidence`; `Clusters` and `Groups` are whole numbers of shape (n_obs,), or `None`. A test
+runs the examples, each after this:
 
 ```python
 {SETTING}```

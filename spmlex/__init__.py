@@ -19,7 +19,7 @@ from spmlex._fit import SUPPORTS, fit  # noqa: E402
 from spmlex._grid import (  # noqa: E402
     data_range,
     halton_grid,
-    locate_observations,
+    most_likely_points,
     product_grid,
     quantile_grid,
     uniform_grid,
@@ -35,6 +35,7 @@ from spmlex._mixing import MixingDistribution  # noqa: E402
 from spmlex._optima import Optima  # noqa: E402
 from spmlex._parameters import parameter_names  # noqa: E402
 from spmlex._plot import plot_mixing  # noqa: E402
+from spmlex._posterior import Posterior, posterior  # noqa: E402
 from spmlex._profile import profile, profile_ll  # noqa: E402
 from spmlex._resample import (  # noqa: E402
     BOOTSTRAP_WEIGHTS,
@@ -52,7 +53,7 @@ __all__ = [
     "gradient_on",
     "data_range",
     "halton_grid",
-    "locate_observations",
+    "most_likely_points",
     "product_grid",
     "quantile_grid",
     "uniform_grid",
@@ -81,8 +82,10 @@ __all__ = [
     "MixingSolution",
     "Optima",
     "fit",
+    "Posterior",
     "parameter_names",
     "plot_mixing",
+    "posterior",
     "profile",
     "profile_ll",
     "result_code",

@@ -86,7 +86,7 @@ def plot_mixing(
         above.set_ylim(-0.03, 1.03)
         below.set_xlim(low, high)
         below.set_xlabel("unobservable")
-        below.ticklabel_format(axis="x", useOffset=False)
+        below.ticklabel_format(axis="x", style="plain", useOffset=False)
         below.locator_params(axis="x", nbins=5)
     axes[0, 0].set_ylabel("distribution function")
     axes[0, 0].legend(loc="upper left", frameon=False)
