@@ -24,6 +24,10 @@ GROUPS = {
     "The unobservable": (
         *("MixingDistribution", "plot_mixing", "Posterior", "posterior"),
     ),
+    "Use": (
+        *("predict", "Prediction", "average_partial_effects"),
+        *("simulate", "log_likelihoods"),
+    ),
     "Inference": (
         *("efficient_estimate", "EfficientEstimate"),
         *("INTERVAL_KINDS", "IntervalKind", "Intervals", "COVARIANCE_KINDS"),
@@ -75,8 +79,8 @@ Made from the docstrings by `python -m experiments.api_page`. Equations are thos
 [README.md](README.md). `Scalar`, `Probs`, `Weights`, `LogCondLik` are arrays of floats
 of shapes (), (n_supp,), (n_obs,) and (n_obs, n_supp); `Model`, `Data` and `Support` are
 pytrees, as `fit` says; `Estimated` is what `fit` returns, or anything else with an
-`evidence`; `Clusters` and `Groups` are whole numbers of shape (n_obs,), or `None`. A test
-runs the examples, each after this:
+`evidence`; `Clusters` and `Groups` are whole numbers of shape (n_obs,), or `None`. A
+test runs the examples, each after this:
 
 ```python
 {SETTING}```

@@ -16,6 +16,7 @@ from spmlex._efficient_estimate import EfficientEstimate  # noqa: E402
 from spmlex._efficient_search import efficient_estimate  # noqa: E402
 from spmlex._evidence import Evidence  # noqa: E402
 from spmlex._fit import SUPPORTS, fit  # noqa: E402
+from spmlex._generate import log_likelihoods, simulate  # noqa: E402
 from spmlex._grid import (  # noqa: E402
     data_range,
     halton_grid,
@@ -36,6 +37,11 @@ from spmlex._optima import Optima  # noqa: E402
 from spmlex._parameters import parameter_names  # noqa: E402
 from spmlex._plot import plot_mixing  # noqa: E402
 from spmlex._posterior import Posterior, posterior  # noqa: E402
+from spmlex._predict import (  # noqa: E402
+    Prediction,
+    average_partial_effects,
+    predict,
+)
 from spmlex._profile import profile, profile_ll  # noqa: E402
 from spmlex._resample import (  # noqa: E402
     BOOTSTRAP_WEIGHTS,
@@ -83,11 +89,16 @@ __all__ = [
     "Optima",
     "fit",
     "Posterior",
+    "Prediction",
+    "average_partial_effects",
+    "log_likelihoods",
     "parameter_names",
     "plot_mixing",
     "posterior",
+    "predict",
     "profile",
     "profile_ll",
     "result_code",
+    "simulate",
     "solve_probs",
 ]

@@ -20,6 +20,7 @@ from spmlex._inputs import (
     read_inputs,
 )
 from spmlex._mixture import posterior_weights
+from spmlex._outer import OuterProblem
 from spmlex._types import Data, LogCondLik, Model, Support
 
 Groups = Int[Array | np.ndarray, " n_obs"] | None
@@ -213,7 +214,7 @@ def posterior_of(evidence: Evidence, data: Data | None, groups: Groups) -> Poste
         ValueError: `groups` does not belong to the data.
     """
     given = evidence.given
-    others, own = choose_data(evidence, data, groups)
+    others, own = choose_data(given, evidence.probs, data, groups)
     lclk = conditional_likelihoods(evidence.model, others, evidence.supp)
     probs = _posterior_weights(lclk, evidence.probs, own)
     if others is given.data:
@@ -222,12 +223,13 @@ def posterior_of(evidence: Evidence, data: Data | None, groups: Groups) -> Poste
 
 
 def choose_data(
-    evidence: Evidence, data: Data | None, groups: Groups
+    given: OuterProblem, probs: Array, data: Data | None, groups: Groups
 ) -> tuple[Data, Array | None]:
     """Return the data that something is asked of, and the group of each observation.
 
     Args:
-        evidence: That of an estimate, whose own data they are by default.
+        given: The problem of an estimate, whose own data they are by default.
+        probs: Its mixing probabilities.
         data: Other data, or `None`.
         groups: Of other data, where the estimate has groups.
 
@@ -237,11 +239,11 @@ def choose_data(
     if data is None:
         if groups is not None:
             raise ValueError("groups: the fit's own data have theirs; give it `data`.")
-        return evidence.given.data, evidence.given.groups
+        return given.data, given.groups
     check_rows("data", data, "n_obs")
     data = cast_to_float64(data)
     n_obs = jax.tree.leaves(data)[0].shape[0]
-    return data, read_own_groups(groups, evidence.probs, n_obs)
+    return data, read_own_groups(groups, probs, n_obs)
 
 
 def read_own_groups(groups: Any, probs: Array, n_obs: int) -> Array | None:
