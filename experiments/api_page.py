@@ -28,11 +28,15 @@ GROUPS = {
         *("predict", "Prediction", "average_partial_effects"),
         *("simulate", "log_likelihoods"),
     ),
+    "Tests": (
+        *("wald_test", "WaldTest", "likelihood_ratio_test", "LikelihoodRatio"),
+        *("mixing_test", "MixingTest", "count_points", "PointCounts"),
+    ),
     "Inference": (
         *("efficient_estimate", "EfficientEstimate"),
         *("INTERVAL_KINDS", "IntervalKind", "Intervals", "COVARIANCE_KINDS"),
         *("jackknife", "bootstrap", "Resamples", "BOOTSTRAP_WEIGHTS"),
-        *("likelihood_ratio_test", "likelihood_ratio_interval", "LikelihoodRatio"),
+        *("likelihood_ratio_interval",),
         *("delta_method", "Functional", "Evidence"),
     ),
     "Grids": (

@@ -33,6 +33,8 @@ from spmlex._likelihood_ratio import (  # noqa: E402
     likelihood_ratio_test,
 )
 from spmlex._mixing import MixingDistribution  # noqa: E402
+from spmlex._mixing_test import MixingTest, mixing_test  # noqa: E402
+from spmlex._num_points import PointCounts, count_points  # noqa: E402
 from spmlex._optima import Optima  # noqa: E402
 from spmlex._parameters import parameter_names  # noqa: E402
 from spmlex._plot import plot_mixing  # noqa: E402
@@ -50,6 +52,7 @@ from spmlex._resample import (  # noqa: E402
     jackknife,
 )
 from spmlex._result import Fit  # noqa: E402
+from spmlex._wald import WaldTest, wald_test  # noqa: E402
 
 __version__ = "0.2.0"
 
@@ -86,6 +89,12 @@ __all__ = [
     "Fit",
     "MixingDistribution",
     "MixingSolution",
+    "MixingTest",
+    "PointCounts",
+    "WaldTest",
+    "count_points",
+    "mixing_test",
+    "wald_test",
     "Optima",
     "fit",
     "Posterior",

@@ -47,8 +47,9 @@ def simulate(
     """
     evidence = evidence_of("estimate", estimate)
     model, supp = evidence.model, evidence.supp
-    data, own = choose_data(evidence.given, evidence.probs, data, groups)
-    check_can_simulate(model, data)
+    given: Any
+    given, own = choose_data(evidence.given, evidence.probs, data, groups)
+    check_can_simulate(model, given)
     check_key(key)
     whole = isinstance(shape, tuple) and all(
         isinstance(size, int) and not isinstance(size, bool) and size > 0
@@ -58,11 +59,11 @@ def simulate(
         raise ValueError(f"shape={show(shape)}: give whole numbers, such as (10,).")
     masses = own_masses(evidence.probs, own)
     if not shape:
-        return draw_outcomes(model, data, supp, masses, key)
+        return draw_outcomes(model, given, supp, masses, key)
     # One data set after the other: drawn at once they may not fit in memory.
     keys = jr.split(key, shape)
     flat = keys.reshape(-1)
-    drawn = jax.lax.map(lambda k: draw_outcomes(model, data, supp, masses, k), flat)
+    drawn = jax.lax.map(lambda k: draw_outcomes(model, given, supp, masses, k), flat)
     return jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), drawn)
 
 

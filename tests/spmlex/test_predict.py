@@ -195,7 +195,10 @@ def test_likelihoods_of_new_data(data, plain, grouped):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda e: average_partial_effects(e, "z"), "variable='z': the data have mask, x"),
+        (
+            lambda e: average_partial_effects(e, "z"),
+            "variable='z': the data have",
+        ),
         (lambda e: average_partial_effects(e, "x", columns=[2]), "columns holds 2"),
         (
             lambda e: average_partial_effects(e, "x", where=np.ones(3) > 0),
