@@ -95,7 +95,7 @@ def count_points(estimate: Estimated, most: int = 8) -> PointCounts:
     probs = jnp.zeros(most)
     rows: list[tuple[float, int, np.ndarray, bool]] = []
     for count in range(1, most + 1):
-        places = places.at[count - 1].set(joint.to_places(following))
+        places = places.at[count - 1].set(joint.to_places(following[None])[0])
         share = 1.0 / count
         probs = ((1.0 - share) * probs).at[count - 1].set(share)
         both = jnp.concatenate([theta, places.ravel()])
