@@ -1,5 +1,7 @@
 """How many support points: the likelihood with at most so many, and criteria."""
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -130,7 +132,7 @@ def _climb(
     both: Float[Array, " q"],
     probs: Float[Array, " k"],
     present: Bool[Array, " k"],
-) -> tuple[State, Array]:
+) -> tuple[State, Any]:
     def at(both: Array, probs: Array) -> Evaluation:
         return joint.evaluate(both, probs, present)
 
