@@ -29,12 +29,17 @@ def prepare(folder: Path) -> pd.DataFrame:
     """Return the years from 1981 on, with the year before and the initial condition."""
     frame = pd.read_csv(folder / "union.csv")
     frame["union_before"] = frame.groupby("nr")["union"].shift()
-    wide = frame.pivot(index="nr", columns="year", values=["union", "married"])
-    frame["union_1980"] = frame["nr"].map(wide["union"][1980])
+    frame = pd.merge(frame, _in_year(frame, "union", 1980), on="nr")
     for year in YEARS:
-        frame[f"married_{year}"] = frame["nr"].map(wide["married"][year])
+        frame = pd.merge(frame, _in_year(frame, "married", year), on="nr")
         frame[f"year_{year}"] = (frame["year"] == year).astype(float)
-    return frame[frame["year"] > 1980]
+    return frame.query("year > 1980")
+
+
+def _in_year(frame: pd.DataFrame, column: str, year: int) -> pd.DataFrame:
+    """Return what a column was in a year, by person."""
+    there = frame.query(f"year == {year}")
+    return there[["nr"]].assign(**{f"{column}_{year}": there[column]})
 
 
 def estimate(folder: Path) -> spmlex.Fit:

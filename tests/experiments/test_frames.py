@@ -143,8 +143,12 @@ def test_replacements_are_counted_by_mileage():
             "new": [0, 0, 1, 0, 0, 0],
         }
     )
-    names = {"unit": "bus", "time": "month", "mileage": "bin", "replaced": "new"}
-    model, data, supp = frames.replacement(frame, **names, n_states=5)
+
+    def read(frame):
+        names = {"unit": "bus", "time": "month", "mileage": "bin", "replaced": "new"}
+        return frames.replacement(frame, n_states=5, discount=0.9, **names)
+
+    model, data, supp = read(frame)
     assert isinstance(model, Replacement)
     kept, replaced = np.split(np.asarray(data["decisions"]), 2, axis=1)
     assert kept.tolist() == [[1, 2, 0, 0, 0], [1, 0, 1, 0, 0]]
@@ -152,9 +156,9 @@ def test_replacements_are_counted_by_mileage():
     assert data["increments"].tolist() == [[0, 2, 1], [0, 0, 1]]
     frame.loc[2, "new"] = 0
     with pytest.raises(ValueError, match="bin falls without a replacement"):
-        frames.replacement(frame, **names, n_states=5)
+        read(frame)
     with pytest.raises(ValueError, match="begins in the first period with mileage 0"):
-        frames.replacement(frame.iloc[1:], **names, n_states=5)
+        read(frame.iloc[1:])
 
 
 @pytest.mark.parametrize(

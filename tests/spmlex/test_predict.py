@@ -26,8 +26,8 @@ class Choices(eqx.Module):
         return jax.nn.sigmoid(self.index(data, supp))
 
     def lclk(self, data, supp):
-        index = jnp.where(data["mask"][:, None], self.index(data, supp), 0.0)
-        signs = jnp.where(data["y"], 1.0, -1.0)[:, None]
+        index = jnp.asarray(self.index(data, supp))
+        signs = jnp.asarray(jnp.where(data["y"], 1.0, -1.0))[:, None]
         seen = jnp.where(data["mask"][:, None], jax.nn.log_sigmoid(signs * index), 0.0)
         return seen.sum(axis=2)
 
