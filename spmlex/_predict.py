@@ -165,9 +165,7 @@ def average_partial_effects(
     function = _choose_function(function, problem)
     shape = _check_value(function, problem, data)
     _check_variable(variable, data, columns)
-    kept = jnp.ones(shape) if where is None else jnp.asarray(where, float)
-    if kept.shape != shape:
-        raise ValueError(f"where has shape {kept.shape}; give one of {shape}.")
+    kept = jnp.ones(shape) if where is None else _read_mask(where, shape)
     if change is not None:
         _check_change(change)
     numbers = (None,) if columns is None else tuple(int(k) for k in columns)
@@ -301,6 +299,16 @@ def _check_variable(variable: str, data: Data, columns: Any) -> None:
     for column in columns:
         if not 0 <= read_count("columns", column, 0) < size:
             raise ValueError(f"columns holds {column}: {variable} has {size}, from 0.")
+
+
+def _read_mask(where: Any, shape: tuple[int, ...]) -> Array:
+    mask = np.asarray(where)
+    if mask.dtype != bool or mask.shape != shape:
+        raise ValueError(
+            f"where has shape {mask.shape} and dtype {mask.dtype}; give truth values "
+            f"of shape {shape}."
+        )
+    return jnp.asarray(mask, float)
 
 
 def _check_change(change: Any) -> None:

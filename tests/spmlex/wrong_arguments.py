@@ -72,6 +72,7 @@ CALLS = {
     ),
     "adequacy": (spmlex.adequacy, {"fit": FIT, "low": -3.0, "high": 3.0}),
     "bootstrap": (spmlex.bootstrap, {"estimate": FIT, "n_draws": 2}),
+    "count_points": (spmlex.count_points, {"estimate": FIT, "most": 1}),
     "data_range": (spmlex.data_range, {"low": -3.0, "high": 3.0, "n_trial": 9}),
     "delta_method": (
         spmlex.delta_method,
@@ -97,6 +98,10 @@ CALLS = {
         {"estimate": FIT, "parameter": "slope", "value": 0.5},
     ),
     "log_likelihoods": (spmlex.log_likelihoods, {"estimate": FIT, "data": None}),
+    "mixing_test": (
+        spmlex.mixing_test,
+        {"estimate": DRAWN, "hypothesis": "one_point", "n_draws": 2},
+    ),
     "most_likely_points": (spmlex.most_likely_points, {}),
     "parameter_names": (spmlex.parameter_names, {}),
     "plot_mixing": (spmlex.plot_mixing, {"estimate": FIT}),
@@ -116,6 +121,10 @@ CALLS = {
     ),
     "solve_probs": (spmlex.solve_probs, {"lclk": LCLK}),
     "uniform_grid": (spmlex.uniform_grid, {"low": -1.0, "high": 1.0, "n": 4}),
+    "wald_test": (
+        spmlex.wald_test,
+        {"estimate": FIT, "parameter": "slope", "value": 0.5, "kind": "sandwich"},
+    ),
     "Fit.confint": (FIT.confint, {"kind": "sandwich"}),
     "Fit.covariance": (FIT.covariance, {"kind": "sandwich"}),
     "Fit.intervals": (FIT.intervals, {"kind": "jackknife", "resamples": RESAMPLES}),
