@@ -21,17 +21,28 @@ GROUPS = {
         *("profile_ll", "profile", "solve_probs", "MixingSolution", "SOLVERS"),
         "parameter_names",
     ),
+    "The unobservable": (
+        *("MixingDistribution", "plot_mixing", "Posterior", "posterior"),
+    ),
+    "Use": (
+        *("predict", "Prediction", "average_partial_effects"),
+        *("simulate", "log_likelihoods"),
+    ),
+    "Tests": (
+        *("wald_test", "WaldTest", "likelihood_ratio_test", "LikelihoodRatio"),
+        *("mixing_test", "MixingTest", "count_points", "PointCounts"),
+    ),
     "Inference": (
         *("efficient_estimate", "EfficientEstimate"),
         *("INTERVAL_KINDS", "IntervalKind", "Intervals", "COVARIANCE_KINDS"),
         *("jackknife", "bootstrap", "Resamples", "BOOTSTRAP_WEIGHTS"),
-        *("likelihood_ratio_test", "likelihood_ratio_interval", "LikelihoodRatio"),
+        *("likelihood_ratio_interval",),
         *("delta_method", "Functional", "Evidence"),
     ),
     "Tables": ("compare_fits", "Comparison"),
     "Grids": (
         *("uniform_grid", "quantile_grid", "product_grid", "halton_grid"),
-        *("data_range", "locate_observations", "adequacy", "Adequacy", "gradient_on"),
+        *("data_range", "most_likely_points", "adequacy", "Adequacy", "gradient_on"),
     ),
     "How it ended": ("RESULTS", "RESULT_CODES", "result_code"),
 }
@@ -73,8 +84,8 @@ Made from the docstrings by `python -m experiments.api_page`. Equations are thos
 [README.md](README.md). `Scalar`, `Probs`, `Weights`, `LogCondLik` are arrays of floats
 of shapes (), (n_supp,), (n_obs,) and (n_obs, n_supp); `Model`, `Data` and `Support` are
 pytrees, as `fit` says; `Estimated` is what `fit` returns, or anything else with an
-`evidence`; `Clusters` are whole numbers of shape (n_obs,), or `None`. A test runs the
-examples, each after this:
+`evidence`; `Clusters` and `Groups` are whole numbers of shape (n_obs,), or `None`. A
+test runs the examples, each after this:
 
 ```python
 {SETTING}```

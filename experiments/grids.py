@@ -109,7 +109,7 @@ class DataRange(_Line):
         self, start: Any, data: Any, supp: Float[Array, " n_supp"]
     ) -> Float[Array, " n_supp"]:
         """Return a grid of as many points, given the model at its starting values."""
-        at = spmlex.locate_observations(start, data, jnp.asarray(self.trial()))
+        at = spmlex.most_likely_points(start, data, jnp.asarray(self.trial()))
         first, last = jnp.min(at), jnp.max(at)
         beyond = self.margin * (last - first)
         return jnp.linspace(

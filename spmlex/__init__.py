@@ -17,11 +17,12 @@ from spmlex._efficient_estimate import EfficientEstimate  # noqa: E402
 from spmlex._efficient_search import efficient_estimate  # noqa: E402
 from spmlex._evidence import Evidence  # noqa: E402
 from spmlex._fit import SUPPORTS, fit  # noqa: E402
+from spmlex._generate import log_likelihoods, simulate  # noqa: E402
 from spmlex._gradient_on import gradient_on  # noqa: E402
 from spmlex._grid import (  # noqa: E402
     data_range,
     halton_grid,
-    locate_observations,
+    most_likely_points,
     product_grid,
     quantile_grid,
     uniform_grid,
@@ -34,8 +35,18 @@ from spmlex._likelihood_ratio import (  # noqa: E402
     likelihood_ratio_test,
 )
 from spmlex._limits import Intervals  # noqa: E402
+from spmlex._mixing import MixingDistribution  # noqa: E402
+from spmlex._mixing_test import MixingTest, mixing_test  # noqa: E402
+from spmlex._num_points import PointCounts, count_points  # noqa: E402
 from spmlex._optima import Optima  # noqa: E402
 from spmlex._parameters import parameter_names  # noqa: E402
+from spmlex._plot import plot_mixing  # noqa: E402
+from spmlex._posterior import Posterior, posterior  # noqa: E402
+from spmlex._predict import (  # noqa: E402
+    Prediction,
+    average_partial_effects,
+    predict,
+)
 from spmlex._profile import profile, profile_ll  # noqa: E402
 from spmlex._resample import (  # noqa: E402
     BOOTSTRAP_WEIGHTS,
@@ -46,6 +57,7 @@ from spmlex._resample import (  # noqa: E402
 from spmlex._result import Fit  # noqa: E402
 from spmlex._saving import load, save  # noqa: E402
 from spmlex._version import VERSION  # noqa: E402
+from spmlex._wald import WaldTest, wald_test  # noqa: E402
 
 __version__ = VERSION
 
@@ -55,7 +67,7 @@ __all__ = [
     "gradient_on",
     "data_range",
     "halton_grid",
-    "locate_observations",
+    "most_likely_points",
     "product_grid",
     "quantile_grid",
     "uniform_grid",
@@ -82,14 +94,29 @@ __all__ = [
     "SOLVERS",
     "SUPPORTS",
     "Fit",
+    "MixingDistribution",
     "MixingSolution",
+    "MixingTest",
+    "PointCounts",
+    "WaldTest",
+    "count_points",
+    "mixing_test",
+    "wald_test",
     "Optima",
     "fit",
     "load",
     "save",
+    "Posterior",
+    "Prediction",
+    "average_partial_effects",
+    "log_likelihoods",
     "parameter_names",
+    "plot_mixing",
+    "posterior",
+    "predict",
     "profile",
     "profile_ll",
     "result_code",
+    "simulate",
     "solve_probs",
 ]

@@ -7,20 +7,19 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from spmlex._arguments import check_function
-from spmlex._compile import compile_for_one_call
-from spmlex._continuum import range_of, rows_of
 from spmlex._efficient_estimate import EfficientEstimate
-from spmlex._efficient_functional import influence_under_model
+from spmlex._efficient_functional import expand_under_model
 from spmlex._evidence import Estimated, Evidence, evidence_of
-from spmlex._inner import ActiveSet
-from spmlex._joint import JointProblem
-from spmlex._polish import N_SLOTS
+from spmlex._expansion import (
+    Expansion,
+    evaluate_function,
+    expand_on_grid,
+    expand_with_atoms,
+)
 from spmlex._printing import in_html, in_words, write
-from spmlex._profile import face_system, relative_densities, solve_face
 from spmlex._table import Table
 from spmlex._types import Weights
 from spmlex._weights import share_of_square
@@ -86,12 +85,13 @@ def delta_method(
     the mean of its influence under the model. Equation (20).
 
     Args:
-        estimate: A fit without groups, or what `efficient_estimate` returns.
+        estimate: A fit, or what `efficient_estimate` returns.
         function: Of the model, the support points and the mixing probabilities,
-            (n_supp,); differentiable, returns arrays.
+            (n_supp,) or, with groups, (n_supp, n_groups); differentiable, returns
+            arrays.
 
     Raises:
-        ValueError: The estimate has groups.
+        ValueError: `estimate` is none, or `function` no function.
 
     Examples:
         >>> mean = delta_method(estimate, lambda model, supp, probs: probs @ supp)
@@ -100,91 +100,35 @@ def delta_method(
     """
     check_function("function", function, "`lambda model, supp, probs: probs @ supp`")
     if isinstance(estimate, EfficientEstimate):
-        _refuse_groups(estimate.probs)
-        value, influence = influence_under_model(estimate, function)
-        equation = estimate.equation
-        counts = equation.problem.counts
-        return Functional(value, influence, equation.weights, counts)
+        return apply_function(expand_under_model(estimate), function)
     evidence = evidence_of("estimate", estimate)
-    _refuse_groups(evidence.probs)
-    moved = True if evidence.problem is None else evidence.moved
-    if moved is None:
-        value, influence = _on_grid(evidence, function)
-    elif isinstance(moved, Tracer):  # under `jit`, where the fit decides
-        value, influence = jax.lax.cond(
-            moved,
-            lambda: _with_atoms(evidence, function),
-            lambda: _on_grid(evidence, function),
+    if isinstance(evidence.moved, Tracer):  # under `jit`, where the fit decides
+        return jax.lax.cond(
+            evidence.moved,
+            lambda: apply_function(expand_with_atoms(evidence), function),
+            lambda: apply_function(expand_on_grid(evidence), function),
         )
-    else:
-        value, influence = (_with_atoms if bool(moved) else _on_grid)(
-            evidence, function
-        )
-    return Functional(value, influence, evidence.weights, evidence.counts)
+    return apply_function(expand(evidence), function)
 
 
-def _refuse_groups(probs: Float[Array, "..."]) -> None:
-    if probs.ndim != 1:
-        raise ValueError(
-            "groups: the delta method takes a fit with one mixing distribution. Fit "
-            "the groups' distributions one by one, or bootstrap."
-        )
+def expand(estimate: Evidence | EfficientEstimate) -> Expansion:
+    """Return how observations move the theta and F of an estimate that is not traced.
+
+    Args:
+        estimate: An efficient-score estimate, or what inference needs of another.
+    """
+    if isinstance(estimate, EfficientEstimate):
+        return expand_under_model(estimate)
+    moved = estimate.problem is None or bool(estimate.moved)
+    return expand_with_atoms(estimate) if moved else expand_on_grid(estimate)
 
 
-_Influence = tuple[Float[Array, " k"], Float[Array, "n_obs k"]]
-
-
-@compile_for_one_call
-def _on_grid(evidence: Evidence, function: Function) -> _Influence:
-    problem = evidence.on_grid()
-
-    def flat(theta: Array, probs: Array) -> Array:
-        return ravel_pytree(function(problem.build(theta), evidence.supp, probs))[0]
-
-    theta, probs, weights = evidence.theta, evidence.probs, evidence.weights
-    here = problem.evaluate(theta, probs, weights)
-    value = flat(theta, probs)
-    by_theta, by_probs = jax.jacrev(flat, argnums=(0, 1))(theta, probs)
-    along = by_theta + by_probs @ here.probs_dot
-    on_theta = jnp.linalg.solve(evidence.hessian, evidence.scores.T).T
-    relative = relative_densities(problem.lclk(theta), probs)
-    system = face_system(relative, weights, probs)
-    # Row by row `by_probs system^{-1} (relative_i - 1)`: the solve is symmetric.
-    solved = jax.vmap(lambda row: solve_face(system, row, probs))(by_probs)
-    return value, on_theta @ along.T + (relative - 1.0) @ solved.T
-
-
-@compile_for_one_call
-def _with_atoms(evidence: Evidence, function: Function) -> _Influence:
-    """Do the same with the places of the atoms beside theta."""
-    theta, weights = evidence.theta, evidence.weights
-    count = min(N_SLOTS, evidence.probs.size)
-    if evidence.problem is None:  # the support is the atoms alone, however many
-        count = evidence.probs.size
-    box, trial = range_of(evidence.given.supp)
-    solver = ActiveSet(working_sizes=(count,), has_net=False)
-    joint = JointProblem(evidence.given, box, trial, weights, solver)
-    rows = rows_of(evidence.supp)
-    mass, columns = jax.lax.top_k(evidence.probs, count)
-    places = joint.to_places(rows[columns])
-
-    def flat(both: Array, mass: Array) -> Array:
-        atoms = joint.to_rows(both[theta.size :].reshape(places.shape))
-        supp = box.to_supp(rows.at[columns].set(atoms))
-        probs = evidence.probs.at[columns].set(mass)
-        return ravel_pytree(
-            function(joint.outer.build(both[: theta.size]), supp, probs)
-        )[0]
-
-    both = jnp.concatenate([theta, places.ravel()])
-    here = joint.evaluate(both, mass, mass > 0)
-    value = flat(both, mass)
-    by_both, by_mass = jax.jacrev(flat, argnums=(0, 1))(both, mass)
-    along = by_both + by_mass @ here.probs_dot
-    on_both = jnp.linalg.solve(here.hessian, here.scores.T).T
-    lclk = jnp.where(mass > 0, joint.lclk(theta, places), -jnp.inf)
-    relative = relative_densities(lclk, mass)
-    system = face_system(relative, weights, mass)
-    solved = jax.vmap(lambda row: solve_face(system, row, mass))(by_mass)
-    seen = jnp.where(mass > 0, relative - 1.0, 0.0)
-    return value, on_both @ along.T + seen @ solved.T
+def apply_function(expansion: Expansion, function: Function) -> Functional:
+    """Return a function of theta and F from an expansion made before."""
+    value, slopes = evaluate_function(expansion, function)
+    return Functional(
+        value + slopes @ expansion.shift,
+        expansion.moves @ slopes.T,
+        expansion.weights,
+        expansion.counts,
+    )

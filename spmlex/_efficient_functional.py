@@ -1,17 +1,16 @@
-"""A function of theta and F at the root of the efficient score. Equation (20)."""
-
-from collections.abc import Callable
-from typing import Any
+"""How observations move theta and F under the model. Equation (20)."""
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from spmlex._compile import compile_for_one_call
 from spmlex._efficient_estimate import EfficientEstimate
-from spmlex._projection import solve_faded, sum_moments
-from spmlex._score_parts import find_seen, split_score, spread_out
+from spmlex._expansion import Expansion, OnGrid
+from spmlex._outer import weights_by_group
+from spmlex._projection import Moments, solve_faded, sum_moments
+from spmlex._score_parts import Rows, find_seen, split_score, spread_out
+from spmlex._types import Probs, Weights
 
 _CUTOFF = 1e-3
 """Directions of F that vary by less than this share of the largest fade out. Looser
@@ -20,52 +19,71 @@ standard error, and noise of several times that at 1e-5."""
 
 
 @compile_for_one_call
-def influence_under_model(
-    estimate: EfficientEstimate, function: Callable[..., Any]
-) -> tuple[Float[Array, " k"], Float[Array, "n_obs k"]]:
-    """Return the value, corrected in one step, and the influence of each observation.
+def expand_under_model(estimate: EfficientEstimate) -> Expansion:
+    """Return theta and F, to be corrected in one step, and how observations move them.
 
-    The influence is the combination of efficient scores and directions of F,
-    `phi = gamma' psi + alpha' b`, whose products with the scores and the directions
-    have the derivatives of the function as means under the model: `E[b b'] alpha =
-    d kappa / d F`, solved where the directions vary as in equation (8), and
-    `I gamma = d kappa / d theta - E[S b'] alpha`. The value is that at the smooth F
-    plus the mean of phi: to first order it no longer depends on how F was smoothed.
+    The influence on a function kappa is the combination of efficient scores and
+    directions of F, `phi = gamma' psi + alpha' b`, whose products with the scores and
+    the directions have the derivatives of the function as means under the model:
+    `E[b b'] alpha = d kappa / d F`, solved where the directions vary as in equation
+    (8), and `I gamma = d kappa / d theta - E[S b'] alpha`. The value is that at the
+    smooth F plus the mean of phi: to first order it no longer depends on how F was
+    smoothed. All of it is linear in the derivatives of kappa, whose factors are
+    returned. With groups b and alpha are those of the observation's group, over its
+    share.
 
     Args:
-        estimate: The root, without groups.
-        function: Of the model, the support points and the mixing probabilities.
+        estimate: The root.
     """
     problem, here = estimate.equation.problem, estimate.root.here
     theta, weights = estimate.theta, estimate.equation.weights
-    seen = find_seen(problem.lclk(theta), weights)
-    plugged, _ = spread_out(estimate.probs, seen)
+    lclk = problem.lclk(theta)
+    on_theta: Float[Array, "n_obs p"] = here.scores @ here.directions.inverse
 
-    def flat(theta: Array, probs: Array) -> Array:
-        return ravel_pytree(function(problem.build(theta), problem.supp, probs))[0]
+    def move_masses(item: tuple[Weights, Probs, Rows]) -> tuple[Array, Array, Array]:
+        own, smooth, rows = item
+        probs, _ = spread_out(smooth, find_seen(lclk, own))
+        moments = sum_moments(problem, theta, probs, rows)
+        inverse, crossed = _invert_columns(moments, probs.size, theta.size)
+        columns = split_score(problem, theta, probs, problem.data).columns
+        columns = jnp.where(probs > 0, columns, 0.0)
+        along = columns @ inverse / jnp.maximum(jnp.sum(own), 1e-300)
+        along = jnp.where(own[:, None] > 0, along, 0.0)
 
-    value = flat(theta, plugged)
-    by_theta: Float[Array, "k p"]
-    by_probs: Float[Array, "k n_supp"]
-    by_theta, by_probs = jax.jacrev(flat, argnums=(0, 1))(theta, plugged)
-    wanted = by_probs - (by_probs @ plugged)[:, None]
-    wanted = jnp.where(plugged > 0, wanted, 0.0)
-    # With one group alone the leading axis has one entry.
-    rows = jax.tree.map(lambda leaf: leaf[0], here.carried.rows)
-    moments = sum_moments(problem, theta, plugged, rows)
-    second = moments.second / moments.total
+        def keep_total(moves: Array) -> Array:
+            """Measure the derivatives with the masses from their mean."""
+            moves = jnp.where(probs > 0, moves, 0.0)
+            return moves - jnp.sum(moves, axis=-1, keepdims=True) * probs
+
+        moves = keep_total(along - on_theta @ crossed @ inverse)
+        return probs, moves, keep_total(weights @ along)
+
+    # Without groups the axis of groups has one entry.
+    smooth = estimate.probs.T.reshape(-1, problem.n_supp)
+    each = weights_by_group(problem, weights), smooth, here.carried.rows
+    plugged: Float[Array, "n_groups n_supp"]
+    moves: Float[Array, "n_groups n_obs n_supp"]
+    shift: Float[Array, "n_groups n_supp"]
+    plugged, moves, shift = jax.lax.map(move_masses, each)
+    return Expansion(
+        jnp.concatenate([theta, plugged.ravel()]),
+        jnp.concatenate([on_theta, *moves], axis=1),
+        jnp.concatenate([jnp.zeros_like(theta), shift.ravel()]),
+        OnGrid(problem, problem.supp, estimate.probs.T.shape),
+        weights,
+        problem.counts,
+    )
+
+
+def _invert_columns(
+    moments: Moments, n_supp: int, n_params: int
+) -> tuple[Float[Array, "n_supp n_supp"], Float[Array, "p n_supp"]]:
+    """Return the faded inverse of `E[b b']`, and `E[S b']`."""
     # Flows come first, then columns, then scores.
-    n_supp, n_params = plugged.size, theta.size
     columns, scores = slice(-n_supp - n_params, -n_params), slice(-n_params, None)
+    second = moments.second / moments.total
     among: Float[Array, "n_supp n_supp"] = second[columns, columns]
     unit: Float[Array, " n_supp"] = jnp.sqrt(jnp.diagonal(among))
     unit = jnp.where(unit > 0, unit, 1.0)
-    scaled = solve_faded(among / (unit[:, None] * unit), (wanted / unit).T, _CUTOFF)
-    alpha = scaled / unit[:, None]
-    crossed = second[scores, columns] @ alpha
-    gamma = here.directions.inverse @ (by_theta.T - crossed)
-    there = split_score(problem, theta, plugged, problem.data)
-    seen_columns = jnp.where(plugged > 0, there.columns, 0.0)
-    influence = here.scores @ gamma + seen_columns @ alpha
-    step = weights @ (seen_columns @ alpha)
-    return value + step, influence
+    scaled = solve_faded(among / (unit[:, None] * unit), jnp.diag(1 / unit), _CUTOFF)
+    return scaled / unit[:, None], second[scores, columns]

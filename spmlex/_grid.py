@@ -14,11 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from spmlex._arguments import read_floats, read_masses, read_number
+from spmlex._arguments import read_floats, read_number
 from spmlex._continuum import make_box
 from spmlex._inputs import conditional_likelihoods, read_inputs
-from spmlex._mixture import posterior_weights
-from spmlex._types import Data, Model, Point, Probs, Support
+from spmlex._types import Data, Model, Point, Support
 
 _Values = Array | np.ndarray
 
@@ -55,7 +54,7 @@ def quantile_grid(
 
     Args:
         values: Draws or support points of the pilot distribution of the latent, or
-            locations of the observations from `locate_observations`.
+            what `most_likely_points` returns.
         n: Number of points.
         weights: Probabilities of `values`; equal by default.
 
@@ -79,7 +78,7 @@ def quantile_grid(
     if not np.isfinite(points).all():
         raise ValueError(
             "values holds nan or infinite entries; drop them, or locate the "
-            "observations on a bounded grid with `locate_observations`."
+            "observations on a bounded grid with `most_likely_points`."
         )
     distinct, position = np.unique(points[mass > 0], return_inverse=True)
     if distinct.size < 2:
@@ -180,36 +179,25 @@ def _radical_inverse(n: int, base: int) -> np.ndarray:
     return value
 
 
-def locate_observations(
-    model: Model, data: Data, supp: Support, probs: Probs | None = None
-) -> Support:
-    """Return for each observation where its likelihood puts the latent.
+def most_likely_points(model: Model, data: Data, supp: Support) -> Support:
+    """Return for each observation the point at which it is most likely.
 
     Args:
         model: The model at a value of theta.
         data: A pytree of arrays with leading axis n_obs.
         supp: A wide trial grid.
-        probs: Mixing probabilities on `supp`: then posterior means; else the point of
-            largest likelihood.
 
     Returns:
-        Support points, one an observation, in the form of `supp`.
-
-    Raises:
-        ValueError: `probs` does not give a mass for each support point.
+        Support points, one an observation, in the form of `supp`. Where F is known
+        `posterior` says more.
 
     Examples:
-        >>> locate_observations(model0, data, supp).shape
+        >>> most_likely_points(model0, data, supp).shape
         (60,)
     """
     model, data, supp = read_inputs(model, data, supp)
-    lclk = conditional_likelihoods(model, data, supp)
-    if probs is None:
-        most_likely = jnp.argmax(lclk, axis=1)
-        return jax.tree.map(lambda leaf: leaf[most_likely], supp)
-    probs = read_masses("probs", probs, lclk.shape[1])
-    posterior = posterior_weights(lclk, probs)
-    return jax.tree.map(lambda leaf: posterior @ leaf, supp)
+    best = jnp.argmax(conditional_likelihoods(model, data, supp), axis=1)
+    return jax.tree.map(lambda leaf: leaf[best], supp)
 
 
 def data_range(

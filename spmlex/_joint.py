@@ -23,6 +23,9 @@ from spmlex._outer import OuterProblem
 from spmlex._profile import face_system, solve_face
 from spmlex._types import LogCondLik, Weights
 
+N_SLOTS = 24
+"""Most atoms that a fit moves by default."""
+
 _CHUNK = 8
 """Atoms that are differentiated together."""
 

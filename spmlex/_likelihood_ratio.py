@@ -107,7 +107,7 @@ def likelihood_ratio_test(
     """
     evidence = evidence_of("estimate", estimate).watched(verbose)
     names = evidence.names
-    hypothesis = _read_hypothesis(parameter, value, names)
+    hypothesis = read_hypothesis(parameter, value, names)
     held = jnp.array([names.index(name) for name in hypothesis])
     values = jnp.array(list(hypothesis.values()), float)
     statistic, theta, done = _ratio(evidence, held, values)
@@ -117,11 +117,21 @@ def likelihood_ratio_test(
     return LikelihoodRatio(statistic, p_value, theta, done, freedom, *words)
 
 
-def _read_hypothesis(
+def read_hypothesis(
     parameter: str | Mapping[str, float | int],
     value: float | int | None,
     names: list[str],
 ) -> Mapping[str, float | int]:
+    """Return the value of each parameter under the hypothesis.
+
+    Args:
+        parameter: Name of a parameter, or values by name.
+        value: With a name alone.
+        names: Of all parameters.
+
+    Raises:
+        ValueError: There is no such parameter, or a value is missing.
+    """
     if not isinstance(parameter, str | Mapping):
         raise ValueError(
             f"parameter={parameter!r}: give the name of a parameter, or values by name."

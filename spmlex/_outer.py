@@ -151,3 +151,13 @@ class OuterProblem(eqx.Module):
         if self.groups is None:
             return evaluate(lclk_at, theta, lclk, weights, *how)
         return evaluate_groups(lclk_at, theta, lclk, weights, self.groups, *how)
+
+
+def weights_by_group(
+    problem: OuterProblem, weights: Weights
+) -> Float[Array, "n_groups n_obs"]:
+    """Return the weights of each group's observations, zero for the others."""
+    if problem.groups is None:
+        return weights[None]
+    numbers = jnp.arange(problem.n_groups)[:, None]
+    return jnp.where(problem.groups == numbers, weights, 0.0)

@@ -11,14 +11,11 @@ from spmlex._atom_search import Search, merge_neighbours, search_atoms
 from spmlex._codes import RESULTS
 from spmlex._degenerate import is_crowded
 from spmlex._inner import ActiveSet
-from spmlex._joint import JointProblem
+from spmlex._joint import N_SLOTS, JointProblem
 from spmlex._mixture import count_observations
 from spmlex._profile_atoms import Moved, is_singular, profile_atoms
 from spmlex._result import Fit
 from spmlex._types import Probs, Scalar
-
-N_SLOTS = 24
-"""Most atoms that a fit moves by default."""
 
 _MAX_ROUNDS = 6
 

@@ -1,12 +1,9 @@
 """The fitted model and what can be asked of it."""
 
-from collections.abc import Callable
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._adequacy import Adequacy
 from spmlex._codes import RESULTS
@@ -22,15 +19,16 @@ from spmlex._intervals import (
     make_covariance,
     make_intervals,
 )
+from spmlex._mixing import MixingDistribution
 from spmlex._optima import Optima
 from spmlex._outer import OuterProblem
 from spmlex._parameters import split_model
-from spmlex._posterior import posterior_means_of, posterior_of
+from spmlex._posterior import Groups, Posterior, posterior_of
 from spmlex._printing import in_html, in_words
 from spmlex._resample import Resamples
 from spmlex._summary import Ending, format_summary, tabulate_maximum
 from spmlex._table import Table
-from spmlex._types import Frame, Model, Scalar, Support, Weights
+from spmlex._types import Data, Frame, Model, Scalar, Support, Weights
 
 
 class Fit(eqx.Module):
@@ -165,33 +163,27 @@ class Fit(eqx.Module):
         return self.evidence.flagged
 
     @property
-    def posterior(self) -> Float[Array, "n_obs n_supp"]:
-        """Distribution of each observation's unobservable on `supp`. Equation (4)."""
-        return posterior_of(self.evidence)
+    def mixing(self) -> MixingDistribution:
+        """The distribution of the unobservable: mean, quantiles, their errors."""
+        return MixingDistribution(self)
 
-    def posterior_means(  # pyright: ignore[reportUnknownParameterType]
-        self, function: Callable[[Any], Any] | None = None
-    ) -> PyTree[Float[Array, "n_obs ..."]]:
-        """Return the posterior mean of each observation's unobservable.
-
-        The empirical Bayes rule: theta and F are taken for known.
+    def posterior(
+        self, data: Data | None = None, *, groups: Groups = None
+    ) -> Posterior:
+        """Return what each observation says about its own unobservable. Equation (4).
 
         Args:
-            function: Of which to take the mean, called with `supp`; by default the
-                unobservable itself.
-
-        Returns:
-            In the form of `supp`, or of what the function returns, with a leading axis
-            for observations in place of support points.
+            data: Of other observations; by default those of the fit.
+            groups: Group of each of them, where the fit has groups.
 
         Raises:
-            ValueError: The function does not return a value for each support point.
+            ValueError: `groups` does not belong to the data.
 
         Examples:
-            >>> mean = estimate.posterior_means()
-            >>> variance = estimate.posterior_means(lambda v: v**2) - mean**2
+            >>> known = estimate.posterior()
+            >>> mean, error = known.mean(), known.std()
         """
-        return posterior_means_of(self.evidence, function)
+        return posterior_of(self.evidence, data, groups)
 
     def efficient(self, *, verbose: bool | None = None) -> EfficientEstimate:
         """Return the efficient-score estimate of the same problem.

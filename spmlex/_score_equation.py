@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from spmlex._draws import how_rows_are_made
 from spmlex._identification import Directions, split_directions
 from spmlex._mixture import count_observations
-from spmlex._outer import OuterProblem
+from spmlex._outer import OuterProblem, weights_by_group
 from spmlex._projection import CUTOFF, Moments, project_score, sum_moments
 from spmlex._score_parts import Rows, find_seen, make_rows, split_score, spread_out
 from spmlex._smooth_mixing import SmoothMixing, estimate_mixing, no_mixing
@@ -126,7 +126,7 @@ class ScoreEquation(eqx.Module):
         """
         problem = self.problem
         lclk = problem.lclk(theta)
-        own = _weights_by_group(problem, self.weights)
+        own = weights_by_group(problem, self.weights)
         moved = theta - carried.theta
         refined = jnp.asarray(refined) & (not self.is_exact)
         # Written so that an unknown distance counts as far.
@@ -278,12 +278,3 @@ class _Group(NamedTuple):
     mixing: SmoothMixing
     rows: Rows
     misfit: Scalar
-
-
-def _weights_by_group(
-    problem: OuterProblem, weights: Weights
-) -> Float[Array, "n_groups n_obs"]:
-    if problem.groups is None:
-        return weights[None]
-    numbers = jnp.arange(problem.n_groups)[:, None]
-    return jnp.where(problem.groups == numbers, weights, 0.0)

@@ -17,12 +17,7 @@ PACKAGES = ("spmlex", "experiments", "analysis")
 # Beside the standard library; experiments may import what it depends on.
 OUTSIDE = {
     "spmlex": {
-        "equinox",
-        "jax",
-        "jaxtyping",
-        "mixsqpx",
-        "numpy",
-        "pandas",
+        *("equinox", "jax", "jaxtyping", "matplotlib", "mixsqpx", "numpy", "pandas"),
         "scipy",
         "spmlex",
     },
@@ -63,6 +58,7 @@ OPTIMISER = {"_covariance", "_evaluation", "_newton", "_trust_region", "_verdict
 KNOW_FITS = {
     *("spmlex", "spmlex._explain", "spmlex._fit", "spmlex._free_support"),
     *("spmlex._polish", "spmlex._grid_search", "spmlex._saving"),
+    "spmlex._mixing_test",
 }
 
 

@@ -7,6 +7,7 @@ import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from experiments.fields import as_float
+from experiments.models.parts.masks import known_covariates
 from experiments.models.parts.starts import maximise_concave
 
 _ALPHA_RANGE = (0.05, 20.0)
@@ -72,7 +73,7 @@ class WeibullHazard(eqx.Module):
             `outcomes`, (n_obs, n_spells), durations; `ended`, false where they are
             censored; `covariates`.
         """
-        index = data["covariates"] @ self.coef + data["latent"][:, None]
+        index = known_covariates(data) @ self.coef + data["latent"][:, None]
         log_hazard = jnp.log(jr.exponential(rng, index.shape))
         duration = jnp.exp((log_hazard - index) * jnp.exp(-self.log_alpha))
         return {
@@ -87,12 +88,14 @@ class WeibullHazard(eqx.Module):
         """Evaluate equation (2) at every support point.
 
         Args:
-            data: `outcomes`, (n_obs, n_spells), positive, `ended` and `covariates`.
+            data: `outcomes`, (n_obs, n_spells), positive, `ended` and `covariates`;
+                where some have fewer spells also `mask`, true where there is one.
             supp: Support points of the frailty v.
 
         Returns:
             Log-densities in nats; log-probabilities of censored spells.
         """
+        data = _known(data)
         ended = data["ended"].astype(float)
         log_density, hazard = _add_up(self.log_alpha, self.coef, data)
         varying = ended.sum(axis=1)[:, None] * supp - hazard[:, None] * jnp.exp(supp)
@@ -111,23 +114,41 @@ class WeibullHazard(eqx.Module):
         Returns:
             A model of the same kind; finite whatever the data.
         """
+        data = _known(data)
         n_ended = jnp.maximum(data["ended"].sum(), 1)
 
         # Concave in alpha and beta, though not in log alpha. The unit of time is
         # taken out, on which alpha and beta don't depend.
         log_duration = _log_duration(data)
-        centred = log_duration - log_duration.mean()
+        centred = log_duration - log_duration.mean(where=data["mask"] > 0)
         ended = data["ended"].astype(float)
 
         def objective(theta: Float[Array, " p"]) -> Float[Array, ""]:
             index = theta[0] * centred + data["covariates"] @ theta[1:]
             density = (ended * (jnp.log(theta[0]) + index)).sum() / n_ended
-            return density - jax.nn.logsumexp(index)
+            return density - jax.nn.logsumexp(index, b=data["mask"])
 
         theta0 = jnp.concatenate([jnp.ones(1), jnp.zeros(self.coef.shape)])
         theta = maximise_concave(objective, theta0)
         log_alpha = jnp.log(jnp.clip(theta[0], *_ALPHA_RANGE))
         return WeibullHazard(log_alpha, theta[1:], self.censored_at)
+
+
+def _known(data: dict[str, Array]) -> dict[str, Array]:
+    """Return data with a mask of numbers; what is not seen did not end, at time one.
+
+    It may be anything, `nan` included.
+    """
+    outcomes = data["outcomes"]
+    if "mask" not in data:
+        return data | {"mask": jnp.ones(outcomes.shape)}
+    seen = data["mask"] > 0
+    return data | {
+        "outcomes": jnp.where(seen, outcomes, 1.0),
+        "ended": data["ended"].astype(bool) & seen,
+        "covariates": known_covariates(data),
+        "mask": seen.astype(float),
+    }
 
 
 def _log_duration(data: dict[str, Array]) -> Float[Array, "n_obs n_spells"]:
@@ -145,5 +166,5 @@ def _add_up(
     index = data["covariates"] @ coef
     alpha = jnp.exp(log_alpha)
     terms = log_alpha + (alpha - 1) * log_duration + index
-    hazard = jnp.exp(alpha * log_duration + index).sum(axis=1)
+    hazard = (data["mask"] * jnp.exp(alpha * log_duration + index)).sum(axis=1)
     return jnp.where(data["ended"].astype(bool), terms, 0.0).sum(axis=1), hazard

@@ -9,9 +9,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from experiments.fields import as_float
 from experiments.models.parts.fixed_effects import conditional_logit, pooled_binary
 from experiments.models.parts.links import sum_log_logistic, sum_log_normal
+from experiments.models.parts.masks import known_covariates
 from experiments.models.parts.starts import fit_pairs
 
 LINKS = ("logit", "probit")
+
+_SURE = 40.0
+"""An index at which a choice has probability one: of periods not seen."""
 
 _LOGIT_PER_PROBIT = 1.702
 """The normal cdf at z is near the logistic one at 1.702 z (Johnson and Kotz 1970)."""
@@ -67,13 +71,15 @@ class PanelBinary(eqx.Module):
             rng: Random key.
 
         Returns:
-            `outcomes`, (n_obs, n_periods), true where the choice is one; `covariates`.
+            `outcomes`, (n_obs, n_periods), true where the choice is one, and false
+            where `mask` is; `covariates`.
         """
-        fixed, slopes = self._split(data["covariates"])
+        fixed, slopes = self._split(known_covariates(data))
         latent = data["latent"].reshape(-1, self.n_random)
         index = fixed + latent[:, :1] + (slopes * latent[:, None, 1:]).sum(axis=2)
         draw = jr.logistic if self.link == "logit" else jr.normal
         chosen = index + draw(rng, index.shape) > 0
+        chosen = chosen & data["mask"] if "mask" in data else chosen
         return {"outcomes": chosen, "covariates": data["covariates"]}
 
     def lclk(
@@ -82,13 +88,16 @@ class PanelBinary(eqx.Module):
         """Evaluate the log of equation (2) at every support point.
 
         Args:
-            data: `outcomes`, (n_obs, n_periods), and `covariates`.
+            data: `outcomes`, (n_obs, n_periods), and `covariates`; where periods are
+                missing also `mask`, true where there is one. Outcomes not seen are
+                zero: one is impossible, so that `outcomes` counts each sequence once.
             supp: Support points, (n_supp,) or (n_supp, n_random).
 
         Returns:
             Log-probabilities in nats.
         """
-        fixed, slopes = self._split(data["covariates"])
+        mask = data.get("mask")
+        fixed, slopes = self._split(known_covariates(data))
         signs = jnp.where(data["outcomes"].astype(bool), 1.0, -1.0)
         points = supp.reshape(-1, self.n_random)
 
@@ -96,11 +105,15 @@ class PanelBinary(eqx.Module):
             random = points[:, 0]
             for k in range(self.n_random - 1):
                 random = random + slopes[:, t, k, None] * points[:, k + 1]
-            return signs[:, t, None] * (fixed[:, t, None] + random)
+            index = signs[:, t, None] * (fixed[:, t, None] + random)
+            return index if mask is None else jnp.where(mask[:, t, None], index, _SURE)
 
         indices = [index(t) for t in range(signs.shape[1])]
         add = sum_log_logistic if self.link == "logit" else sum_log_normal
-        return add(indices)
+        if mask is None:
+            return add(indices)
+        impossible = (data["outcomes"].astype(bool) & ~mask).any(axis=1)
+        return jnp.where(impossible[:, None], -jnp.inf, add(indices))
 
     def outcomes(self, data: dict[str, Array]) -> dict[str, Array]:
         """List every sequence of choices that an observation could make.
@@ -109,18 +122,30 @@ class PanelBinary(eqx.Module):
             data: `covariates`, (n_obs, n_periods, n_random - 1 + n_coef).
 
         Returns:
-            `outcomes`, (2^n_periods, n_obs, n_periods), and `covariates`, the same for
-            each of them.
+            `outcomes`, (2^n_periods, n_obs, n_periods), and the other data, the same
+            for each of them.
         """
         covariates = data["covariates"]
         n_obs, n_periods = covariates.shape[:2]
         numbers = jnp.arange(2**n_periods)
         chosen = (numbers[:, None] >> jnp.arange(n_periods)) % 2 == 1
         shape = (numbers.size, n_obs, n_periods)
-        return {
-            "outcomes": jnp.broadcast_to(chosen[:, None], shape),
-            "covariates": jnp.broadcast_to(covariates, shape + covariates.shape[2:]),
+        same = {
+            name: jnp.broadcast_to(values, (numbers.size, *values.shape))
+            for name, values in data.items()
         }
+        return same | {"outcomes": jnp.broadcast_to(chosen[:, None], shape)}
+
+    def expected_outcome(
+        self, data: dict[str, Array], supp: Float[Array, "n_supp ..."]
+    ) -> Float[Array, "n_obs n_supp n_periods"]:
+        """Return Pr(y = 1 | x, v) in each period, at every support point."""
+        fixed, slopes = self._split(known_covariates(data))
+        points = supp.reshape(-1, self.n_random)
+        index = fixed[:, None] + points[:, :1]
+        index = index + jnp.einsum("ntk,mk->nmt", slopes, points[:, 1:])
+        link = jax.nn.sigmoid if self.link == "logit" else jax.scipy.special.ndtr
+        return link(index)
 
     def choice_probability(
         self, supp: Float[Array, "m ..."], at: Float[Array, " n_covariates"]
@@ -157,7 +182,13 @@ class PanelBinary(eqx.Module):
             A model of the same kind; finite whatever the data.
         """
         chosen = data["outcomes"].astype(bool).astype(int)
-        coef = fit_pairs(data["covariates"], lambda s, t: chosen[:, s] - chosen[:, t])
+        seen = data["mask"] if "mask" in data else jnp.ones(chosen.shape, bool)
+
+        def differ(s: int, t: int) -> Array:
+            both = seen[:, s] & seen[:, t]
+            return jnp.where(both, chosen[:, s] - chosen[:, t], 0)
+
+        coef = fit_pairs(known_covariates(data), differ)
         scale = 1.0 if self.link == "logit" else _LOGIT_PER_PROBIT
         return PanelBinary(coef[self.n_random - 1 :] / scale, self.link, self.n_random)
 

@@ -8,6 +8,7 @@ import jax.scipy as jsp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from experiments.fields import as_float
+from experiments.models.parts.masks import known_covariates
 from experiments.models.parts.starts import maximise_concave
 
 
@@ -56,7 +57,8 @@ class MixedPoisson(eqx.Module):
         Returns:
             `outcomes`, (n_obs, n_periods), whole numbers; `covariates`.
         """
-        mean = jnp.exp(data["covariates"] @ self.coef + data["latent"][:, None])
+        index = known_covariates(data) @ self.coef + data["latent"][:, None]
+        mean = jnp.exp(index)
         return {
             "outcomes": _draw_counts(jr.uniform(rng, mean.shape), mean),
             "covariates": data["covariates"],
@@ -68,18 +70,25 @@ class MixedPoisson(eqx.Module):
         """Evaluate equation (2) at every support point.
 
         Args:
-            data: `outcomes`, (n_obs, n_periods), and `covariates`.
+            data: `outcomes`, (n_obs, n_periods), and `covariates`; where periods are
+                missing also `mask`, true where there is one.
             supp: Support points of the latent effect.
 
         Returns:
             Log-probabilities in nats, every constant included.
         """
-        counts = data["outcomes"].astype(float)
-        index = data["covariates"] @ self.coef
+        counts, covariates, seen = _known(data)
+        index = covariates @ self.coef
         constant = (counts * index - jsp.special.gammaln(counts + 1)).sum(axis=1)
-        total, exposure = counts.sum(axis=1), jnp.exp(index).sum(axis=1)
+        total, exposure = counts.sum(axis=1), (seen * jnp.exp(index)).sum(axis=1)
         varying = total[:, None] * supp - exposure[:, None] * jnp.exp(supp)
         return varying + constant[:, None]
+
+    def expected_outcome(
+        self, data: dict[str, Array], supp: Float[Array, " n_supp"]
+    ) -> Float[Array, "n_obs n_supp n_periods"]:
+        """Return the mean count in each period, at every support point."""
+        return jnp.exp((known_covariates(data) @ self.coef)[:, None] + supp[:, None])
 
     def starting_values(self, data: dict[str, Array]) -> "MixedPoisson":
         """Estimate beta by Poisson regression with an intercept, pooled over periods.
@@ -93,16 +102,29 @@ class MixedPoisson(eqx.Module):
         Returns:
             A model of the same kind; finite whatever the data.
         """
-        counts, covariates = data["outcomes"].astype(float), data["covariates"]
-        mean = jnp.maximum(counts.mean(), jnp.finfo(float).tiny)
+        counts, covariates, seen = _known(data)
+        size = seen.sum()
+        mean = jnp.maximum(counts.sum() / size, jnp.finfo(float).tiny)
 
         # The intercept has a closed form, and the log of a sum is convex.
         def objective(coef: Float[Array, " n_covariates"]) -> Float[Array, ""]:
             index = covariates @ coef
-            pooled = jax.nn.logsumexp(index) - jnp.log(index.size)
-            return (counts * index).mean() / mean - pooled
+            pooled = jax.nn.logsumexp(index, b=seen) - jnp.log(size)
+            return (counts * index).sum() / size / mean - pooled
 
         return MixedPoisson(maximise_concave(objective, jnp.zeros(self.coef.shape)))
+
+
+def _known(data: dict[str, Array]) -> tuple[Array, Array, Array]:
+    """Return counts and covariates, zero where they are not seen, and where they are.
+
+    What is not seen may be anything, `nan` included.
+    """
+    counts, covariates = data["outcomes"].astype(float), known_covariates(data)
+    if "mask" not in data:
+        return counts, covariates, jnp.ones(counts.shape)
+    seen = data["mask"] > 0
+    return jnp.where(seen, counts, 0.0), covariates, seen.astype(float)
 
 
 _Terms = Float[Array, "n_obs n_periods"]

@@ -208,7 +208,7 @@ MISTAKES = {
     ),
     "grid: a number": (lambda: fit(MODEL, DATA, 3.0), "supp is of type float"),
     "grid: masses of groups": (
-        lambda: spmlex.locate_observations(MODEL, DATA, SUPP, np.ones((5, 2)) / 5),
+        lambda: spmlex.posterior(MODEL, DATA, SUPP, np.ones((5, 2)) / 5),
         "probs has shape (5, 2); give one mass for each of the 5 support points",
     ),
     "grid: empty": (lambda: fit(MODEL, DATA, np.zeros(0)), "supp is empty"),

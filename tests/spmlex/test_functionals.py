@@ -110,7 +110,46 @@ def test_under_the_model_the_mean_of_f_is_that_of_the_residuals(data):
     assert (np.abs(apart) < 3 * np.asarray(both.standard_errors)).all()
 
 
-def test_groups_are_refused(data):
-    estimate = fit(Line(jnp.array(0.5)), data, SUPP, groups=jnp.arange(N_OBS) % 2)
-    with pytest.raises(ValueError, match="one mixing distribution"):
-        delta_method(estimate, moments)
+@pytest.fixture(scope="module")
+def grouped(data):
+    """Two groups, the second moved up by one."""
+    groups = jnp.arange(N_OBS) % 3 == 0
+    moved = data | {"y": data["y"] + groups[:, None]}
+    groups = groups.astype(int)
+    return moved, groups, fit(Line(jnp.array(0.5)), moved, SUPP, groups=groups)
+
+
+def moments_by_group(model, supp, probs):
+    """Return means of both distributions, and of one a share over the slope."""
+    return {"mean": supp @ probs, "ratio": (supp > 1.0) @ probs[:, 1] / model.slope}
+
+
+@pytest.mark.thorough
+def test_with_groups_influence_is_by_brute_force_too(grouped):
+    data, groups, estimate = grouped
+    found = delta_method(estimate, moments_by_group)
+    rows = jnp.array([0, 57, 1])
+
+    def moved(shift):
+        weights = jnp.ones(N_OBS).at[rows].add(shift)
+        there = fit(estimate.model, data, SUPP, groups=groups, weights=weights)
+        values = moments_by_group(there.model, there.supp, there.probs)
+        return jnp.concatenate([values["mean"], values["ratio"][None]])
+
+    slopes = central_differences(moved, jnp.zeros(3), 1e-3)
+    assert found.value == approx(moved(jnp.zeros(3)), 1e-7)
+    assert found.influence[rows] / N_OBS == approx(slopes.T, 2e-6)
+
+
+@pytest.mark.thorough
+def test_under_the_model_groups_have_the_means_of_their_residuals(grouped):
+    data, groups, estimate = grouped
+    found = efficient_estimate(Line(jnp.array(0.5)), data, SUPP, groups=groups)
+    mean = delta_method(found, lambda model, supp, probs: supp @ probs)
+    residual = np.asarray(data["y"] - found.theta[0] * data["x"]).mean(axis=1)
+    for g in (0, 1):
+        own = residual[groups == g]
+        plain = own.std() / np.sqrt(own.size)
+        error = float(mean.standard_errors[g])
+        assert float(mean.value[g]) == pytest.approx(own.mean(), abs=0.1 * error)
+        assert error == pytest.approx(plain, rel=0.05)

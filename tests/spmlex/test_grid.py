@@ -9,7 +9,7 @@ import pytest
 from spmlex._grid import (
     data_range,
     halton_grid,
-    locate_observations,
+    most_likely_points,
     product_grid,
     quantile_grid,
     uniform_grid,
@@ -82,17 +82,8 @@ def test_halton_grid_fills_the_box_evenly():
 def test_observations_are_located_where_their_likelihood_peaks():
     data = jnp.array([[-1.0], [0.52], [2.0]])
     supp = jnp.linspace(-3.0, 3.0, 61)
-    found = locate_observations(Location(jnp.array(0.5)), data, supp)
+    found = most_likely_points(Location(jnp.array(0.5)), data, supp)
     assert np.asarray(found) == pytest.approx(np.array([-1.0, 0.5, 2.0]))
-
-
-def test_posterior_means_shrink_towards_the_mixing_distribution():
-    data = jnp.array([[-2.0], [2.0]])
-    supp = jnp.linspace(-1.0, 1.0, 3)
-    model, probs = Location(jnp.array(1.0)), jnp.array([0.25, 0.5, 0.25])
-    found = np.asarray(locate_observations(model, data, supp, probs))
-    assert found[0] == pytest.approx(-found[1])
-    assert -1.0 < found[0] < 0.0
 
 
 def test_data_range_is_the_span_of_the_data_and_some_kernel_widths():

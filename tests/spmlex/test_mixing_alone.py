@@ -156,20 +156,43 @@ def test_adequacy_and_functionals_of_a_mixing_distribution(means):
     assert 0.2 < float(mean.standard_errors[0]) < 0.4
 
 
-def test_posterior_means_follow_bayes(means):
+def test_posteriors_follow_bayes(means):
     estimate = fit(Means(), means, np.linspace(-5, 5, 41), support="free")
     density = np.exp(np.asarray(Means().lclk(means, estimate.supp)))
     joint = density * np.asarray(estimate.probs)
-    posterior = joint / joint.sum(axis=1, keepdims=True)
-    supp = np.asarray(estimate.supp)
-    assert estimate.posterior == approx(posterior, 1e-12)
-    assert estimate.posterior_means() == approx(posterior @ supp, 1e-12)
-    squares = estimate.posterior_means(lambda v: {"square": v**2})
-    assert squares["square"] == approx(posterior @ supp**2, 1e-12)
+    by_hand = joint / joint.sum(axis=1, keepdims=True)
+    supp, found = np.asarray(estimate.supp), estimate.posterior()
+    assert found.probs == approx(by_hand, 1e-12)
+    assert found.mean() == approx(by_hand @ supp, 1e-12)
+    squares = found.mean(lambda v: {"square": v**2})
+    assert squares["square"] == approx(by_hand @ supp**2, 1e-12)
+    variance = by_hand @ supp**2 - (by_hand @ supp) ** 2
+    assert found.std() == approx(np.sqrt(variance), 1e-7)
     # At the maximum the posterior averages to F.
-    assert estimate.posterior.mean(axis=0) == approx(estimate.probs, 1e-8)
+    assert found.probs.mean(axis=0) == approx(estimate.probs, 1e-8)
     with pytest.raises(ValueError, match="function returned .* of the .* support"):
-        estimate.posterior_means(lambda v: v.sum())
+        found.mean(lambda v: v.sum())
+    total = np.cumsum(by_hand[:, np.argsort(supp)], axis=1)
+    medians = np.sort(supp)[(total < 0.5).sum(axis=1)]
+    assert found.quantile() == approx(medians, 1e-12)
+    classes = found.class_probabilities(lambda v: v > 0)
+    assert list(classes) == [False, True]
+    assert classes[True] == approx(by_hand[:, supp > 0].sum(axis=1), 1e-12)
+    atoms = found.class_probabilities()
+    assert list(atoms) == list(range(len(supp)))
+    assert atoms[0] == approx(by_hand[:, np.argmin(supp)], 1e-12)
+    # New data are those of the fit where they are equal.
+    some = {name: values[:7] for name, values in means.items()}
+    assert estimate.posterior(some).probs == approx(by_hand[:7], 1e-12)
+    again = spmlex.posterior(Means(), some, estimate.supp, estimate.probs)
+    assert again.mean() == approx((by_hand @ supp)[:7], 1e-12)
+    for wrong in (0.0, 1.5):
+        with pytest.raises(ValueError, match="level="):
+            found.quantile(wrong)
+    with pytest.raises(ValueError, match="classes returned shape"):
+        found.class_probabilities(lambda v: v[:1])
+    with pytest.raises(ValueError, match="groups: this mixing distribution has none"):
+        estimate.posterior(some, groups=jnp.zeros(7, int))
 
 
 @pytest.mark.thorough
@@ -187,8 +210,15 @@ def test_groups_have_their_own_distribution_and_posterior(means):
     assert both.log_likelihood == approx(total, 1e-6)
     for g, one in enumerate(apart):
         assert both.probs[:, g] == approx(one.probs, 1e-5)
-        own = both.posterior_means()[groups == g]
-        assert own == approx(one.posterior_means(), 1e-5)
+        own = both.posterior().mean()[groups == g]
+        assert own == approx(one.posterior().mean(), 1e-5)
+    some = {name: values[:3] for name, values in means.items()}
+    first = both.posterior(some, groups=np.zeros(3, int)).mean()
+    assert first[::2] == approx(both.posterior().mean()[:3:2], 1e-12)
+    assert first[1] != approx(both.posterior().mean()[1], 1e-3)
+    for wrong in (None, np.full(3, 2), np.zeros(2, int)):
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            both.posterior(some, groups=wrong)
     assert "nonparametric" in both.summary()
 
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import warnings
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from mistakes import DATA, MODEL, SUPP, Logit
@@ -27,11 +28,19 @@ class Able(Logit):
         signs = jnp.array([-1.0, 1.0])[:, None] * jnp.ones(data["x"].shape)
         return {"x": jnp.broadcast_to(data["x"], signs.shape), "sign": signs}
 
+    def simulate(self, data, *, rng):
+        return {"sign": jnp.ones(data["x"].shape)}
+
+
+def predicted(model, data, supp):
+    return data["x"][:, None] * model.slope + supp
+
 
 LCLK = jnp.asarray(MODEL.lclk(DATA, SUPP))
 PROBS = np.full(5, 0.2)
 FIT = spmlex.fit(MODEL, DATA, SUPP, support="grid")
 FOUND = spmlex.efficient_estimate(Able(MODEL.slope), DATA, SUPP, throw=False)
+DRAWN = spmlex.fit(Able(MODEL.slope), DATA, SUPP, support="grid", throw=False)
 RESAMPLES = spmlex.jackknife(FIT, n_groups=4)
 
 WRONG = {
@@ -59,12 +68,17 @@ GIVEN = {"model0": MODEL, "model": MODEL, "data": DATA, "supp": SUPP}
 """What the arguments without a default are called with, by name."""
 
 CALLS = {
+    "average_partial_effects": (
+        spmlex.average_partial_effects,
+        {"estimate": FIT, "variable": "x", "function": predicted},
+    ),
     "adequacy": (spmlex.adequacy, {"fit": FIT, "low": -3.0, "high": 3.0}),
     "bootstrap": (spmlex.bootstrap, {"estimate": FIT, "n_draws": 2}),
     "compare_fits": (
         spmlex.compare_fits,
         {"fits": [FIT, FIT], "kind": "sandwich"},
     ),
+    "count_points": (spmlex.count_points, {"estimate": FIT, "most": 1}),
     "data_range": (spmlex.data_range, {"low": -3.0, "high": 3.0, "n_trial": 9}),
     "delta_method": (
         spmlex.delta_method,
@@ -90,20 +104,39 @@ CALLS = {
         {"estimate": FIT, "parameter": "slope", "value": 0.5},
     ),
     "load": (spmlex.load, {"path": "nowhere.fit", "model0": MODEL}),
-    "locate_observations": (spmlex.locate_observations, {"probs": PROBS}),
+    "log_likelihoods": (spmlex.log_likelihoods, {"estimate": FIT, "data": None}),
+    "mixing_test": (
+        spmlex.mixing_test,
+        {"estimate": DRAWN, "hypothesis": "one_point", "n_draws": 2},
+    ),
+    "most_likely_points": (spmlex.most_likely_points, {}),
     "parameter_names": (spmlex.parameter_names, {}),
+    "plot_mixing": (spmlex.plot_mixing, {"estimate": FIT}),
+    "posterior": (spmlex.posterior, {"probs": PROBS}),
+    "predict": (
+        spmlex.predict,
+        {"estimate": FIT, "function": predicted, "data": None},
+    ),
     "product_grid": (lambda axes: spmlex.product_grid(axes, axes), {"axes": SUPP}),
     "profile": (spmlex.profile, {"lclk": LCLK}),
     "profile_ll": (spmlex.profile_ll, {}),
     "quantile_grid": (spmlex.quantile_grid, {"values": SUPP, "n": 4}),
     "result_code": (spmlex.result_code, {"result": FIT.result}),
     "save": (spmlex.save, {"estimate": FIT, "path": os.devnull}),
+    "simulate": (
+        spmlex.simulate,
+        {"estimate": DRAWN, "key": jax.random.key(0), "data": None},
+    ),
     "solve_probs": (spmlex.solve_probs, {"lclk": LCLK}),
     "uniform_grid": (spmlex.uniform_grid, {"low": -1.0, "high": 1.0, "n": 4}),
+    "wald_test": (
+        spmlex.wald_test,
+        {"estimate": FIT, "parameter": "slope", "value": 0.5, "kind": "sandwich"},
+    ),
     "Fit.confint": (FIT.confint, {"kind": "sandwich"}),
     "Fit.covariance": (FIT.covariance, {"kind": "sandwich"}),
     "Fit.intervals": (FIT.intervals, {"kind": "jackknife", "resamples": RESAMPLES}),
-    "Fit.posterior_means": (FIT.posterior_means, {}),
+    "Fit.posterior": (FIT.posterior, {}),
     "Fit.standard_errors": (FIT.standard_errors, {"kind": "sandwich"}),
     "Fit.summary": (FIT.summary, {"kind": "sandwich"}),
     "Fit.to_frame": (FIT.to_frame, {"kind": "sandwich"}),

@@ -1,0 +1,1 @@
+"""Real data with known answers: a script for each of them."""

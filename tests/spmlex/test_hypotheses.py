@@ -1,0 +1,158 @@
+"""Tests of theta and of F, and how many points it has."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.scipy.stats import norm
+from problems import approx
+from scipy import optimize, stats
+
+from spmlex import count_points, fit, mixing_test, wald_test
+
+N_OBS = 80
+SUPP = jnp.linspace(-4.0, 4.0, 17)
+
+
+class Line(eqx.Module):
+    """y = slope x + curve x² + v + e, three of them, with standard normal errors."""
+
+    coef: jax.Array
+
+    def mean(self, x):
+        return self.coef[0] * x + self.coef[1] * x**2
+
+    def simulate(self, data, *, rng):
+        noise = jax.random.normal(rng, data["x"].shape)
+        return {"y": self.mean(data["x"]) + data["latent"][:, None] + noise}
+
+    def lclk(self, data, supp):
+        residual = (data["y"] - self.mean(data["x"]))[:, :, None] - supp
+        return norm.logpdf(residual).sum(axis=1)
+
+
+START = Line(jnp.array([0.5, 0.0]))
+
+
+def draw(latent, seed=1):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(N_OBS, 3))
+    y = 0.5 * x + latent(rng)[:, None] + rng.normal(size=x.shape)
+    return {"x": jnp.asarray(x), "y": jnp.asarray(y)}
+
+
+@pytest.fixture(scope="module")
+def two_points():
+    data = draw(lambda rng: rng.choice([-1.5, 1.5], N_OBS))
+    return data, fit(START, data, SUPP, support="grid")
+
+
+@pytest.fixture(scope="module")
+def nothing_varies():
+    data = draw(lambda rng: np.zeros(N_OBS))
+    return data, fit(START, data, SUPP, support="grid")
+
+
+def test_a_joint_wald_test_is_a_quadratic_form(two_points):
+    _, estimate = two_points
+    values = {"coef[1]": 0.1, "coef[0]": 0.4}
+    test = wald_test(estimate, values, kind="sandwich")
+    apart = np.asarray(estimate.theta) - [0.4, 0.1]
+    covariance = np.asarray(estimate.covariance("sandwich"))
+    by_hand = apart @ np.linalg.inv(covariance) @ apart
+    assert test.statistic == approx(by_hand, 1e-9)
+    assert test.p_value == approx(stats.chi2.sf(by_hand, 2), 1e-12)
+    assert test.degrees_of_freedom == 2
+    clusters = np.arange(N_OBS) // 2
+    one = wald_test(estimate, "coef[0]", 0.0, kind="sandwich", clusters=clusters)
+    error = estimate.standard_errors("sandwich", clusters=clusters).coef[0]
+    assert one.statistic == approx((estimate.theta[0] / error) ** 2, 1e-9)
+    with pytest.raises(ValueError, match="parameter='slope': this model has coef"):
+        wald_test(estimate, "slope", 0.0)
+    with pytest.raises(ValueError, match="kind='wrong' is not a kind of covariance"):
+        wald_test(estimate, "coef[0]", 0.0, kind="wrong")
+
+
+@pytest.mark.thorough
+def test_the_default_wald_test_is_around_the_efficient_score(two_points):
+    _, estimate = two_points
+    found = estimate.efficient()
+    test = wald_test(estimate, "coef[0]", 0.3)
+    error = found.standard_errors()[0]
+    assert test.statistic == approx(((found.theta[0] - 0.3) / error) ** 2, 1e-6)
+
+
+@pytest.mark.thorough
+def test_one_point_is_refused_where_there_are_two(two_points, nothing_varies):
+    data, estimate = two_points
+    test = mixing_test(estimate, "one_point", n_draws=19)
+    assert test.p_value == approx(1 / 20, 1e-12)
+    assert test.p_value_mcse == approx(np.sqrt(0.05 * 0.95 / 19), 1e-12)
+    assert test.num_failed == 0
+    # With F one point this is least squares with known variance.
+    x = np.asarray(data["x"]).ravel()
+    design = np.column_stack([x, x**2, np.ones_like(x)])
+    coef, *_ = np.linalg.lstsq(design, np.asarray(data["y"]).ravel(), rcond=None)
+    assert test.model.coef == approx(coef[:2], 1e-6)
+    residual = np.asarray(data["y"]).ravel() - design @ coef
+    height = stats.norm.logpdf(residual).sum()
+    assert test.statistic == approx(2 * (estimate.log_likelihood - height), 1e-5)
+    _, nothing = nothing_varies
+    kept = mixing_test(nothing, "one_point", n_draws=19)
+    assert kept.p_value > 0.1
+    again = mixing_test(nothing, "one_point", n_draws=19)
+    assert again.draws == approx(kept.draws, 0)
+    other = mixing_test(nothing, "one_point", n_draws=19, seed=1)
+    assert (other.draws != kept.draws).all()
+
+
+@pytest.mark.thorough
+def test_a_normal_distribution_is_told_from_two_points(two_points):
+    data, estimate = two_points
+    test = mixing_test(estimate, "normal", n_draws=19)
+    assert test.p_value == approx(1 / 20, 1e-12)
+    x, y = np.asarray(data["x"]), np.asarray(data["y"])
+
+    def height(z):
+        residual = y - z[0] * x - z[1] * x**2 - z[2]
+        cov = np.eye(3) + np.exp(2 * z[3])
+        return -stats.multivariate_normal(np.zeros(3), cov).logpdf(residual).sum()
+
+    found = optimize.minimize(height, [0.5, 0.0, 0.0, 0.0])
+    assert test.statistic == approx(2 * (estimate.log_likelihood + found.fun), 1e-4)
+    assert test.model.coef == approx(found.x[:2], 1e-4)
+
+
+@pytest.mark.thorough
+def test_the_number_of_points_by_criteria(two_points):
+    data, estimate = two_points
+    found = count_points(estimate, most=4)
+    assert found.best("bic") == found.best("aic") == 2
+    assert found.converged[:2].all()
+    assert (np.diff(found.log_likelihood) > 0).all()
+    assert found.num_parameters[:2].tolist() == [3, 5]
+
+    def height(z):
+        lclk = np.asarray(Line(jnp.asarray(z[:2])).lclk(data, jnp.asarray(z[2:4])))
+        mass = 1 / (1 + np.exp(-z[4]))
+        return -np.log(np.exp(lclk) @ [mass, 1 - mass]).sum()
+
+    best = optimize.minimize(height, [0.5, 0.0, -1.5, 1.5, 0.0])
+    assert found.log_likelihood[1] == approx(-best.fun, 1e-5)
+    assert found.theta[1] == approx(best.x[:2], 1e-4)
+    assert found.bic[1] == approx(2 * best.fun + 5 * np.log(N_OBS), 1e-4)
+    with pytest.raises(ValueError, match="criterion='hq' is not a criterion"):
+        found.best("hq")
+
+
+def test_samples_that_can_not_be_drawn_are_refused(two_points):
+    data, estimate = two_points
+    with pytest.raises(ValueError, match="hypothesis='even' is not a hypothesis"):
+        mixing_test(estimate, "even")
+    groups = jnp.arange(N_OBS) % 2
+    grouped = fit(START, data, SUPP, groups=groups, max_steps=1, throw=False)
+    with pytest.raises(ValueError, match="without groups, weights or counts"):
+        mixing_test(grouped, "normal")
+    with pytest.raises(ValueError, match="this has groups"):
+        count_points(grouped)
