@@ -44,6 +44,7 @@ def read_section(path, title):
 
 
 CONTINUED = (
+    ("experiments/README.md", "What there is"),
     ("experiments/README.md", "Write your own"),
     ("experiments/README.md", "On a cluster"),
     ("analysis/README.md", "Tables of a paper"),
