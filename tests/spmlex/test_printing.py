@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from small_fits import data, efficient, named
 
@@ -27,15 +28,34 @@ def printed():
         "Resamples": spmlex.jackknife(fit, n_groups=3),
         "Functional": spmlex.delta_method(fit, lambda _, supp, probs: probs @ supp),
         "Adequacy": spmlex.adequacy(fit, data(), -3.0, 3.0),
+        "WaldTest": spmlex.wald_test(fit, "union", 0.5, kind="opg"),
+        "MixingTest": spmlex.MixingTest(
+            statistic=jnp.array(12.5),
+            p_value=jnp.array(0.05),
+            p_value_mcse=jnp.array(0.02),
+            model=fit.model,
+            draws=jnp.array([1.5, jnp.nan]),
+        ),
+        "PointCounts": spmlex.PointCounts(
+            num_points=np.array([1, 2]),
+            log_likelihood=np.array([-20.5, -18.25]),
+            num_parameters=np.array([2, 4]),
+            aic=np.array([45.0, 44.5]),
+            bic=np.array([46.0, 47.5]),
+            theta=np.zeros((2, 1)),
+            converged=np.array([True, False]),
+        ),
+        "Prediction": spmlex.Prediction(jnp.linspace(0, 1, 30), jnp.full(30, 0.1)),
     }
 
 
 NAMES = ("Fit", "Evidence", "Intervals", "Optima", "LikelihoodRatio", "Resamples")
-NAMES = (*NAMES, "Functional", "Adequacy")
+NAMES = (*NAMES, "Functional", "Adequacy", "WaldTest", "MixingTest", "PointCounts")
+ALL = (*NAMES, "Prediction")  # of which a batch is one of more axes
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_numbers_are_shown_in_80_columns(printed, name):
     text = repr(printed[name])
     assert len(NUMBER.findall(text)) >= (1 if name == "Evidence" else 2)
