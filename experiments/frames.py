@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 import spmlex
 from experiments.models.duration import WeibullHazard
@@ -19,6 +19,7 @@ from experiments.models.linear_factor import LinearFactor
 from experiments.models.panel_binary import PanelBinary
 from experiments.models.poisson import MixedPoisson
 from experiments.models.replacement import Replacement
+from experiments.panels import Panel, refuse_values
 
 _N_SUPP, _N_SLOPES, _N_TRIAL = 60, 15, 400
 _WIDEST = 20.0
@@ -57,7 +58,7 @@ def linear_factor(
         ValueError: A column is missing or holds no numbers, a unit has a period twice,
             or lacks one.
     """
-    panel = _Panel(frame, unit, time, [outcome])
+    panel = Panel(frame, unit, time, [outcome])
     panel.refuse_gaps("the linear factor model")
     outcomes = panel.cells[:, :, 0]
     n_periods = outcomes.shape[1]
@@ -95,9 +96,9 @@ def panel_binary(
         ValueError: A column is missing or holds no numbers, a unit has a period twice,
             or an outcome is neither 0 nor 1.
     """
-    panel = _Panel(frame, unit, time, [outcome, *covariates])
+    panel = Panel(frame, unit, time, [outcome, *covariates])
     chosen = panel.cells[:, :, 0]
-    _refuse(outcome, panel, ~np.isin(chosen, (0, 1)), "give 0 or 1")
+    refuse_values(outcome, panel, ~np.isin(chosen, (0, 1)), "give 0 or 1")
     size = len(covariates) - (n_random - 1)
     if size < 1:
         raise ValueError(
@@ -130,10 +131,10 @@ def poisson(
         ValueError: A column is missing or holds no numbers, a unit has a period twice,
             or an outcome is no count.
     """
-    panel = _Panel(frame, unit, time, [outcome, *covariates])
+    panel = Panel(frame, unit, time, [outcome, *covariates])
     counts = panel.cells[:, :, 0]
     wrong = (counts < 0) | (counts != np.rint(counts))
-    _refuse(outcome, panel, wrong, "give whole numbers from 0 on")
+    refuse_values(outcome, panel, wrong, "give whole numbers from 0 on")
     data = panel.mask({"outcomes": counts, "covariates": panel.cells[:, :, 1:]})
     model = MixedPoisson(jnp.zeros(len(covariates)))
     return _finish(model, data, panel, (-_WIDEST, _WIDEST))
@@ -162,10 +163,10 @@ def duration(
         ValueError: A column is missing or holds no numbers, a unit has a spell twice,
             or a duration is not positive.
     """
-    panel = _Panel(frame, unit, spell, [outcome, ended, *covariates])
+    panel = Panel(frame, unit, spell, [outcome, ended, *covariates])
     times = panel.cells[:, :, 0]
-    _refuse(outcome, panel, ~(times > 0), "give positive durations")
-    _refuse(ended, panel, ~np.isin(panel.cells[:, :, 1], (0, 1)), "give 0 or 1")
+    refuse_values(outcome, panel, ~(times > 0), "give positive durations")
+    refuse_values(ended, panel, ~np.isin(panel.cells[:, :, 1], (0, 1)), "give 0 or 1")
     data = panel.mask(
         {
             "outcomes": np.where(panel.seen, times, 1.0),
@@ -203,11 +204,11 @@ def replacement(
         ValueError: A column is missing or holds no numbers, a unit has a period twice
             or a gap, or mileage falls without a replacement.
     """
-    panel = _Panel(frame, unit, time, [mileage, replaced])
+    panel = Panel(frame, unit, time, [mileage, replaced])
     state, choice = panel.cells[:, :, 0], panel.cells[:, :, 1]
     whole = (state >= 0) & (state < n_states) & (state == np.rint(state))
-    _refuse(mileage, panel, ~whole, f"give bins from 0 to {n_states - 1}")
-    _refuse(replaced, panel, ~np.isin(choice, (0, 1)), "give 0 or 1")
+    refuse_values(mileage, panel, ~whole, f"give bins from 0 to {n_states - 1}")
+    refuse_values(replaced, panel, ~np.isin(choice, (0, 1)), "give 0 or 1")
     if (np.diff(panel.seen.astype(int), axis=1) > 0).any() or (state[:, 0] != 0).any():
         raise ValueError(
             f"{mileage}: each unit begins in the first period with mileage 0, and has "
@@ -251,10 +252,10 @@ def learning(
         ValueError: A column is missing or holds no numbers, a unit has a period twice
             or lacks one, or there are fewer than three.
     """
-    panel = _Panel(frame, unit, time, [choice, outcome])
+    panel = Panel(frame, unit, time, [choice, outcome])
     panel.refuse_gaps("the learning model")
     chosen, outcomes = panel.cells[:, :, 0], panel.cells[:, :, 1]
-    _refuse(choice, panel, ~np.isin(chosen, (0, 1)), "give 0 or 1")
+    refuse_values(choice, panel, ~np.isin(chosen, (0, 1)), "give 0 or 1")
     later = outcomes.shape[1] - 1
     if later < 2:
         raise ValueError(f"{time} has {later + 1} periods: give three or more.")
@@ -268,74 +269,10 @@ def learning(
     return made._replace(supp=supp)
 
 
-class _Panel:
-    """A frame as an array of units, periods and columns."""
-
-    def __init__(
-        self, frame: pd.DataFrame, unit: str, time: str, columns: Sequence[str]
-    ):
-        for column in (unit, time, *columns):
-            if column not in frame:
-                listed = ", ".join(map(str, frame.columns))
-                raise ValueError(f"{column!r} is no column; the frame has {listed}.")
-        for column in columns:
-            wrong = ~np.isfinite(_as_numbers(frame, column))
-            if wrong.any():
-                raise ValueError(
-                    f"{column} is missing in {wrong.sum()} rows, the first "
-                    f"{frame.index[wrong][0]!r}: leave these rows out, as periods that "
-                    "were not seen, or fill them."
-                )
-        twice = frame.duplicated([unit, time])
-        if twice.any():
-            row = frame[twice].iloc[0]
-            raise ValueError(
-                f"{unit}={row[unit]} has {time}={row[time]} twice: leave one out."
-            )
-        self.units, rows = np.unique(frame[unit].to_numpy(), return_inverse=True)
-        self.periods, at = np.unique(frame[time].to_numpy(), return_inverse=True)
-        shape = (len(self.units), len(self.periods))
-        self.cells = np.zeros((*shape, len(columns)))
-        self.seen = np.zeros(shape, bool)
-        self.seen[rows, at] = True
-        for k, column in enumerate(columns):
-            self.cells[rows, at, k] = _as_numbers(frame, column)
-
-    def mask(self, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the data, with a mask where cells are missing."""
-        return data if self.seen.all() else data | {"mask": self.seen}
-
-    def refuse_gaps(self, what: str) -> None:
-        """Refuse a panel that is not balanced."""
-        some = ~self.seen.all(axis=1)
-        if some.any():
-            raise ValueError(
-                f"{some.sum()} units lack periods, the first {self.units[some][0]}: "
-                f"{what} takes a balanced panel. Keep the units, or the periods, that "
-                "are complete."
-            )
-
-
-def _as_numbers(frame: pd.DataFrame, column: str) -> Float[np.ndarray, " n_rows"]:
-    try:
-        return frame[column].to_numpy(dtype=float, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{column} has dtype {frame[column].dtype}, which holds no numbers: "
-            "convert it, for example by pd.to_numeric or pd.get_dummies."
-        ) from error
-
-
-def _refuse(column: str, panel: _Panel, wrong: np.ndarray, what: str) -> None:
-    wrong = wrong & panel.seen
-    if wrong.any():
-        raise ValueError(f"{column} has {wrong.sum()} other values: {what}.")
-
-
 def _finish(
     model: Any,
     arrays: dict[str, np.ndarray],
-    panel: _Panel,
+    panel: Panel,
     ends: tuple[float, float],
     n_random: int = 1,
 ) -> Problem:

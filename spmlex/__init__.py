@@ -31,8 +31,10 @@ from spmlex._inner import SOLVERS, MixingSolution, solve_probs  # noqa: E402
 from spmlex._intervals import INTERVAL_KINDS, IntervalKind  # noqa: E402
 from spmlex._likelihood_ratio import (  # noqa: E402
     LikelihoodRatio,
-    likelihood_ratio_interval,
     likelihood_ratio_test,
+)
+from spmlex._likelihood_ratio_interval import (  # noqa: E402
+    likelihood_ratio_interval,
 )
 from spmlex._limits import Intervals  # noqa: E402
 from spmlex._mixing import MixingDistribution  # noqa: E402
@@ -40,13 +42,10 @@ from spmlex._mixing_test import MixingTest, mixing_test  # noqa: E402
 from spmlex._num_points import PointCounts, count_points  # noqa: E402
 from spmlex._optima import Optima  # noqa: E402
 from spmlex._parameters import parameter_names  # noqa: E402
+from spmlex._partial_effects import average_partial_effects  # noqa: E402
 from spmlex._plot import plot_mixing  # noqa: E402
 from spmlex._posterior import Posterior, posterior  # noqa: E402
-from spmlex._predict import (  # noqa: E402
-    Prediction,
-    average_partial_effects,
-    predict,
-)
+from spmlex._predict import Prediction, predict  # noqa: E402
 from spmlex._profile import profile, profile_ll  # noqa: E402
 from spmlex._resample import (  # noqa: E402
     BOOTSTRAP_WEIGHTS,

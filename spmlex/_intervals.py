@@ -12,7 +12,7 @@ from spmlex._covariance import COVARIANCE_KINDS, covariance_matrix
 from spmlex._efficient_estimate import EFFICIENT_LABELS, Clusters, EfficientEstimate
 from spmlex._efficient_search import can_be_efficient, solve_from
 from spmlex._evidence import Evidence
-from spmlex._likelihood_ratio import likelihood_ratio_interval
+from spmlex._likelihood_ratio_interval import likelihood_ratio_interval
 from spmlex._limits import Intervals
 from spmlex._resample import Resamples, jackknife
 
