@@ -54,8 +54,8 @@ def average_partial_effects(
         ValueError: There is no such variable or column, or no function.
 
     Examples:
-        >>> index = lambda model, data, supp: (
-        ...     model.coef * data["x"][:, None, :] + supp[:, None])
+        >>> def index(model, data, supp):
+        ...     return model.coef * data["x"][:, None, :] + supp[:, None]
         >>> effect = average_partial_effects(estimate, "x", index)
         >>> bool(jnp.isclose(effect.value[0], estimate.model.coef))
         True
