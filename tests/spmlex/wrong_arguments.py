@@ -136,6 +136,7 @@ CALLS = {
     "Fit.confint": (FIT.confint, {"kind": "sandwich"}),
     "Fit.covariance": (FIT.covariance, {"kind": "sandwich"}),
     "Fit.intervals": (FIT.intervals, {"kind": "jackknife", "resamples": RESAMPLES}),
+    "Fit.efficient": (DRAWN.efficient, {}),
     "Fit.posterior": (FIT.posterior, {}),
     "Fit.standard_errors": (FIT.standard_errors, {"kind": "sandwich"}),
     "Fit.summary": (FIT.summary, {"kind": "sandwich"}),
