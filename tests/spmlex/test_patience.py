@@ -120,7 +120,7 @@ def test_control_c_ends_a_call_at_once():
         time.sleep(2.0)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60.0)
+        _, errors = process.communicate(timeout=20.0)
     finally:
         process.kill()
     assert "KeyboardInterrupt" in errors
