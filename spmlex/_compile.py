@@ -83,6 +83,27 @@ def compile_for_one_call[First: HasEntries, **P, R](
     return call
 
 
+def compile_together[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function whose operations are one program where a call stands alone.
+
+    For what is computed in passing, by a dozen operations. Outside `jit` each of them
+    is a program of its own, which takes 50 ms to compile and microseconds to run.
+    """
+    optimised = eqx.filter_jit(function)
+    in_little_time = eqx.filter_jit(  # pyright: ignore[reportCallIssue]
+        function, compiler_options=_IN_LITTLE_TIME
+    )
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if is_traced((args, kwargs)):
+            return function(*args, **kwargs)
+        brief = jax.default_backend() == "cpu"
+        return (in_little_time if brief else optimised)(*args, **kwargs)
+
+    return call
+
+
 def _shape_of(arguments: object) -> object:
     """Return what decides which program a call needs, but for its constants."""
     leaves, structure = jax.tree.flatten(arguments)

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._compile import compile_together
 from spmlex._mixture import scale_rows
 from spmlex._types import LogCondLik, Scalar, Weights
 from spmlex._weights import weighted_median
@@ -90,6 +91,7 @@ def width_in_steps(
     return jnp.where(jnp.isfinite(least), least, on_average)
 
 
+@compile_together
 def grid_ripple(resolution: Scalar, n_obs: int | Scalar | Int[Array, ""]) -> Scalar:
     """Return how much the log-likelihood can ripple with the spacing, in nats.
 

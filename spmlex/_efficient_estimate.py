@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._arguments import check_choice, check_level, read_floats
 from spmlex._codes import RESULTS
-from spmlex._compile import compile_for_one_call
+from spmlex._compile import compile_for_one_call, compile_together
 from spmlex._covariance import sum_within
 from spmlex._inputs import number_clusters
 from spmlex._limits import Intervals, tabulate
@@ -110,27 +110,9 @@ class EfficientEstimate(eqx.Module):
             clusters: Whole number for each observation; those with the same one may
                 depend on each other.
         """
-        here, n_obs = self.root.here, self.equation.n_obs
-        weights = self.equation.weights
-        directions = here.directions
-        kept = directions.identified
-        summed = self.sum_scores(here.scores, clusters) @ directions.basis
-        middle = summed.T @ summed / n_obs
-        by_score = (weights[:, None] * here.raw) @ directions.basis
-        bread = (here.scores @ directions.basis).T @ by_score
-        both = kept[:, None] & kept
-        bread = jnp.where(both, bread, jnp.eye(kept.size))
-        inverse: Float[Array, "p p"] = jnp.linalg.inv(bread)
-        inverse = jnp.where(both, inverse, 0.0)
-        turned = directions.basis @ inverse
-        sandwich = turned @ middle @ turned.T / n_obs
-        sample = jnp.diagonal(sandwich)
-        model = jnp.diagonal(directions.inverse) / n_obs
-        longer = jnp.sqrt(jnp.maximum(model, sample) / jnp.maximum(sample, 1e-300))
-        longer = jnp.where(sample > 0, longer, 1.0)
-        covariance = longer[:, None] * sandwich * longer
-        known = self.identified
-        return jnp.where(known[:, None] & known, covariance, jnp.nan)
+        if clusters is not None:  # in words, before they are traced
+            number_clusters(clusters, self.equation.weights.shape[0])
+        return _covariance(self, clusters)
 
     def sum_scores(
         self, scores: Float[Array, "n_obs p"], clusters: Clusters = None
@@ -281,3 +263,28 @@ def _invert(
         lambda scores: estimate.sum_scores(scores, clusters),
     )
     return jnp.where(known, lower, -jnp.inf), jnp.where(known, upper, jnp.inf)
+
+
+@compile_together
+def _covariance(estimate: EfficientEstimate, clusters: Clusters) -> Float[Array, "p p"]:
+    here, n_obs = estimate.root.here, estimate.equation.n_obs
+    weights = estimate.equation.weights
+    directions = here.directions
+    kept = directions.identified
+    summed = estimate.sum_scores(here.scores, clusters) @ directions.basis
+    middle = summed.T @ summed / n_obs
+    by_score = (weights[:, None] * here.raw) @ directions.basis
+    bread = (here.scores @ directions.basis).T @ by_score
+    both = kept[:, None] & kept
+    bread = jnp.where(both, bread, jnp.eye(kept.size))
+    inverse: Float[Array, "p p"] = jnp.linalg.inv(bread)
+    inverse = jnp.where(both, inverse, 0.0)
+    turned = directions.basis @ inverse
+    sandwich = turned @ middle @ turned.T / n_obs
+    sample = jnp.diagonal(sandwich)
+    model = jnp.diagonal(directions.inverse) / n_obs
+    longer = jnp.sqrt(jnp.maximum(model, sample) / jnp.maximum(sample, 1e-300))
+    longer = jnp.where(sample > 0, longer, 1.0)
+    covariance = longer[:, None] * sandwich * longer
+    known = estimate.identified
+    return jnp.where(known[:, None] & known, covariance, jnp.nan)

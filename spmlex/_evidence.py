@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 
 from spmlex._arguments import show
 from spmlex._codes import RESULTS
+from spmlex._compile import compile_together
 from spmlex._degenerate import is_crowded, is_degenerate
 from spmlex._mixture import count_observations
 from spmlex._outer import OuterProblem
@@ -109,11 +110,7 @@ class Evidence(eqx.Module):
         """Whether this looks like a degenerate maximum; see `Fit.flagged`."""
         if self.theta.size == 0:
             return jnp.array(False)
-        flagged = is_degenerate(self.probs, self.resolution)
-        if self.moved is None:
-            return flagged
-        crowded = is_crowded(self.probs, self.resolution)
-        return jnp.where(self.moved, crowded, flagged)
+        return _is_flagged(self.probs, self.resolution, self.moved)
 
     def __repr__(self) -> str:
         return in_words(self, _tabulate)
@@ -131,6 +128,18 @@ class Evidence(eqx.Module):
                 "kind='observed' or 'sandwich'."
             )
         return self.problem
+
+
+@compile_together
+def _is_flagged(
+    probs: Float[Array, " n_supp *n_groups"],
+    resolution: Scalar,
+    moved: Bool[Array, ""] | None,
+) -> Bool[Array, ""]:
+    flagged = is_degenerate(probs, resolution)
+    if moved is None:
+        return flagged
+    return jnp.where(moved, is_crowded(probs, resolution), flagged)
 
 
 def _tabulate(evidence: Evidence) -> Table:

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import jax.scipy as jsp
 from jaxtyping import Array, Bool, Float
 
+from spmlex._compile import compile_together
+
 _LEAST = 1e-3
 """Share of the information that is left where a combination counts as identified."""
 
@@ -35,12 +37,19 @@ class Directions(NamedTuple):
     @property
     def involved(self) -> Bool[Array, " p"]:
         """Which parameters move in a combination that is not identified."""
-        size: Float[Array, "p 1"]
-        size = jnp.linalg.norm(self.basis, axis=1, keepdims=True)
-        relative = jnp.abs(self.basis) / jnp.where(size > 0, size, 1.0)
-        largest = jnp.max(relative, axis=0, initial=1e-300)
-        moves = relative > _INVOLVED * largest
-        return jnp.any(moves & ~self.identified, axis=1)
+        return _find_involved(self.basis, self.identified)
+
+
+@compile_together
+def _find_involved(
+    basis: Float[Array, "p p"], identified: Bool[Array, " p"]
+) -> Bool[Array, " p"]:
+    size: Float[Array, "p 1"]
+    size = jnp.linalg.norm(basis, axis=1, keepdims=True)
+    relative = jnp.abs(basis) / jnp.where(size > 0, size, 1.0)
+    largest = jnp.max(relative, axis=0, initial=1e-300)
+    moves = relative > _INVOLVED * largest
+    return jnp.any(moves & ~identified, axis=1)
 
 
 def split_directions(

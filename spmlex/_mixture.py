@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from spmlex._compile import compile_together
 from spmlex._inputs import read_weights
 from spmlex._types import Kernel, LogCondLik, Probs, Scalar, Weights
 
@@ -22,6 +23,7 @@ def normalise_weights(weights: Weights | None, n_obs: int) -> Weights:
     return weights / jnp.sum(weights)
 
 
+@compile_together
 def count_observations(
     weights: Weights, counts: Float[Array, " n_obs"] | None = None
 ) -> Scalar | Int[Array, ""]:

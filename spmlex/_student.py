@@ -5,6 +5,8 @@ regularised incomplete beta function. JAX has that function and neither its inve
 its limit as v goes to infinity.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import jax.scipy as jsp
@@ -34,6 +36,8 @@ def student_quantile(level: _Value, degrees_of_freedom: _Value) -> Float[Array, 
         level: Between 0 and 1.
         degrees_of_freedom: Positive, whole or not; infinite for the normal quantile.
     """
+    if _is_normal(degrees_of_freedom):
+        return jsp.special.ndtri(jnp.asarray(level, jnp.float64))
     level, freedom = _broadcast(level, degrees_of_freedom)
     tail = jnp.minimum(level, 1.0 - level)
     normal = -jsp.special.ndtri(tail)
@@ -67,6 +71,9 @@ def student_p_value(
         degrees_of_freedom: Positive, whole or not; infinite for the normal
             distribution.
     """
+    if _is_normal(degrees_of_freedom):
+        size = jnp.abs(jnp.asarray(statistic, jnp.float64))
+        return jsp.special.erfc(size / math.sqrt(2.0))
     statistic, freedom = _broadcast(statistic, degrees_of_freedom)
     size = jnp.abs(statistic)
     exact = _tails(size, jnp.minimum(freedom, _VERY_MANY))
@@ -74,6 +81,11 @@ def student_p_value(
     normal = size - (size**3 + size) / (4.0 * freedom)
     limit = 2.0 * jsp.stats.norm.sf(jnp.where(jnp.isfinite(size), normal, size))
     return jnp.where(freedom >= _VERY_MANY, limit, exact)
+
+
+def _is_normal(degrees_of_freedom: _Value) -> bool:
+    """Tell whether they are known to be infinite: all else need not be compiled."""
+    return isinstance(degrees_of_freedom, float) and math.isinf(degrees_of_freedom)
 
 
 def _broadcast(value: _Value, freedom: _Value):
