@@ -2,8 +2,8 @@
 
 Such a program mostly runs once, for milliseconds, after half a minute of compilation,
 two thirds of which go into making it fast. Without that it runs at a third of the
-speed. So it is left out where a call stands alone, its problem is small, and there have
-been few of its shape. Inside `jit`, `vmap` or a study, where one program serves
+speed. So it is left out where a call stands alone and calls of its shape have not cost
+much yet. Inside `jit`, `vmap` or a study, where one program serves
 thousands of samples, everything is optimised. The numbers are the same up to rounding.
 """
 
@@ -20,12 +20,10 @@ from jax.core import Tracer
 from spmlex._interrupt import run_interruptibly
 from spmlex._progress import announce
 
-_MOST_ENTRIES = 500_000
-"""Entries of `lclk` above which the time goes into running a program."""
-
-_FEW_CALLS = 20
-"""Calls of one shape after which it is compiled once more, to run fast: they then have
-lost about as much time as that takes, so that no one waits twice as long as need be."""
+_BUDGET = 30_000_000
+"""Cost of all calls of one shape after which it is compiled once more, to run fast:
+they then have lost about as much time as that takes, so that no one waits twice as long
+as need be. Where one call costs more there is but the one program."""
 
 _IN_LITTLE_TIME = {
     "xla_backend_optimization_level": 0,
@@ -36,12 +34,11 @@ _IN_LITTLE_TIME = {
 
 
 @runtime_checkable
-class HasEntries(Protocol):
-    """What knows how large its matrix of likelihoods is, and whether to tell."""
+class HasCost(Protocol):
+    """What knows what an evaluation of its likelihoods costs, and whether to tell."""
 
-    @property
-    def n_entries(self) -> int:
-        """Number of entries of `lclk`."""
+    def cost(self, n_made: int) -> int:
+        """Return how many numbers `lclk` reads, with so many rows beside the data's."""
         ...
 
     @property
@@ -50,16 +47,21 @@ class HasEntries(Protocol):
         ...
 
 
-def compile_for_one_call[First: HasEntries, **P, R](
-    function: Callable[Concatenate[First, P], R],
+def compile_for_one_call[First: HasCost, **P, R](
+    function: Callable[Concatenate[First, P], R], n_made: int = 0
 ) -> Callable[Concatenate[First, P], R]:
-    """Return `eqx.filter_jit(function)`, not optimised where that is better."""
+    """Return `eqx.filter_jit(function)`, not optimised where that is better.
+
+    Args:
+        function: What is to be compiled.
+        n_made: How many rows of data it makes and evaluates beside those it is given.
+    """
     optimised = eqx.filter_jit(function)
     # Its overloads leave out what it passes on to `jax.jit`.
     in_little_time = eqx.filter_jit(  # pyright: ignore[reportCallIssue]
         function, compiler_options=_IN_LITTLE_TIME
     )
-    calls: Counter[object] = Counter()
+    spent: Counter[object] = Counter()
 
     @functools.wraps(function)
     def call(first: First, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -67,15 +69,15 @@ def compile_for_one_call[First: HasEntries, **P, R](
         if is_traced(given):
             return optimised(first, *args, **kwargs)
         shape = _shape_of(given)
-        calls[shape] += 1
-        is_small = first.n_entries <= _MOST_ENTRIES
-        few = is_small and calls[shape] <= _FEW_CALLS
-        brief = few and jax.default_backend() == "cpu"
+        cost, before = first.cost(n_made), spent[shape]
+        spent[shape] += cost
+        on_cpu = jax.default_backend() == "cpu"
+        brief = on_cpu and before + cost <= _BUDGET
         program = in_little_time if brief else optimised
         if not first.verbose:
             return run_interruptibly(program, first, *args, **kwargs)
-        again = is_small and calls[shape] == _FEW_CALLS + 1
-        announce(function.__name__, calls[shape] == 1 or again)
+        again = on_cpu and not brief and before <= _BUDGET
+        announce(function.__name__, before == 0 or again)
         found = run_interruptibly(program, first, *args, **kwargs)
         jax.effects_barrier()
         return found

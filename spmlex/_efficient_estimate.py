@@ -1,5 +1,7 @@
 """The estimate by the efficient score, and what its intervals need."""
 
+import functools
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,7 @@ from spmlex._limits import Intervals, tabulate
 from spmlex._printing import in_html, in_words
 from spmlex._score_equation import ScoreEquation
 from spmlex._score_inversion import invert_score
+from spmlex._score_parts import N_DRAWS
 from spmlex._score_root import Root
 from spmlex._smooth_mixing import BANDWIDTHS
 from spmlex._student import student_quantile
@@ -62,10 +65,9 @@ class EfficientEstimate(eqx.Module):
         """Whether what is computed from it prints its progress."""
         return self.equation.problem.verbose
 
-    @property
-    def n_entries(self) -> int:
-        """Number of entries of `lclk` on the grid."""
-        return self.equation.problem.n_entries
+    def cost(self, n_made: int) -> int:
+        """Return what an evaluation of `lclk` costs on the grid."""
+        return self.equation.problem.cost(n_made)
 
     @property
     def identified(self) -> Bool[Array, " p"]:
@@ -249,7 +251,7 @@ def _tabulate(found: EfficientEstimate) -> Table:
     return table._replace(notes=tuple(notes))
 
 
-@compile_for_one_call
+@functools.partial(compile_for_one_call, n_made=2 * N_DRAWS)
 def _invert(
     estimate: EfficientEstimate, level: Scalar, clusters: Clusters
 ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:

@@ -1,5 +1,7 @@
 """How observations move theta and F under the model. Equation (20)."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -9,7 +11,7 @@ from spmlex._efficient_estimate import EfficientEstimate
 from spmlex._expansion import Expansion, OnGrid
 from spmlex._outer import weights_by_group
 from spmlex._projection import Moments, solve_faded, sum_moments
-from spmlex._score_parts import Rows, find_seen, split_score, spread_out
+from spmlex._score_parts import N_DRAWS, Rows, find_seen, split_score, spread_out
 from spmlex._types import Probs, Weights
 
 _CUTOFF = 1e-3
@@ -18,7 +20,7 @@ than for theta: what a share of F says along the rest is bias below a fifth of i
 standard error, and noise of several times that at 1e-5."""
 
 
-@compile_for_one_call
+@functools.partial(compile_for_one_call, n_made=2 * N_DRAWS)
 def expand_under_model(estimate: EfficientEstimate) -> Expansion:
     """Return theta and F, to be corrected in one step, and how observations move them.
 

@@ -1,6 +1,7 @@
 """Estimate theta by its efficient score, with F unrestricted."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -168,7 +169,7 @@ def solve_from(evidence: Evidence) -> EfficientEstimate:
     return solve_efficiently(given, evidence.weights, theta0=theta0)
 
 
-@compile_for_one_call
+@functools.partial(compile_for_one_call, n_made=2 * N_DRAWS)
 def _solve(
     problem: OuterProblem,
     weights: Weights,

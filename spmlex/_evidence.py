@@ -62,10 +62,9 @@ class Evidence(eqx.Module):
     moved: Bool[Array, ""] | None = None
     counts: Float[Array, " n_obs"] | None = None
 
-    @property
-    def n_entries(self) -> int:
-        """Number of entries of `lclk` on the grid that was given."""
-        return self.given.n_entries
+    def cost(self, n_made: int) -> int:
+        """Return what an evaluation of `lclk` costs on the grid that was given."""
+        return self.given.cost(n_made)
 
     @property
     def verbose(self) -> bool:

@@ -11,11 +11,14 @@ from spmlex._compile import compile_for_one_call
 
 
 class Numbers(eqx.Module):
-    """Some numbers, said to be so many."""
+    """Some numbers, said to cost so much."""
 
     values: jax.Array
-    n_entries: int = eqx.field(static=True)
+    said: int = eqx.field(static=True)
     verbose: bool = eqx.field(static=True, default=False)
+
+    def cost(self, n_made: int) -> int:
+        return self.said + n_made
 
 
 @pytest.fixture
@@ -34,20 +37,34 @@ def counted():
 def test_few_calls_of_a_shape_share_one_program_and_many_a_second(counted):
     total, traced = counted
     expected = jnp.sum(jnp.exp(jnp.arange(3.0)))
-    for _ in range(_compile._FEW_CALLS):
-        assert total(Numbers(jnp.arange(3.0), 3)) == approx(expected, 1e-14)
+    cost = _compile._BUDGET // 3
+    for _ in range(3):
+        assert total(Numbers(jnp.arange(3.0), cost)) == approx(expected, 1e-14)
     assert traced == [(3,)]
-    total(Numbers(jnp.arange(4.0), 4))
+    total(Numbers(jnp.arange(4.0), cost))
     assert traced == [(3,), (4,)]
     for _ in range(3):
-        assert total(Numbers(jnp.arange(3.0), 3)) == approx(expected, 1e-14)
+        assert total(Numbers(jnp.arange(3.0), cost)) == approx(expected, 1e-14)
     assert traced == [(3,), (4,), (3,)]
 
 
 def test_a_large_problem_is_compiled_once_to_run_fast(counted):
     total, traced = counted
-    for _ in range(_compile._FEW_CALLS + 1):
-        total(Numbers(jnp.arange(3.0), _compile._MOST_ENTRIES + 1))
+    for _ in range(4):
+        total(Numbers(jnp.arange(3.0), _compile._BUDGET + 1))
+    assert traced == [(3,)]
+
+
+def test_rows_that_a_call_makes_count_as_well():
+    traced = []
+
+    def total(numbers: Numbers) -> jax.Array:
+        traced.append(numbers.values.shape)
+        return jnp.sum(numbers.values)
+
+    made = compile_for_one_call(total, n_made=_compile._BUDGET)
+    for _ in range(4):
+        made(Numbers(jnp.arange(3.0), 1))
     assert traced == [(3,)]
 
 
