@@ -29,6 +29,7 @@ from spmlex._grid import (  # noqa: E402
 )
 from spmlex._inner import SOLVERS, MixingSolution, solve_probs  # noqa: E402
 from spmlex._intervals import INTERVAL_KINDS, IntervalKind  # noqa: E402
+from spmlex._kept_programs import keep_programs  # noqa: E402
 from spmlex._likelihood_ratio import (  # noqa: E402
     LikelihoodRatio,
     likelihood_ratio_test,
@@ -86,6 +87,7 @@ __all__ = [
     "bootstrap",
     "delta_method",
     "jackknife",
+    "keep_programs",
     "likelihood_ratio_interval",
     "likelihood_ratio_test",
     "RESULTS",

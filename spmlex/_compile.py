@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Concatenate, Protocol, runtime_checkable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
 from spmlex._interrupt import run_interruptibly
+from spmlex._kept_programs import Program
 from spmlex._progress import announce
 
 _BUDGET = 30_000_000
@@ -56,11 +56,8 @@ def compile_for_one_call[First: HasCost, **P, R](
         function: What is to be compiled.
         n_made: How many rows of data it makes and evaluates beside those it is given.
     """
-    optimised = eqx.filter_jit(function)
-    # Its overloads leave out what it passes on to `jax.jit`.
-    in_little_time = eqx.filter_jit(  # pyright: ignore[reportCallIssue]
-        function, compiler_options=_IN_LITTLE_TIME
-    )
+    optimised = Program(function)
+    in_little_time = Program(function, _IN_LITTLE_TIME)
     spent: Counter[object] = Counter()
 
     @functools.wraps(function)
@@ -91,10 +88,8 @@ def compile_together[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     For what is computed in passing, by a dozen operations. Outside `jit` each of them
     is a program of its own, which takes 50 ms to compile and microseconds to run.
     """
-    optimised = eqx.filter_jit(function)
-    in_little_time = eqx.filter_jit(  # pyright: ignore[reportCallIssue]
-        function, compiler_options=_IN_LITTLE_TIME
-    )
+    optimised = Program(function)
+    in_little_time = Program(function, _IN_LITTLE_TIME)
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
