@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "spmlex" / "API.md"
 
 GROUPS = {
-    "Estimate": ("fit", "Fit", "Optima", "SUPPORTS", "save", "load"),
+    "Estimate": ("fit", "Fit", "Optima", "SUPPORTS", "save", "load", "keep_programs"),
     "The profile likelihood": (
         *("profile_ll", "profile", "solve_probs", "MixingSolution", "SOLVERS"),
         "parameter_names",

@@ -9,6 +9,7 @@ that its methods lower to, constants written into them included.
 import dataclasses
 import functools
 import hashlib
+import importlib.metadata
 import inspect
 import os
 import platform
@@ -20,7 +21,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
-import jaxlib
 import numpy as np
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype)
@@ -76,7 +76,7 @@ def _versions() -> tuple[str, ...]:
     return (
         own.hexdigest(),
         sys.version,
-        *(module.__version__ for module in (jax, jaxlib, eqx, np)),
+        *map(importlib.metadata.version, ("jax", "jaxlib", "equinox", "numpy")),
         jax.default_backend(),
         *sorted(devices),
         _processor(),
