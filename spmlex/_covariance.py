@@ -5,6 +5,7 @@ import jax.scipy as jsp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from spmlex._compile import compile_together
 from spmlex._inputs import number_clusters
 from spmlex._mixture import count_observations
 from spmlex._types import Weights
@@ -52,6 +53,12 @@ def covariance_matrix(
     if kind == "observed":
         return inverse / n_obs
     return inverse @ outer @ inverse / n_obs
+
+
+@compile_together
+def errors_of(covariance: Float[Array, "p p"]) -> Float[Array, " p"]:
+    """Return standard errors: roots of the variances."""
+    return jnp.sqrt(jnp.diagonal(covariance))
 
 
 def sum_within(

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from spmlex._arguments import check_choice, check_level, read_floats
 from spmlex._codes import RESULTS
 from spmlex._compile import compile_for_one_call, compile_together
-from spmlex._covariance import sum_within
+from spmlex._covariance import errors_of, sum_within
 from spmlex._inputs import number_clusters
 from spmlex._limits import Intervals, tabulate
 from spmlex._printing import in_html, in_words
@@ -134,7 +134,7 @@ class EfficientEstimate(eqx.Module):
 
     def standard_errors(self, clusters: Clusters = None) -> Float[Array, " p"]:
         """Return standard errors of theta; `nan` where it is not identified."""
-        return jnp.sqrt(jnp.diagonal(self.covariance(clusters)))
+        return errors_of(self.covariance(clusters))
 
     def wald_limits(
         self, level: float | Scalar, clusters: Clusters = None

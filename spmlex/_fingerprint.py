@@ -40,6 +40,10 @@ _SETTINGS = (
 )
 
 
+_LOWERED: dict[object, str] = {}
+"""The programs of models that were met in this process, by their structure."""
+
+
 class NotKnown(Exception):
     """Something that a program may depend on can't be told apart by its content."""
 
@@ -187,8 +191,12 @@ def _describe_code(code: CodeType) -> Iterator[str]:
 def _describe_model(posed: _Posed) -> Iterator[str]:
     """Say what the model's methods do to data and a grid of these shapes."""
     given = _shapes_of((posed.model, posed.data, posed.supp))
+    leaves, structure = jax.tree.flatten(given)
+    seen = (structure, *((type(leaf), leaf) for leaf in leaves))
     try:
-        yield from _lowered(*given)
+        if seen not in _LOWERED:
+            _LOWERED[seen] = "\n".join(_lower(*given))
+        yield _LOWERED[seen]
     except Exception as error:
         # Compiling the call itself says what is wrong with the model, if anything is.
         raise NotKnown(f"{type(posed.model).__qualname__} can't be traced") from error
@@ -205,7 +213,7 @@ def _shapes_of(tree: Any) -> Any:
     )
 
 
-def _lowered(model: Any, data: Any, supp: Any) -> Iterator[str]:
+def _lower(model: Any, data: Any, supp: Any) -> Iterator[str]:
     """Return the programs of the model's methods as text."""
     n_obs = jax.tree.leaves(data)[0].shape[0]
     latent = jax.tree.map(

@@ -101,10 +101,14 @@ def keep_programs(folder: str | os.PathLike[str]) -> Path:
             "run their code: take that right away by chmod go-w, or give another."
         )
     _Folder.path = path
-    level = jax.config.jax_logging_level  # pyright: ignore[reportAttributeAccessIssue]
+    level = _setting("jax_logging_level")
     jax.config.update("jax_logging_level", "CRITICAL")
     jax.config.update("jax_logging_level", level)
     return path
+
+
+def _setting(name: str) -> Any:
+    return getattr(jax.config, name)
 
 
 class Program:
@@ -122,7 +126,7 @@ class Program:
         self.loaded: dict[object, _Kept | None] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if _Folder.path is None:
+        if _Folder.path is None or _setting("jax_disable_jit"):
             return self.jitted(*args, **kwargs)
         arrays, rest = eqx.partition((args, kwargs), eqx.is_array)
         leaves, structure = jax.tree.flatten(arrays)
@@ -130,7 +134,7 @@ class Program:
         shapes = tuple(map(_kind_of, leaves))
         # With their types: True, 1 and 1.0 are equal.
         values = tuple((type(value), value) for value in fixed)
-        device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+        device = _setting("jax_default_device")
         try:
             short = (_Folder.path, device, structure, shapes, form, values)
             hash(short)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from spmlex._compile import compile_together
 from spmlex._printing import in_html, in_words, write, write_p_value
 from spmlex._student import student_p_value, student_quantile
 from spmlex._table import Table, to_latex, to_markdown
@@ -66,8 +67,7 @@ class Intervals(eqx.Module):
 
         Where the data set no limit, the ratio says nothing.
         """
-        opened = jnp.isinf(self.lower) | jnp.isinf(self.upper)
-        return self.centre / jnp.where(opened, jnp.nan, self.standard_error)
+        return _ratio(self.centre, self.standard_error, self.lower, self.upper)
 
     @property
     def p_value(self) -> Float[Array, " p"]:
@@ -112,6 +112,17 @@ class Intervals(eqx.Module):
 
     def _repr_html_(self) -> str:
         return in_html(self, tabulate)
+
+
+@compile_together
+def _ratio(
+    centre: Float[Array, " p"],
+    error: Float[Array, " p"],
+    lower: Float[Array, " p"],
+    upper: Float[Array, " p"],
+) -> Float[Array, " p"]:
+    opened = jnp.isinf(lower) | jnp.isinf(upper)
+    return centre / jnp.where(opened, jnp.nan, error)
 
 
 def tabulate(made: Intervals, title: str | None = None) -> Table:
