@@ -16,13 +16,13 @@ from spmlex._codes import RESULTS
 from spmlex._degenerate import is_crowded, is_degenerate
 from spmlex._mixture import count_observations
 from spmlex._outer import OuterProblem
-from spmlex._printing import in_words, write
+from spmlex._printing import Printed, write
 from spmlex._progress import read_verbose
 from spmlex._table import Table
 from spmlex._types import Model, Scalar, Support, Weights
 
 
-class Evidence(eqx.Module):
+class Evidence(Printed):
     """A maximum of the profile likelihood: where it is, its height and its curvature.
 
     Attributes:
@@ -115,8 +115,11 @@ class Evidence(eqx.Module):
         crowded = is_crowded(self.probs, self.resolution)
         return jnp.where(self.moved, crowded, flagged)
 
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
+    def _tabulate(self) -> Table:
+        pairs = zip(self.names, self.theta.tolist(), strict=True)
+        rows = tuple((name, write(value)) for name, value in pairs)
+        title = f"{type(self.model).__name__}: a maximum of the profile likelihood"
+        return Table(title, ("", "estimate"), rows)
 
     def on_grid(self) -> OuterProblem:
         """Return what was maximised, which can be maximised again from here.
@@ -131,13 +134,6 @@ class Evidence(eqx.Module):
                 "kind='observed' or 'sandwich'."
             )
         return self.problem
-
-
-def _tabulate(evidence: Evidence) -> Table:
-    pairs = zip(evidence.names, evidence.theta.tolist(), strict=True)
-    rows = tuple((name, write(value)) for name, value in pairs)
-    title = f"{type(evidence.model).__name__}: a maximum of the profile likelihood"
-    return Table(title, ("", "estimate"), rows)
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from jaxtyping import Array, Int
 from spmlex._arguments import check_truth, read_number
 from spmlex._codes import raise_if_failed
 from spmlex._continuum import box_of
+from spmlex._ending import describe_degeneracy
 from spmlex._explain import explain_failure
 from spmlex._free_support import search_free_support
 from spmlex._grid_search import maximise_on_grid
@@ -24,7 +25,6 @@ from spmlex._problem import pose_problem, weigh_rows
 from spmlex._progress import read_verbose
 from spmlex._result import Fit
 from spmlex._starts import gather_starts
-from spmlex._summary import describe_degeneracy
 from spmlex._types import Counts, Data, Model, Support, Weights
 from spmlex._unbounded import unbounded_parameters
 
@@ -89,6 +89,7 @@ def fit(
         names: What the parameters are called wherever they are named: by field of the
             model, as `{"coef": ["union", "experience"]}`, nested like the field's
             array; others keep the names of `parameter_names`. Or a list of all of them.
+            By default what the model's attribute `names` says, where it has one.
         starts: Further starting values. By default what `model0.starting_values(data)`
             returns, where the model has that method. A list of models, or one whose
             parameters have a leading axis; `()` for none; or a number of starts to be

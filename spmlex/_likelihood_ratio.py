@@ -14,7 +14,7 @@ from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._free_ratio import free_ratio
 from spmlex._newton import climb
-from spmlex._printing import in_html, in_words, write, write_p_value
+from spmlex._printing import Printed, write, write_p_value
 from spmlex._table import Table
 from spmlex._types import Scalar
 from spmlex._verdict import judge
@@ -23,7 +23,7 @@ _TOL = 1e-6
 _MAX_STEPS = 50
 
 
-class LikelihoodRatio(eqx.Module):
+class LikelihoodRatio(Printed):
     """A test of values of one or more parameters.
 
     Attributes:
@@ -45,27 +45,22 @@ class LikelihoodRatio(eqx.Module):
     names: tuple[str, ...] = eqx.field(static=True, default=())
     tested: tuple[str, ...] = eqx.field(static=True, default=())
 
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
-
-    def _repr_html_(self) -> str:
-        return in_html(self, _tabulate)
-
-
-def _tabulate(test: LikelihoodRatio) -> Table:
-    theta = dict(zip(test.names, test.theta.tolist(), strict=True))
-    what = " and ".join(f"{name} = {theta[name]:g}" for name in test.tested)
-    numbers = (
-        write(test.statistic),
-        f"{test.degrees_of_freedom}",
-        write_p_value(test.p_value),
-    )
-    head = ("", "statistic", "degrees of freedom", "P")
-    title = f"Likelihood ratio test of {what}"
-    notes = ("the rest of theta is at its maximum under the hypothesis",)
-    if not bool(test.converged):
-        notes = ("Warning: no maximum was found there: the statistic is too large.",)
-    return Table(title, head, (("chi-square", *numbers),), notes)
+    def _tabulate(self) -> Table:
+        theta = dict(zip(self.names, self.theta.tolist(), strict=True))
+        what = " and ".join(f"{name} = {theta[name]:g}" for name in self.tested)
+        numbers = (
+            write(self.statistic),
+            f"{self.degrees_of_freedom}",
+            write_p_value(self.p_value),
+        )
+        head = ("", "statistic", "degrees of freedom", "P")
+        title = f"Likelihood ratio test of {what}"
+        notes = ("the rest of theta is at its maximum under the hypothesis",)
+        if not bool(self.converged):
+            notes = (
+                "Warning: no maximum was found there: the statistic is too large.",
+            )
+        return Table(title, head, (("chi-square", *numbers),), notes)
 
 
 def likelihood_ratio_test(

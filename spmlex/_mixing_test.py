@@ -22,7 +22,7 @@ from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._fit import fit
 from spmlex._generate import check_can_simulate
 from spmlex._inputs import read_count
-from spmlex._printing import in_html, in_words, write
+from spmlex._printing import Printed, write
 from spmlex._result import Fit
 from spmlex._table import Table
 from spmlex._types import Data, Model, Scalar, Support
@@ -33,7 +33,7 @@ _REACH, _NODES = 6.0, 81
 """Standard deviations on either side of a normal's mean, and points of the sum."""
 
 
-class MixingTest(eqx.Module):
+class MixingTest(Printed):
     """A test of the shape of F.
 
     Attributes:
@@ -59,20 +59,13 @@ class MixingTest(eqx.Module):
         """Number of draws in which a fit failed."""
         return jnp.sum(jnp.isnan(self.draws))
 
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
-
-    def _repr_html_(self) -> str:
-        return in_html(self, _tabulate)
-
-
-def _tabulate(test: MixingTest) -> Table:
-    numbers = (write(x) for x in (test.statistic, test.p_value, test.p_value_mcse))
-    used = test.draws.size - int(test.num_failed)
-    notes = (f"{used} of {test.draws.size} draws under the hypothesis are used",)
-    head = ("", "statistic", "P", "Monte Carlo error")
-    title = "Test of the shape of F, by the parametric bootstrap"
-    return Table(title, head, (("likelihood ratio", *numbers),), notes)
+    def _tabulate(self) -> Table:
+        numbers = (write(x) for x in (self.statistic, self.p_value, self.p_value_mcse))
+        used = self.draws.size - int(self.num_failed)
+        notes = (f"{used} of {self.draws.size} draws under the hypothesis are used",)
+        head = ("", "statistic", "P", "Monte Carlo error")
+        title = "Test of the shape of F, by the parametric bootstrap"
+        return Table(title, head, (("likelihood ratio", *numbers),), notes)
 
 
 def mixing_test(

@@ -18,7 +18,7 @@ from spmlex._inputs import conditional_likelihoods
 from spmlex._mixture import posterior_weights
 from spmlex._outer import OuterProblem
 from spmlex._posterior import Groups, choose_data, own_masses
-from spmlex._printing import in_html, in_words, write
+from spmlex._printing import Printed, write
 from spmlex._table import Table
 from spmlex._types import Data, Weights
 from spmlex._weights import share_of_square
@@ -31,7 +31,7 @@ _SHOWN = 10  # values that are printed
 _EXAMPLE = "`lambda model, data, supp: model.expected_outcome(data, supp)`"
 
 
-class Prediction(eqx.Module):
+class Prediction(Printed):
     """Predicted values, with the standard errors that theta and F leave them.
 
     Attributes:
@@ -42,22 +42,16 @@ class Prediction(eqx.Module):
     value: Float[Array, "n_obs ..."]
     standard_errors: Float[Array, "n_obs ..."]
 
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
-
-    def _repr_html_(self) -> str:
-        return in_html(self, _tabulate)
-
-
-def _tabulate(found: Prediction) -> Table:
-    values, errors = np.asarray(found.value), np.asarray(found.standard_errors)
-    places = list(np.ndindex(values.shape))[:_SHOWN]
-    rows = tuple(
-        (", ".join(map(str, at)), write(values[at]), write(errors[at])) for at in places
-    )
-    left = values.size - len(rows)
-    notes = (f"and {left} more",) if left else ()
-    return Table("Predicted values", ("", "value", "std. error"), rows, notes)
+    def _tabulate(self) -> Table:
+        values, errors = np.asarray(self.value), np.asarray(self.standard_errors)
+        places = list(np.ndindex(values.shape))[:_SHOWN]
+        rows = tuple(
+            (", ".join(map(str, at)), write(values[at]), write(errors[at]))
+            for at in places
+        )
+        left = values.size - len(rows)
+        notes = (f"and {left} more",) if left else ()
+        return Table("Predicted values", ("", "value", "std. error"), rows, notes)
 
 
 def predict(
