@@ -43,12 +43,28 @@ def pose_problem(
     if groups is not None:
         groups, n_groups = read_groups(groups, n_groups, n_obs)
     solver = get_solver(solver)
-    labels = None
-    if names is not None:
-        labels = tuple(parameter_names(model0, free, names))
+    labels = _label(model0, free, names)
     return OuterProblem(
         model0, data, supp, groups, n_groups, free, solver, labels=labels
     )
+
+
+def _label(
+    model0: Model, free: tuple[bool, ...], names: Names | None
+) -> tuple[str, ...] | None:
+    """Return what the user calls the parameters, by the call or by the model."""
+    if names is not None:
+        return tuple(parameter_names(model0, free, names))
+    own = getattr(model0, "names", None)
+    if own is None:
+        return None
+    try:
+        return tuple(parameter_names(model0, free, own))
+    except ValueError as error:
+        raise ValueError(
+            f"model0={type(model0).__name__} has an attribute `names`, which is to say "
+            f"what its parameters are called: {error}"
+        ) from error
 
 
 def weigh_rows(
