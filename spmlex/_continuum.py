@@ -91,7 +91,8 @@ def range_of(supp: Support) -> tuple[Box, Float[Array, "n_supp d"]]:
 
 def rows_of(supp: Support) -> Float[Array, "n_supp d"]:
     """Return support points as rows of coordinates."""
-    return jax.vmap(lambda point: ravel_pytree(point)[0])(cast_to_float64(supp))
+    rows = jax.vmap(lambda point: ravel_pytree(point)[0])(cast_to_float64(supp))
+    return rows.astype(float)  # whole numbers alone stay whole numbers
 
 
 def coordinates(supp: Support) -> list[tuple[str, bool]]:

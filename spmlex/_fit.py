@@ -25,7 +25,15 @@ from spmlex._problem import pose_problem, weigh_rows
 from spmlex._progress import read_verbose
 from spmlex._result import Fit
 from spmlex._starts import gather_starts
-from spmlex._types import Counts, Data, Model, Support, Weights
+from spmlex._types import (
+    Counts,
+    Data,
+    GivenGroups,
+    GivenWeights,
+    Model,
+    Support,
+    Weights,
+)
 from spmlex._unbounded import unbounded_parameters
 
 SUPPORTS = ("grid", "free")
@@ -36,9 +44,9 @@ def fit(
     data: Data,
     supp: Support,
     *,
-    groups: Int[Array, " n_obs"] | None = None,
+    groups: GivenGroups | None = None,
     n_groups: int | None = None,
-    weights: Weights | None = None,
+    weights: GivenWeights | None = None,
     counts: Counts | None = None,
     support: str | None = None,
     fixed: Callable[[Any], Any] | None = None,

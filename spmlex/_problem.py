@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
-from jaxtyping import Array, Int
 
 from spmlex._inner import InnerSolver, get_solver
 from spmlex._inputs import (
@@ -16,7 +15,15 @@ from spmlex._inputs import (
 )
 from spmlex._outer import OuterProblem
 from spmlex._parameters import Names, free_leaves, parameter_names
-from spmlex._types import Counts, Data, Model, Support, Weights
+from spmlex._types import (
+    Counts,
+    Data,
+    GivenGroups,
+    GivenWeights,
+    Model,
+    Support,
+    Weights,
+)
 from spmlex._weights import fill_rows_without_weight, read_sample
 
 
@@ -24,7 +31,7 @@ def pose_problem(
     model0: Model,
     data: Data,
     supp: Support,
-    groups: Int[Array, " n_obs"] | None,
+    groups: GivenGroups | None,
     n_groups: int | None,
     fixed: Callable[[Any], Any] | None,
     solver: InnerSolver,
@@ -68,7 +75,7 @@ def _label(
 
 
 def weigh_rows(
-    problem: OuterProblem, weights: Weights | None, counts: Counts | None
+    problem: OuterProblem, weights: GivenWeights | None, counts: Counts | None
 ) -> tuple[OuterProblem, Weights]:
     """Return the problem with counts, and the share of each row in the sample.
 

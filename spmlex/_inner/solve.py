@@ -28,7 +28,15 @@ from spmlex._mixture import (
     support_residual,
     weight_per_density,
 )
-from spmlex._types import LogCondLik, Probs, Scalar, Weights
+from spmlex._types import (
+    GivenLclk,
+    GivenProbs,
+    GivenWeights,
+    LogCondLik,
+    Probs,
+    Scalar,
+    Weights,
+)
 
 CERTIFICATE_TOL = 1e-9
 """Gap and support residual above which a solve is not successful."""
@@ -89,10 +97,10 @@ def get_solver(solver: InnerSolver) -> Any:
 
 
 def solve_probs(
-    lclk: LogCondLik,
+    lclk: GivenLclk,
     *,
-    weights: Weights | None = None,
-    probs0: Probs | None = None,
+    weights: GivenWeights | None = None,
+    probs0: GivenProbs | None = None,
     solver: InnerSolver = "active_set",
     throw: bool = True,
 ) -> MixingSolution:
