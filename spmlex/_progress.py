@@ -25,6 +25,8 @@ _PROGRAMS = {
     "_interval": "likelihood ratio intervals",
     "_ratio_on_grid": "the fit under the hypothesis",
     "_refit": "refits",
+    "_compare": "the fits under the hypothesis and with F open",
+    "_draw": "the same with data drawn under the hypothesis",
 }
 """What programs do, by the function that is compiled."""
 
