@@ -82,7 +82,7 @@ def likelihood_ratio_test(
         parameter: The name of a parameter, as in `parameter_names`; or values by name,
             such as `{"coef[0]": 1.0, "coef[1]": 0.0}`, which are tested jointly.
         value: The value under the hypothesis; only with a name.
-        verbose: Say what takes long; by default where the fit was made so.
+        verbose: Print a line a step; by default where the fit was made so.
 
     Raises:
         ValueError: There is no such parameter, or a value is missing.
@@ -97,7 +97,8 @@ def likelihood_ratio_test(
     hypothesis = read_hypothesis(parameter, value, names)
     held = jnp.array([names.index(name) for name in hypothesis])
     values = jnp.array(list(hypothesis.values()), float)
-    statistic, theta, done = likelihood_ratio(evidence, held, values)
+    watch = "under the hypothesis" if evidence.verbose else ""
+    statistic, theta, done = likelihood_ratio(evidence, held, values, watch)
     freedom = len(hypothesis)
     p_value = jsp.stats.chi2.sf(jnp.maximum(statistic, 0.0), freedom)
     words = tuple(names), tuple(hypothesis)
@@ -145,12 +146,22 @@ def read_hypothesis(
 
 
 def likelihood_ratio(
-    evidence: Evidence, held: Int[Array, " k"], values: Float[Array, " k"]
+    evidence: Evidence,
+    held: Int[Array, " k"],
+    values: Float[Array, " k"],
+    watch: str = "",
 ) -> tuple[Scalar, Float[Array, " p"], Array]:
-    """Return the statistic, theta under the hypothesis, and whether it converged."""
+    """Return the statistic, theta under the hypothesis, and whether it converged.
+
+    Args:
+        evidence: That of an estimate.
+        held: Which parameters have values under the hypothesis.
+        values: These.
+        watch: What the search on a grid is called, to print a line a step.
+    """
     if evidence.problem is None:
         return free_ratio(evidence, *_start(evidence, held, values))
-    return _ratio_on_grid(evidence, held, values)
+    return _ratio_on_grid(evidence, held, values, watch)
 
 
 def _start(
@@ -176,7 +187,7 @@ def _start(
 
 @compile_for_one_call
 def _ratio_on_grid(
-    evidence: Evidence, held: Int[Array, " k"], values: Float[Array, " k"]
+    evidence: Evidence, held: Int[Array, " k"], values: Float[Array, " k"], watch: str
 ) -> tuple[Scalar, Float[Array, " p"], Array]:
     problem, n_obs = evidence.on_grid(), evidence.weights.shape[0]
     rest, base, others = _start(evidence, held, values)
@@ -193,7 +204,8 @@ def _ratio_on_grid(
             probs_dot=there.probs_dot[..., others],
         )
 
-    state = climb(at, n_obs, rest, evidence.probs.T, _TOL, _MAX_STEPS)
+    given = at, n_obs, rest, evidence.probs.T, _TOL, _MAX_STEPS
+    state = climb(*given, watch=watch)
     gained = evidence.log_likelihood + evidence.n_obs * state.here.value
     done = (
         judge(state, evidence.weights, jnp.array(jnp.inf), _TOL) == RESULTS.successful

@@ -12,6 +12,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Int
 
@@ -28,6 +29,8 @@ from spmlex._mixture import (
     support_residual,
     weight_per_density,
 )
+from spmlex._printing import Printed, write
+from spmlex._table import Table
 from spmlex._types import (
     GivenLclk,
     GivenProbs,
@@ -48,10 +51,13 @@ SOLVERS = {
     "em": EM,
 }
 
+_SHOWN = 20
+"""Points that are printed, those with the most mass."""
+
 InnerSolver = str | ActiveSet | InteriorPoint | MixSQP | EM
 
 
-class MixingSolution(eqx.Module):
+class MixingSolution(Printed):
     """Mixing probabilities with their certificate.
 
     Attributes:
@@ -71,6 +77,22 @@ class MixingSolution(eqx.Module):
     num_steps: Int[Array, ""]
     fell_back: Bool[Array, ""]
     result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
+
+    def _tabulate(self) -> Table:
+        probs = np.asarray(self.probs)
+        kept = np.flatnonzero(probs > 0)
+        shown = np.sort(kept[np.argsort(-probs[kept], kind="stable")[:_SHOWN]])
+        rows = tuple((f"point {k}", write(probs[k])) for k in shown)
+        title = f"Mixing probabilities: {kept.size} of {probs.size} points have mass"
+        left = kept.size - shown.size
+        notes = [f"and {left} points more, with less mass"] * bool(left)
+        notes.append(
+            f"log-likelihood {-float(self.value):.6f} a row; others gain at most "
+            f"{max(float(self.gap), 0.0):.1e}; {int(self.num_steps)} steps"
+        )
+        if self.result != RESULTS.successful:
+            notes.append(f"Warning: {RESULTS[self.result]}")
+        return Table(title, ("", "mass"), rows, tuple(notes))
 
 
 def get_solver(solver: InnerSolver) -> Any:
