@@ -119,6 +119,8 @@ def mixing_test(
     draws = run_interruptibly(_draw, null, evidence, sample, keys)
     jax.effects_barrier()
     counted = jnp.sum(~jnp.isnan(draws))
+    # The data count as one of the draws: the test holds its level with few of them
+    # (Davison and Hinkley 1997, chapter 4).
     as_large = jnp.sum(draws >= statistic)
     p_value = (1.0 + as_large) / (1.0 + counted)
     mcse = jnp.sqrt(p_value * (1.0 - p_value) / jnp.maximum(counted, 1))

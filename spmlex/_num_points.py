@@ -112,6 +112,7 @@ def count_points(estimate: Estimated, most: int = 8) -> PointCounts:
     for count in range(1, most + 1):
         places = places.at[count - 1].set(joint.to_places(following[None])[0])
         share = 1.0 / count
+        # An even share for the new one: the solve that follows corrects it.
         probs = ((1.0 - share) * probs).at[count - 1].set(share)
         both = jnp.concatenate([theta, places.ravel()])
         state, code = _climb(joint, both, probs, jnp.arange(most) < count)

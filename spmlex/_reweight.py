@@ -82,6 +82,7 @@ def number_units(
     ones = np.ones(rows.size)
     if clusters is not None:
         number_clusters(clusters, n_rows)  # refused in words where it is wrong
+        # Numbered again: clusters whose rows all weigh nothing are not drawn.
         numbers, n_units = number_clusters(np.asarray(clusters)[kept], rows.size)
         return Units.of(rows, np.asarray(numbers), ones, n_rows), int(n_units)
     if counts is not None:
