@@ -125,6 +125,7 @@ class EfficientEstimate(HasIntervals):
         sandwich = turned @ middle @ turned.T / n_obs
         sample = jnp.diagonal(sandwich)
         model = jnp.diagonal(directions.inverse) / n_obs
+        # Stretched, not replaced: correlations are the sandwich's.
         longer = jnp.sqrt(jnp.maximum(model, sample) / jnp.maximum(sample, 1e-300))
         longer = jnp.where(sample > 0, longer, 1.0)
         covariance = longer[:, None] * sandwich * longer
