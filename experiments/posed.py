@@ -49,6 +49,7 @@ def pose(
         )
         supp = spmlex.uniform_grid(float(low), float(high), N_SUPP)
     else:
+        # Where several coefficients are random no single range is read off the data.
         axis = jnp.linspace(-6.0, 6.0, _N_SLOPES)
         supp = spmlex.product_grid(*[axis] * n_random)
     return Problem(model, data, supp)

@@ -112,6 +112,7 @@ class Evidence(Printed):
         flagged = is_degenerate(self.probs, self.resolution)
         if self.moved is None:
             return flagged
+        # Narrow kernels are no mark once points have moved to where they belong.
         crowded = is_crowded(self.probs, self.resolution)
         return jnp.where(self.moved, crowded, flagged)
 

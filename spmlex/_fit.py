@@ -146,6 +146,7 @@ def fit(
     given = (problem.model, starts, problem.data, problem.free)
     thetas, n_random = gather_starts(*given)
     problem, weights = weigh_rows(problem, weights, counts)
+    # Known before the search: what forbids free support is a wrong call.
     obstacle = _why_not_free(problem, weights)
     if support is not None and (
         not isinstance(support, str) or support not in SUPPORTS

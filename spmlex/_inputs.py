@@ -165,6 +165,7 @@ def read_groups(
                 "number of groups."
             )
         return groups, n_groups
+    # Whole numbers without a gap: each group is an axis of what is computed.
     found = np.unique(groups)
     size = len(found) if n_groups is None else n_groups
     if groups.dtype.kind not in "iu" or not np.array_equal(found, np.arange(size)):

@@ -123,6 +123,7 @@ class Maximum(HasIntervals):
         """
         errors = jnp.sqrt(jnp.diagonal(self.covariance(kind, clusters=clusters)))
         evidence = self.evidence
+        # By the model's own free leaves: fixed ones have no error.
         _, unravel = ravel_pytree(split_model(evidence.model, evidence.free)[0])
         return unravel(errors)
 

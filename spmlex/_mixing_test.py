@@ -151,6 +151,7 @@ def _sample_of(evidence: Evidence) -> _Sample:
         times = np.asarray(evidence.counts).astype(int)
     times = np.where(weights > 0, times, 0)
     rows = np.repeat(np.arange(weights.size), times)
+    # A row's weight is that of all the observations it stands for.
     each = weights[rows] / times[rows]
     data = jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], given.data)
     # Equal up to rounding: then without, in the program that plain fits have.

@@ -88,5 +88,6 @@ def number_units(
     if counts is not None:
         seen = np.asarray(counts)[rows].astype(int)
         rows = np.repeat(rows, seen)
+        # Of the observations in a row each has an even share of its weight.
         ones = 1.0 / np.repeat(seen, seen)
     return Units.of(rows, np.arange(rows.size), ones, n_rows), rows.size

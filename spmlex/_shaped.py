@@ -127,6 +127,7 @@ def shape_normal(evidence: Evidence) -> Normal:
         )
     # The fitted F may be one point, or lie on a line.
     least = (0.01 * (box.high - box.low)) ** 2
+    # The factor, not the matrix: any values of it are a covariance.
     root = jnp.linalg.cholesky(covariance + jnp.diag(least))
     rows, columns = jnp.tril_indices(size, -1)
     log_scale = jnp.log(jnp.diagonal(root, axis1=1, axis2=2))

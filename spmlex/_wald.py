@@ -86,6 +86,7 @@ def wald_test(
         theta, covariance = evidence.theta, make_covariance(evidence, kind, clusters)
     held = jnp.array([names.index(name) for name in hypothesis])
     apart = theta[held] - jnp.array(list(hypothesis.values()), float)
+    # Of the others' covariance nothing is needed: it is not conditional on them.
     statistic = apart @ jnp.linalg.solve(covariance[jnp.ix_(held, held)], apart)
     p_value = jsp.stats.chi2.sf(statistic, len(hypothesis))
     return WaldTest(statistic, p_value, len(hypothesis))
