@@ -133,10 +133,7 @@ def read_weights(weights: Any, n_obs: int, name: str = "weights") -> Weights:
     if isinstance(weights, Tracer):
         return weights
     if weights.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{name} has dtype {weights.dtype}; give nonnegative numbers, for example "
-            "by astype(float)."
-        )
+        raise ValueError(f"{name} has dtype {weights.dtype}, {describe_text(weights)}.")
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
         raise ValueError(

@@ -26,6 +26,9 @@ _PROGRAMS = {
     "_interval": "likelihood ratio intervals",
     "_ratio_on_grid": "the fit under the hypothesis",
     "_refit": "refits",
+    "expand_on_grid": "the delta method, support points held",
+    "expand_with_atoms": "the delta method, support points free",
+    "expand_under_model": "the delta method at the efficient score",
     "_compare": "the fits under the hypothesis and with F open",
     "_draw": "the same with data drawn under the hypothesis",
 }
