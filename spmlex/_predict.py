@@ -108,6 +108,8 @@ def _predict(
 ) -> tuple[Array, Array]:
     shares = share_of_square(expansion.weights, expansion.counts)
     moves = shares[:, None] * expansion.moves
+    # Once for all rows: each then costs a product with its slopes, not with n_obs
+    # moves.
     covariance = moves.T @ moves
 
     def one(item: tuple[Data, Array | None]) -> tuple[Array, Array]:
@@ -121,6 +123,7 @@ def _predict(
                 masses = posterior_weights(lclk, masses[0])
             return jnp.tensordot(masses[0], function(model, row, supp)[0], axes=1)
 
+        # Backwards: few values of a vector with an entry for every support point.
         slopes = jax.jacrev(value)(expansion.vector)
         found = value(expansion.vector) + slopes @ expansion.shift
         variance = jnp.sum((slopes @ covariance) * slopes, axis=-1)
@@ -165,6 +168,7 @@ def check_value(
 ) -> tuple[int, ...]:
     """Return the shape of a function's value, without support points."""
     try:
+        # By shapes alone: a wrong function is refused before anything is computed.
         made = eqx.filter_eval_shape(function, problem.model, data, problem.supp)
     except Exception as error:
         error.add_note("Raised by function(model, data, supp).")
