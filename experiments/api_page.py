@@ -149,8 +149,16 @@ def describe(name: str, thing: griffe.Object) -> str:
 def list_members(
     thing: griffe.Class,
 ) -> Iterator[griffe.Function | griffe.Attribute]:
-    """Yield public methods and properties; fields are described with the class."""
-    for member in thing.members.values():
+    """Yield public methods and properties, those of the classes it builds on last.
+
+    Fields are described with the class.
+    """
+    inherited = {
+        name: each.final_target
+        for name, each in thing.inherited_members.items()
+        if isinstance(each, griffe.Alias)
+    }
+    for member in (thing.members | inherited).values():
         if member.name.startswith("_") or isinstance(member, griffe.Alias):
             continue
         if isinstance(member, griffe.Function):

@@ -1,46 +1,26 @@
 """The models of this project on a data frame of one's own: no JAX to write.
 
 Each function takes a frame with a row for each unit and period, and returns what
-`spmlex.fit` wants: the model at its starting values, data, and a support grid.
+`spmlex.fit` wants: the model at its starting values, data, and a support grid. The
+model knows the names of columns and periods, by which the fit calls its parameters.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array
 
 import spmlex
 from experiments.models.duration import WeibullHazard
 from experiments.models.learning import Learning
 from experiments.models.linear_factor import LinearFactor
 from experiments.models.panel_binary import PanelBinary
+from experiments.models.parts.named import by_period
 from experiments.models.poisson import MixedPoisson
 from experiments.models.replacement import Replacement
 from experiments.panels import Panel, refuse_values
-
-_N_SUPP, _N_SLOPES, _N_TRIAL = 60, 15, 400
-_WIDEST = 20.0
-"""Where the trial range of an unobservable ends that an exponential is taken of."""
-
-
-class Problem(NamedTuple):
-    """What `spmlex.fit` is called with: `spmlex.fit(*problem)`.
-
-    Attributes:
-        model0: The model at its starting values; coefficients in the order of the
-            covariates.
-        data: Arrays with a leading axis for units, in the order of their labels,
-            `np.unique(frame[unit])`, and one for periods; with a `mask`, false for
-            those that a unit lacks, where some do.
-        supp: A support grid over the range where the data put the unobservable.
-    """
-
-    model0: Any
-    data: dict[str, Array]
-    supp: Array
+from experiments.posed import N_SUPP, WIDEST, Problem, pose
 
 
 def linear_factor(
@@ -62,11 +42,12 @@ def linear_factor(
     panel.refuse_gaps("the linear factor model")
     outcomes = panel.cells[:, :, 0]
     n_periods = outcomes.shape[1]
-    model = LinearFactor(jnp.ones(n_periods - 1), jnp.zeros(n_periods))
+    labels = by_period("coef", panel.periods[1:]), by_period("log_std_e", panel.periods)
+    model = LinearFactor(jnp.ones(n_periods - 1), jnp.zeros(n_periods), labels=labels)
     first = outcomes[:, 0]
     margin = 0.5 * np.ptp(first) + 1e-12
     ends = float(first.min() - margin), float(first.max() + margin)
-    return _finish(model, {"outcomes": outcomes}, panel, ends)
+    return pose(model, {"outcomes": outcomes}, ends)
 
 
 def panel_binary(
@@ -105,9 +86,10 @@ def panel_binary(
             f"covariates={list(covariates)}: with n_random={n_random} give {n_random} "
             "or more."
         )
-    model = PanelBinary(jnp.zeros(size), link, n_random)
+    labels = (("coef", tuple(map(str, covariates[n_random - 1 :]))),)
+    model = PanelBinary(jnp.zeros(size), link, n_random, labels=labels)
     data = panel.mask({"outcomes": chosen > 0, "covariates": panel.cells[:, :, 1:]})
-    return _finish(model, data, panel, (-_WIDEST, _WIDEST), n_random)
+    return pose(model, data, WIDEST, n_random)
 
 
 def poisson(
@@ -136,8 +118,9 @@ def poisson(
     wrong = (counts < 0) | (counts != np.rint(counts))
     refuse_values(outcome, panel, wrong, "give whole numbers from 0 on")
     data = panel.mask({"outcomes": counts, "covariates": panel.cells[:, :, 1:]})
-    model = MixedPoisson(jnp.zeros(len(covariates)))
-    return _finish(model, data, panel, (-_WIDEST, _WIDEST))
+    labels = (("coef", tuple(map(str, covariates))),)
+    model = MixedPoisson(jnp.zeros(len(covariates)), labels=labels)
+    return pose(model, data, WIDEST)
 
 
 def duration(
@@ -174,8 +157,9 @@ def duration(
             "covariates": panel.cells[:, :, 2:],
         }
     )
-    model = WeibullHazard(0.0, jnp.zeros(len(covariates)))
-    return _finish(model, data, panel, (-_WIDEST, _WIDEST))
+    labels = (("coef", tuple(map(str, covariates))),)
+    model = WeibullHazard(0.0, jnp.zeros(len(covariates)), labels=labels)
+    return pose(model, data, WIDEST)
 
 
 def replacement(
@@ -233,7 +217,7 @@ def replacement(
             np.add.at(increments, (rows, moves[rows, t - 1].astype(int)), 1.0)
     model = Replacement(0.1, jnp.zeros(size), n_states, state.shape[1], discount)
     data = {"decisions": decisions, "increments": increments}
-    return _finish(model, data, panel, (-_WIDEST, _WIDEST))
+    return pose(model, data, WIDEST)
 
 
 def learning(
@@ -261,46 +245,15 @@ def learning(
         raise ValueError(f"{time} has {later + 1} periods: give three or more.")
     zeros, ones = jnp.zeros(later), jnp.ones(later)
     start = (jnp.zeros(later + 1), zeros, jnp.ones(1), ones)
-    model = Learning(*start, 0.5, 0.0, jnp.zeros(2), jnp.array([0.0, 0.5, 0.5]))
+    beliefs = (0.5, 0.0, jnp.zeros(2), jnp.array([0.0, 0.5, 0.5]))
+    labels = (
+        by_period("intercept_0", panel.periods),
+        by_period("intercept_1", panel.periods[1:]),
+        by_period("loading_1", panel.periods[1:]),
+    )
+    model = Learning(*start, *beliefs, labels=labels)
     data = {"choices": chosen.astype(int), "outcomes": outcomes}
-    made = _finish(model, data, panel, (-_WIDEST, _WIDEST))
+    made = pose(model, data, WIDEST)
     # The factor has the unit of outcomes; where a start puts it says less.
-    supp = spmlex.uniform_grid(float(outcomes.min()), float(outcomes.max()), _N_SUPP)
+    supp = spmlex.uniform_grid(float(outcomes.min()), float(outcomes.max()), N_SUPP)
     return made._replace(supp=supp)
-
-
-def _finish(
-    model: Any,
-    arrays: dict[str, np.ndarray],
-    panel: Panel,
-    ends: tuple[float, float],
-    n_random: int = 1,
-) -> Problem:
-    """Start the model at its own estimate, and put the grid where the data are."""
-    data = {name: jnp.asarray(values) for name, values in arrays.items()}
-    model = model.starting_values(data)
-    if n_random == 1:
-        low, high = spmlex.data_range(
-            model, _leave_extremes_out(model, data, ends), *ends
-        )
-        supp = spmlex.uniform_grid(float(low), float(high), _N_SUPP)
-    else:
-        axis = jnp.linspace(-6.0, 6.0, _N_SLOPES)
-        supp = spmlex.product_grid(*[axis] * n_random)
-    return Problem(model, data, supp)
-
-
-def _leave_extremes_out(
-    model: Any, data: dict[str, Array], ends: tuple[float, float]
-) -> dict[str, Array]:
-    """Return the data without units that are the likelier the further out F is.
-
-    Such as those that always chose the same: the kernels of the others, and their
-    widths beyond these, say how far a grid has to reach.
-    """
-    trial = jnp.linspace(*ends, _N_TRIAL)
-    at = spmlex.most_likely_points(model, data, trial)
-    inside = np.asarray((at > trial[0]) & (at < trial[-1]))
-    if not inside.any():
-        return data
-    return {name: values[inside] for name, values in data.items()}

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from experiments.compute.local import count_cores
 from experiments.errors import InputError
 from experiments.provenance import describe_code, describe_machine, name_code
 from experiments.store.atomic import replacing
@@ -33,6 +34,7 @@ def describe_run(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
         "load": round(os.getloadavg()[0], 1),  # what else the machine has to do
+        "cores": count_cores(),
         "code": name_code(describe_code()),
         **{name: [dict(row) for row in rows] for name, rows in tables.items()},
     }
@@ -95,7 +97,18 @@ def compare_runs(
 
 def name_run(run: Mapping[str, Any]) -> str:
     """Say on which machine a run was, when, of which code and how busy it was."""
-    return f"{run['machine']}, load {run['load']}, {run['date']}, {run['code'][:12]}"
+    load = f"load {run['load']}"
+    if is_busy(run):
+        load = f"busy, {load} on {run['cores']} cores: compare with care"
+    return f"{run['machine']}, {load}, {run['date']}, {run['code'][:12]}"
+
+
+def is_busy(run: Mapping[str, Any]) -> bool:
+    """Tell whether others wanted more than the machine had: times are then longer.
+
+    The benchmark itself keeps one core at work, and compilation a little more.
+    """
+    return run["load"] > run.get("cores", run["load"]) + 1
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:

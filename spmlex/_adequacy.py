@@ -11,7 +11,6 @@ at the centre of every cell. Where it fails twice the curvature is added to the
 first-order bound: still convex, but no longer a proof, and `is_proof` says so.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,7 +30,7 @@ from spmlex._inputs import (
     read_count,
     read_inputs,
 )
-from spmlex._printing import in_html, in_words, write
+from spmlex._printing import Printed, write
 from spmlex._table import Table
 from spmlex._types import Data, Model, Point, Probs, Scalar, Weights
 
@@ -46,7 +45,7 @@ _EDGE = 1e-6
 """Atoms this close to the edge, as a share of the range, lie on it."""
 
 
-class Adequacy(eqx.Module):
+class Adequacy(Printed):
     """How much a mixing distribution leaves to be gained on a range, theta held.
 
     Attributes:
@@ -70,24 +69,22 @@ class Adequacy(eqx.Module):
     is_proof: Bool[Array, ""]
     num_cells: Int[Array, ""]
 
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
-
-    def _repr_html_(self) -> str:
-        return in_html(self, _tabulate)
-
-
-def _tabulate(found: Adequacy) -> Table:
-    at = ", ".join(write(x) for leaf in jax.tree.leaves(found.at) for x in leaf.ravel())
-    rows = (
-        ("gain of any distribution on the range, at most", f"{float(found.gap):.3e}"),
-        ("log g at the best point found", f"{float(found.found):.3e}"),
-        ("that point", at),
-        ("mass on the edge of the range", write(found.edge_mass)),
-        ("proved, but for third derivatives", "yes" if found.is_proof else "no"),
-        ("cells examined", f"{int(found.num_cells)}"),
-    )
-    return Table("Adequacy of a grid, in nats per observation", ("", "value"), rows)
+    def _tabulate(self) -> Table:
+        at = ", ".join(
+            write(x) for leaf in jax.tree.leaves(self.at) for x in leaf.ravel()
+        )
+        rows = (
+            (
+                "gain of any distribution on the range, at most",
+                f"{float(self.gap):.3e}",
+            ),
+            ("log g at the best point found", f"{float(self.found):.3e}"),
+            ("that point", at),
+            ("mass on the edge of the range", write(self.edge_mass)),
+            ("proved, but for third derivatives", "yes" if self.is_proof else "no"),
+            ("cells examined", f"{int(self.num_cells)}"),
+        )
+        return Table("Adequacy of a grid, in nats per observation", ("", "value"), rows)
 
 
 def adequacy(

@@ -113,6 +113,7 @@ def search_atoms(
         ended = state.theta[size:].reshape(atoms.places.shape)
         ended = Atoms(jnp.clip(ended, 0.0, 1.0), atoms.present, state.here.probs)
         following, gap, resolution, fits = _revise(problem, theta, ended)
+        # A climb that rounding stalls this near the top has reached it.
         flat = jnp.max(jnp.abs(state.here.gradient / state.scale)) <= 100 * tol
         stands = state.converged | (state.stalled & flat)
         return Search(
@@ -181,6 +182,7 @@ def merge_neighbours(
     apart = jnp.max(jnp.abs(steps[:, None] - steps[None]), axis=2)
     beside = (apart < _BESIDE) & (mass > 0)
     heaviest = jnp.argmax(jnp.where(beside, mass, -1.0), axis=1)
+    # Follow heavier neighbours to the top, twice as far each time.
     heaviest = jax.lax.fori_loop(
         0, mass.size.bit_length(), lambda _, of: of[of], heaviest
     )
@@ -247,6 +249,7 @@ def _revise(
     places, present = found[first], kept[first]
     distance = jnp.max(jnp.abs(atoms.places[:, None] - places[None]), axis=2)
     nearest = jnp.argmin(jnp.where(present, distance, jnp.inf), axis=1)
+    # Masses go to the nearest of the next atoms: a start, which the solve corrects.
     probs = jnp.zeros(n_slots).at[nearest].add(atoms.probs)
     following = Atoms(jnp.where(present[:, None], places, places[0]), present, probs)
     width = width_in_steps(scaled, weights, problem.trial, outer.numbers)
@@ -263,6 +266,7 @@ def _are_peaks(
         padded = jnp.pad(values[order], 1, constant_values=-jnp.inf)
         peaks = (padded[1:-1] >= padded[:-2]) & (padded[1:-1] >= padded[2:])
         return jnp.zeros(n_supp, bool).at[order].set(peaks)
+    # A point and what surrounds it on a lattice; of a scattered grid as many.
     count = min(3**dimension, n_supp)
     distance = jnp.sum((places[:, None] - places[None]) ** 2, axis=2)
     _, near = jax.lax.top_k(-distance, count)

@@ -22,6 +22,7 @@ from spmlex._inputs import cast_to_float64, conditional_likelihoods
 from spmlex._mixture import log_mixture
 from spmlex._types import Data, Model, Point, Probs, Support, Weights
 
+# Newton's method takes a handful; the rest is for seeds far from a maximum.
 _MAX_STEPS = 80
 
 
@@ -91,7 +92,8 @@ def range_of(supp: Support) -> tuple[Box, Float[Array, "n_supp d"]]:
 
 def rows_of(supp: Support) -> Float[Array, "n_supp d"]:
     """Return support points as rows of coordinates."""
-    return jax.vmap(lambda point: ravel_pytree(point)[0])(cast_to_float64(supp))
+    rows = jax.vmap(lambda point: ravel_pytree(point)[0])(cast_to_float64(supp))
+    return rows.astype(float)  # whole numbers alone stay whole numbers
 
 
 def coordinates(supp: Support) -> list[tuple[str, bool]]:
@@ -188,6 +190,7 @@ def maximise_gradient(
         step = _newton_step(here, ~leaving, reach, radius)
         proposed = jnp.clip(points + step, box.low, box.high)
         there = _differentiate(values_at, proposed, directions)
+        # At the top values differ by rounding alone: a step between them is no failure.
         better = (there.value >= here.value - 1e-15) | (count == 0)
         now = jax.tree.map(
             lambda new, old: jnp.where(
@@ -203,6 +206,8 @@ def maximise_gradient(
         return points, now, radius, longest, count + 1
 
     def is_running(state: Any) -> Bool[Array, ""]:
+        # In steps of the grid: the place, and more so the height, is then exact to
+        # rounding.
         return (state[3] > 1e-9) & (state[4] <= _MAX_STEPS)
 
     points: Float[Array, "k d"] = jnp.clip(seeds, box.low, box.high)

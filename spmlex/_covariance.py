@@ -85,6 +85,7 @@ def sum_within(
         return total * share_of_square(weights, counts)[:, None] * scores
     weighted = total * weights[:, None] * scores
     numbers, _ = number_clusters(clusters, n_obs)
+    # Clusters without any weight are none.
     count = jnp.sum(jnp.zeros(n_obs, bool).at[numbers].max(weights > 0))
     summed = jnp.zeros_like(weighted).at[numbers].add(weighted)
     return summed * jnp.sqrt(count / (count - 1.0))
@@ -94,6 +95,7 @@ def _inverse(matrix: Float[Array, "p p"]) -> Float[Array, "p p"]:
     """Invert a positive definite matrix; `nan` throughout where it is not."""
     if matrix.size == 0:
         return matrix
+    # To a unit diagonal: units of parameters may differ by many orders.
     scale = jnp.sqrt(jnp.maximum(jnp.diagonal(matrix), 1e-300))
     factor = jnp.linalg.cholesky(matrix / (scale[:, None] * scale))
     inverse = jsp.linalg.cho_solve((factor, True), jnp.eye(matrix.shape[0]))

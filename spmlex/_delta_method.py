@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
@@ -19,7 +18,7 @@ from spmlex._expansion import (
     expand_on_grid,
     expand_with_atoms,
 )
-from spmlex._printing import in_html, in_words, write
+from spmlex._printing import Printed, write
 from spmlex._table import Table
 from spmlex._types import Weights
 from spmlex._weights import share_of_square
@@ -28,7 +27,7 @@ Function = Callable[[Any, Any, Float[Array, " n_supp"]], Any]
 """Of the model, the support points and their masses."""
 
 
-class Functional(eqx.Module):
+class Functional(Printed):
     """An estimated function of theta and F.
 
     Attributes:
@@ -56,17 +55,10 @@ class Functional(eqx.Module):
         """Standard errors of the value."""
         return jnp.sqrt(jnp.diagonal(self.covariance))
 
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
-
-    def _repr_html_(self) -> str:
-        return in_html(self, _tabulate)
-
-
-def _tabulate(found: Functional) -> Table:
-    pairs = zip(found.value.tolist(), found.standard_errors.tolist(), strict=True)
-    rows = tuple((f"[{k}]", *map(write, pair)) for k, pair in enumerate(pairs))
-    return Table("Function of theta and F", ("", "value", "std. error"), rows)
+    def _tabulate(self) -> Table:
+        pairs = zip(self.value.tolist(), self.standard_errors.tolist(), strict=True)
+        rows = tuple((f"[{k}]", *map(write, pair)) for k, pair in enumerate(pairs))
+        return Table("Function of theta and F", ("", "value", "std. error"), rows)
 
 
 def delta_method(

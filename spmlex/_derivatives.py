@@ -177,6 +177,7 @@ def _add_up(
         # Where the density is zero the slope may be anything, infinite too.
         slopes = jnp.where(relative > 0, slopes, 0.0)
 
+        # One product of matrices in place of p² sums over the sample.
         flat = slopes.reshape(size, -1)
         return start + chunk, _Sums(
             sums.expected + jnp.sum(posterior * slopes, axis=2),
@@ -247,6 +248,8 @@ def _solve_on(
         own, across = scaled @ kernel[:, columns], sums.crossed @ kernel[:, columns]
     held = probs[columns]
     system = face_system(own / density[:, None], weights, held)
+    # How the gradient function moves at each point with the masses held; what they then
+    # do is what keeps it at one.
     right = across - (sums.expected * (weights / density)) @ own
     solved = jax.vmap(lambda r: solve_face(system, r, held))(right)
     size, n_supp = across.shape[0], scaled.shape[1]

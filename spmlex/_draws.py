@@ -63,6 +63,7 @@ def draw_rows(
     """
     for_pairs, for_outcomes = jr.split(key)
     which = _draw_systematically(weights, n_draws)
+    # Shuffled: both are in order, and observations may be ordered by a covariate.
     drawn = jr.permutation(for_pairs, _draw_systematically(proposal, n_draws))
     latent = jax.tree.map(lambda leaf: leaf[drawn], supp)
     given = jax.tree.map(lambda leaf: leaf[which], data)

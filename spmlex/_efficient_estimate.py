@@ -12,8 +12,7 @@ from spmlex._codes import RESULTS
 from spmlex._compile import compile_for_one_call, compile_together
 from spmlex._covariance import errors_of, sum_within
 from spmlex._inputs import number_clusters
-from spmlex._limits import Intervals, tabulate
-from spmlex._printing import in_html, in_words
+from spmlex._limits import HasIntervals, Intervals, tabulate
 from spmlex._score_equation import ScoreEquation
 from spmlex._score_inversion import invert_score
 from spmlex._score_parts import N_DRAWS
@@ -21,7 +20,7 @@ from spmlex._score_root import Root
 from spmlex._smooth_mixing import BANDWIDTHS
 from spmlex._student import student_quantile
 from spmlex._table import Table
-from spmlex._types import Frame, Model, Scalar, Support
+from spmlex._types import Model, Scalar, Support
 
 Clusters = Int[Array | np.ndarray, " _"] | None
 
@@ -32,7 +31,7 @@ EFFICIENT_LABELS = {
 """How tables call the kinds of interval around the root."""
 
 
-class EfficientEstimate(eqx.Module):
+class EfficientEstimate(HasIntervals):
     """The root of the efficient score, with all that its intervals need.
 
     Attributes:
@@ -195,60 +194,17 @@ class EfficientEstimate(eqx.Module):
         made = Intervals(self.theta, self.standard_errors(clusters), lower, upper)
         return made.named(self.names, level, EFFICIENT_LABELS[kind])
 
-    def to_frame(self, level: float | int = 0.95, kind: str | None = None) -> Frame:
-        """Return estimates and intervals as a frame; see `Intervals.to_frame`.
-
-        Args:
-            level: Confidence level.
-            kind: Kind of interval, as in `intervals`.
-        """
-        return self.intervals(level, kind).to_frame()
-
-    def to_markdown(self, level: float | int = 0.95, kind: str | None = None) -> str:
-        """Return estimates and intervals as a table in Markdown.
-
-        Args:
-            level: Confidence level.
-            kind: Kind of interval, as in `intervals`.
-        """
-        return self.intervals(level, kind).to_markdown()
-
-    def to_latex(
-        self,
-        level: float | int = 0.95,
-        kind: str | None = None,
-        *,
-        caption: str | None = None,
-        label: str | None = None,
-    ) -> str:
-        """Return estimates and intervals in LaTeX; see `Intervals.to_latex`.
-
-        Args:
-            level: Confidence level.
-            kind: Kind of interval, as in `intervals`.
-            caption: Of a `table` around it.
-            label: Key of that.
-        """
-        return self.intervals(level, kind).to_latex(caption, label)
-
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
-
-    def _repr_html_(self) -> str:
-        return in_html(self, _tabulate)
-
-
-def _tabulate(found: EfficientEstimate) -> Table:
-    """Return the estimate with Wald limits, which need no further search."""
-    made = found.intervals(kind="efficient_wald")
-    table = tabulate(made, f"{type(found.model).__name__}: efficient-score estimate")
-    notes = [
-        f"{float(found.equation.n_obs):.0f} observations; std. errors and intervals "
-        "are Wald's: `intervals()` has the test's"
-    ]
-    if found.result != RESULTS.successful:
-        notes.append(f"Warning: {RESULTS[found.result]}")
-    return table._replace(notes=tuple(notes))
+    def _tabulate(self) -> Table:
+        """Return the estimate with Wald limits, which need no further search."""
+        made = self.intervals(kind="efficient_wald")
+        table = tabulate(made, f"{type(self.model).__name__}: efficient-score estimate")
+        notes = [
+            f"{float(self.equation.n_obs):.0f} observations; std. errors and intervals "
+            "are Wald's: `intervals()` has the test's"
+        ]
+        if self.result != RESULTS.successful:
+            notes.append(f"Warning: {RESULTS[self.result]}")
+        return table._replace(notes=tuple(notes))
 
 
 @functools.partial(compile_for_one_call, n_made=2 * N_DRAWS)
@@ -285,6 +241,7 @@ def _covariance(estimate: EfficientEstimate, clusters: Clusters) -> Float[Array,
     sandwich = turned @ middle @ turned.T / n_obs
     sample = jnp.diagonal(sandwich)
     model = jnp.diagonal(directions.inverse) / n_obs
+    # Stretched, not replaced: correlations are the sandwich's.
     longer = jnp.sqrt(jnp.maximum(model, sample) / jnp.maximum(sample, 1e-300))
     longer = jnp.where(sample > 0, longer, 1.0)
     covariance = longer[:, None] * sandwich * longer

@@ -85,6 +85,7 @@ def _invert_columns(
     columns, scores = slice(-n_supp - n_params, -n_params), slice(-n_params, None)
     second = moments.second / moments.total
     among: Float[Array, "n_supp n_supp"] = second[columns, columns]
+    # On a unit diagonal: the cutoff is then a share, whatever the points' masses.
     unit: Float[Array, " n_supp"] = jnp.sqrt(jnp.diagonal(among))
     unit = jnp.where(unit > 0, unit, 1.0)
     scaled = solve_faded(among / (unit[:, None] * unit), jnp.diag(1 / unit), _CUTOFF)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from spmlex._arguments import check_truth
 from spmlex._codes import RESULTS, raise_if_failed
@@ -29,7 +29,15 @@ from spmlex._score_equation import ScoreEquation
 from spmlex._score_parts import N_DRAWS
 from spmlex._score_root import solve_score
 from spmlex._smooth_mixing import BANDWIDTHS, smoothing_kernel
-from spmlex._types import Counts, Data, Model, Support, Weights
+from spmlex._types import (
+    Counts,
+    Data,
+    GivenGroups,
+    GivenWeights,
+    Model,
+    Support,
+    Weights,
+)
 
 _MISFIT = 0.1
 """More than that is no error of the draws: `simulate` and `lclk` disagree."""
@@ -48,9 +56,9 @@ def efficient_estimate(
     data: Data,
     supp: Support,
     *,
-    groups: Int[Array, " n_obs"] | None = None,
+    groups: GivenGroups | None = None,
     n_groups: int | None = None,
-    weights: Weights | None = None,
+    weights: GivenWeights | None = None,
     counts: Counts | None = None,
     fixed: Callable[[Any], Any] | None = None,
     names: Names | None = None,

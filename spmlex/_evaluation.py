@@ -120,6 +120,8 @@ def evaluate_groups(
         own = jnp.where(groups == group, weights, 0.0)
         share = jnp.sum(own)
         some = share > 0
+        # A group without weight solves the pooled problem: its loop ends, and nothing
+        # is nan.
         alone = jnp.where(some, own / jnp.where(some, share, 1.0), weights)
         there = evaluate(lclk_at, theta, lclk, alone, start, solver, kernel)
         scores = jnp.where((groups == group)[:, None], there.scores, scores)

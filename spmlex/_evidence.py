@@ -17,13 +17,13 @@ from spmlex._compile import compile_together
 from spmlex._degenerate import is_crowded, is_degenerate
 from spmlex._mixture import count_observations
 from spmlex._outer import OuterProblem
-from spmlex._printing import in_words, write
+from spmlex._printing import Printed, write
 from spmlex._progress import read_verbose
 from spmlex._table import Table
 from spmlex._types import Model, Scalar, Support, Weights
 
 
-class Evidence(eqx.Module):
+class Evidence(Printed):
     """A maximum of the profile likelihood: where it is, its height and its curvature.
 
     Attributes:
@@ -111,8 +111,11 @@ class Evidence(eqx.Module):
             return jnp.array(False)
         return _is_flagged(self.probs, self.resolution, self.moved)
 
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
+    def _tabulate(self) -> Table:
+        pairs = zip(self.names, self.theta.tolist(), strict=True)
+        rows = tuple((name, write(value)) for name, value in pairs)
+        title = f"{type(self.model).__name__}: a maximum of the profile likelihood"
+        return Table(title, ("", "estimate"), rows)
 
     def on_grid(self) -> OuterProblem:
         """Return what was maximised, which can be maximised again from here.
@@ -138,14 +141,8 @@ def _is_flagged(
     flagged = is_degenerate(probs, resolution)
     if moved is None:
         return flagged
+    # Narrow kernels are no mark once points have moved to where they belong.
     return jnp.where(moved, is_crowded(probs, resolution), flagged)
-
-
-def _tabulate(evidence: Evidence) -> Table:
-    pairs = zip(evidence.names, evidence.theta.tolist(), strict=True)
-    rows = tuple((name, write(value)) for name, value in pairs)
-    title = f"{type(evidence.model).__name__}: a maximum of the profile likelihood"
-    return Table(title, ("", "estimate"), rows)
 
 
 @runtime_checkable

@@ -98,6 +98,7 @@ def expand_on_grid(evidence: Evidence) -> Expansion:
 
     def move_masses(item: tuple[Weights, Array, Array]) -> Array:
         own, mass, mass_dot = item
+        # A group without weight has no influence, not nan.
         share = jnp.maximum(jnp.sum(own), 1e-300)
         relative = relative_densities(lclk, mass)
         seen = _move_masses(relative, own / share, mass) / share
@@ -108,6 +109,7 @@ def expand_on_grid(evidence: Evidence) -> Expansion:
     by_theta = here.probs_dot.reshape(*each.shape, theta.size)
     own = weights_by_group(problem, weights)
     on_masses: Float[Array, "n_groups n_obs n_supp"]
+    # One group after the other: each takes a matrix as large as lclk.
     on_masses = jax.lax.map(move_masses, (own, each, by_theta))
     vector = jnp.concatenate([theta, probs.ravel()])
     moves = jnp.concatenate([on_theta, *on_masses], axis=1)
@@ -132,6 +134,7 @@ def expand_with_atoms(evidence: Evidence) -> Expansion:
     both = jnp.concatenate([theta, places.ravel()])
     here = joint.evaluate(both, mass, mass > 0)
     on_both = jnp.linalg.solve(here.hessian, here.scores.T).T
+    # Slots without an atom stand for no density.
     lclk = jnp.where(mass > 0, joint.lclk(theta, places), -jnp.inf)
     seen = _move_masses(relative_densities(lclk, mass), weights, mass)
     moves = jnp.concatenate([on_both, on_both @ here.probs_dot.T + seen], axis=1)
@@ -157,4 +160,5 @@ def evaluate_function(expansion: Expansion, function: Any) -> tuple[Array, Array
     def flat(vector: Array) -> Array:
         return ravel_pytree(function(*expansion.build(vector)))[0]
 
+    # Backwards: few values of a vector with an entry for every support point.
     return flat(expansion.vector), jax.jacrev(flat)(expansion.vector)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Int
 from spmlex._arguments import check_truth, read_number
 from spmlex._codes import raise_if_failed
 from spmlex._continuum import box_of
+from spmlex._ending import describe_degeneracy
 from spmlex._explain import explain_failure
 from spmlex._free_support import search_free_support
 from spmlex._grid_search import maximise_on_grid
@@ -24,8 +25,15 @@ from spmlex._problem import pose_problem, weigh_rows
 from spmlex._progress import read_verbose
 from spmlex._result import Fit
 from spmlex._starts import gather_starts
-from spmlex._summary import describe_degeneracy
-from spmlex._types import Counts, Data, Model, Support, Weights
+from spmlex._types import (
+    Counts,
+    Data,
+    GivenGroups,
+    GivenWeights,
+    Model,
+    Support,
+    Weights,
+)
 from spmlex._unbounded import unbounded_parameters
 
 SUPPORTS = ("grid", "free")
@@ -36,9 +44,9 @@ def fit(
     data: Data,
     supp: Support,
     *,
-    groups: Int[Array, " n_obs"] | None = None,
+    groups: GivenGroups | None = None,
     n_groups: int | None = None,
-    weights: Weights | None = None,
+    weights: GivenWeights | None = None,
     counts: Counts | None = None,
     support: str | None = None,
     fixed: Callable[[Any], Any] | None = None,
@@ -89,6 +97,7 @@ def fit(
         names: What the parameters are called wherever they are named: by field of the
             model, as `{"coef": ["union", "experience"]}`, nested like the field's
             array; others keep the names of `parameter_names`. Or a list of all of them.
+            By default what the model's attribute `names` says, where it has one.
         starts: Further starting values. By default what `model0.starting_values(data)`
             returns, where the model has that method. A list of models, or one whose
             parameters have a leading axis; `()` for none; or a number of starts to be
@@ -137,6 +146,7 @@ def fit(
     given = (problem.model, starts, problem.data, problem.free)
     thetas, n_random = gather_starts(*given)
     problem, weights = weigh_rows(problem, weights, counts)
+    # Known before the search: what forbids free support is a wrong call.
     obstacle = _why_not_free(problem, weights)
     if support is not None and (
         not isinstance(support, str) or support not in SUPPORTS

@@ -103,6 +103,7 @@ def _search(
 ) -> Outcome:
     """Search from theta, with the masses that are best on the grid there."""
     problem = make_joint(outer, weights)
+    # Not the default: far from the maximum F may have more atoms than places there.
     solver = "interior_point"
     solved = solve_probs(
         outer.lclk(theta0), weights=weights, solver=solver, throw=False

@@ -65,6 +65,7 @@ def search_free_support(
     def search(theta: Float[Array, " p"]) -> Outcome:
         return search_from(outer, weights, theta, max_steps)
 
+    # Without repetitions, in their order: the first is the user's.
     starts = list(dict.fromkeys(tuple(theta.tolist()) for theta in thetas))
     outcomes = [search(jnp.array(theta)) for theta in starts]
 
@@ -116,6 +117,7 @@ def _assemble(
     """Return the fit, its support the atoms alone."""
     here = best.search.state.here
     points, probs = np.asarray(best.points), np.asarray(here.probs)
+    # By the first coordinate, then the next, as people read them.
     order = np.lexsort(points.T[::-1])
     order = order[probs[order] > 0]
     return Fit(

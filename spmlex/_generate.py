@@ -85,6 +85,7 @@ def draw_outcomes(
     """
     for_latent, for_outcomes = jr.split(key)
     n_obs = jax.tree.leaves(data)[0].shape[0]
+    # Points without mass become -inf, which is never drawn.
     log_mass = jnp.broadcast_to(jnp.log(masses), (n_obs, masses.shape[1]))
     drawn = jr.categorical(for_latent, log_mass)
     latent = jax.tree.map(lambda leaf: leaf[drawn], supp)

@@ -14,17 +14,25 @@ from spmlex._inputs import (
     read_inputs,
 )
 from spmlex._mixture import normalise_weights
-from spmlex._types import Data, Model, Probs, Support, Weights
+from spmlex._types import (
+    Data,
+    GivenProbs,
+    GivenWeights,
+    Model,
+    Probs,
+    Support,
+    Weights,
+)
 
 
 def gradient_on(
     model: Model,
     data: Data,
     supp: Support,
-    probs: Probs,
+    probs: GivenProbs,
     points: Support,
     *,
-    weights: Weights | None = None,
+    weights: GivenWeights | None = None,
 ) -> Float[Array, " n_points"]:
     """Return the gradient function at any points of the continuum. Equation (3).
 

@@ -87,6 +87,7 @@ def quantile_grid(
             "quantiles to place points at. Use `uniform_grid` over a range instead."
         )
     mass = np.bincount(position, weights=mass[mass > 0])
+    # At the middle of each step, so that ties and weights change nothing but heights.
     middle = np.cumsum(mass) - 0.5 * mass
     level = (middle - middle[0]) / (middle[-1] - middle[0])
     return jnp.asarray(np.interp(np.linspace(0.0, 1.0, n), level, distinct))
@@ -241,6 +242,7 @@ def data_range(
     widths = float(read_number("widths", widths, "3.0"))
     box = make_box(low, high)
     size = box.low.size
+    # As many along each axis: the product is what the user asked for.
     count = max(2, round(n_trial ** (1.0 / size)))
     least, most = np.asarray(box.low), np.asarray(box.high)
     axes = [np.linspace(least[k], most[k], count) for k in range(size)]
@@ -250,6 +252,7 @@ def data_range(
     )
     points = np.asarray(points)
     located = points[np.argmax(lclk, axis=1)]
+    # Each kernel scaled by its own peak, as a distribution over the trial points.
     shares = np.exp(lclk - np.max(lclk, axis=1, keepdims=True))
     shares /= np.sum(shares, axis=1, keepdims=True)
     # A kernel between two trial points is about as wide as their spacing.

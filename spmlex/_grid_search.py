@@ -71,6 +71,7 @@ def maximise_on_grid(
 
         watch = "on the grid" if problem.verbose else ""
         state = climb(at, weights.size, theta0, probs0, tol, limit, watch=watch)
+        # A start that is not searched, being another's, needs no likelihoods.
         resolution = jax.lax.cond(
             jnp.asarray(limit > 0),
             lambda: problem.resolution(state.theta, weights),
@@ -89,6 +90,7 @@ def maximise_on_grid(
     if not is_free:
         return on_grid, None
     here, result = end.state.here, end.result
+    # A grid can stall a climb that moving atoms would not; what else failed stays.
     tries = (result == RESULTS.successful) | (result == RESULTS.stalled)
     tries &= ~is_crowded(on_grid.probs, end.resolution) & (here.gap <= CERTIFICATE_TOL)
     joint = make_joint(problem, weights)
@@ -164,6 +166,7 @@ def _search_all(
         theta0, offset, limit, is_given = item
         end, root = carry
         if n_random:
+            # Drawn starts spread around the last end that was found, in its errors.
             theta0 = jnp.where(is_given, theta0, end + root @ offset)
         found = search(theta0, limit)
         if n_random:
@@ -177,6 +180,8 @@ def _search_all(
     padded = jnp.concatenate([thetas, jnp.zeros((n_random, size))])
     items = (padded, around, limits, jnp.arange(source.size) < n_given)
     first = (thetas[0], jnp.zeros((size, size)))
+    # One start after the other: mapped together all would take the steps of the
+    # slowest.
     _, found = jax.lax.scan(step, first, items)
     return found, source
 

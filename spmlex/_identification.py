@@ -71,11 +71,13 @@ def split_directions(
     size = parametric.shape[0]
     scale = jnp.sqrt(jnp.maximum(jnp.diagonal(parametric), 1e-300))
     unit = scale[:, None] * scale
+    # The floor keeps the factor where shifts and stretches of F leave nothing.
     known = remaining / unit + _FLOOR * jnp.eye(size)
     root = jnp.linalg.cholesky(known)
     half = jsp.linalg.solve_triangular(root, information / unit, lower=True)
     ratio = jsp.linalg.solve_triangular(root, half.T, lower=True)
     share: Float[Array, " p"]
+    # Rounding makes it unequal to its transpose, and eigh reads one half.
     share, vectors = jnp.linalg.eigh(0.5 * (ratio + ratio.T))
     basis = jsp.linalg.solve_triangular(root, vectors, lower=True, trans=1)
     basis = basis / scale[:, None]

@@ -133,10 +133,7 @@ def read_weights(weights: Any, n_obs: int, name: str = "weights") -> Weights:
     if isinstance(weights, Tracer):
         return weights
     if weights.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{name} has dtype {weights.dtype}; give nonnegative numbers, for example "
-            "by astype(float)."
-        )
+        raise ValueError(f"{name} has dtype {weights.dtype}, {describe_text(weights)}.")
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
         raise ValueError(
@@ -165,6 +162,7 @@ def read_groups(
                 "number of groups."
             )
         return groups, n_groups
+    # Whole numbers without a gap: each group is an axis of what is computed.
     found = np.unique(groups)
     size = len(found) if n_groups is None else n_groups
     if groups.dtype.kind not in "iu" or not np.array_equal(found, np.arange(size)):

@@ -6,13 +6,25 @@ thread. Where the user interrupts, the call ends at once; what XLA has begun goe
 its end unheard, or until the process ends.
 """
 
-import contextlib
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import jax
+
+_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
+    "jax_default_device": jax.default_device,
+    "jax_default_matmul_precision": jax.default_matmul_precision,
+    "jax_debug_nans": jax.debug_nans,
+    "jax_debug_infs": jax.debug_infs,
+    "jax_log_compiles": jax.log_compiles,
+    "jax_check_tracer_leaks": jax.check_tracer_leaks,
+    "jax_numpy_dtype_promotion": jax.numpy_dtype_promotion,
+    "jax_numpy_rank_promotion": jax.numpy_rank_promotion,
+}
+"""What a user may have set in a `with` block, which holds for one thread alone."""
 
 
 def _setting(name: str) -> Any:
@@ -25,8 +37,9 @@ def run_interruptibly[**P, R](
 ) -> R:
     """Return what a function returns, its arrays computed, unless interrupted.
 
-    Settings of JAX that hold in a `with` block hold for one thread: the device is taken
-    along, and without `jit` the function runs where it is called.
+    Settings of JAX that hold in a `with` block hold for one thread, and those in
+    `_SETTINGS` are taken along; meshes and transfer guards are not. Without `jit` the
+    function runs where it is called.
 
     Raises:
         KeyboardInterrupt: At once, where the user asks for it.
@@ -34,14 +47,18 @@ def run_interruptibly[**P, R](
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or _setting("jax_disable_jit"):
         return jax.block_until_ready(function(*args, **kwargs))
-    device = _setting("jax_default_device")
-    here = contextlib.nullcontext() if device is None else jax.default_device(device)
+    wanted = {name: _setting(name) for name in _SETTINGS}
     context = contextvars.copy_context()
     ended: dict[str, Any] = {}
 
     def work() -> None:
         try:
-            with here:
+            with ExitStack() as stack:
+                # Only where they differ: a setting is part of what a program is
+                # looked up by, and one that is set again is another program.
+                for name, value in wanted.items():
+                    if _setting(name) != value:
+                        stack.enter_context(_SETTINGS[name](value))
                 found = context.run(function, *args, **kwargs)
                 ended["value"] = jax.block_until_ready(found)
         except BaseException as error:  # raised below, in the thread that called

@@ -230,6 +230,8 @@ class JointProblem(eqx.Module):
         count, dimension = present.size, self.box.low.size
         size = joint.size - count * dimension
         theta, places = joint[:size], joint[size:].reshape(count, dimension)
+        # The model is asked about points of the range alone; what left it stays put
+        # below.
         inside = jnp.clip(places, 0.0, 1.0)
         lclk = jnp.where(present, self.lclk(theta, inside), -jnp.inf)
         solution = solve_probs(
@@ -249,6 +251,8 @@ class JointProblem(eqx.Module):
         moves = (places > 0.0) & (places < 1.0) & (mass > 0)[:, None]
         stays = jnp.concatenate([jnp.zeros(size, bool), ~moves.ravel()])
         free = jnp.where(stays, 0.0, 1.0)
+        # A unit block, not a zero one: Newton's step there is zero, and nothing
+        # singular.
         hessian = hessian * free * free[:, None] + jnp.diag(1.0 - free)
         probs_dot = probs_dot * free[:, None]
         scores = (rows + probs_dot @ relative.T) * free[:, None]

@@ -14,7 +14,7 @@ from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._free_ratio import free_ratio
 from spmlex._newton import climb
-from spmlex._printing import in_html, in_words, write, write_p_value
+from spmlex._printing import Printed, write, write_p_value
 from spmlex._table import Table
 from spmlex._types import Scalar
 from spmlex._verdict import judge
@@ -23,7 +23,7 @@ _TOL = 1e-6
 _MAX_STEPS = 50
 
 
-class LikelihoodRatio(eqx.Module):
+class LikelihoodRatio(Printed):
     """A test of values of one or more parameters.
 
     Attributes:
@@ -45,27 +45,22 @@ class LikelihoodRatio(eqx.Module):
     names: tuple[str, ...] = eqx.field(static=True, default=())
     tested: tuple[str, ...] = eqx.field(static=True, default=())
 
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
-
-    def _repr_html_(self) -> str:
-        return in_html(self, _tabulate)
-
-
-def _tabulate(test: LikelihoodRatio) -> Table:
-    theta = dict(zip(test.names, test.theta.tolist(), strict=True))
-    what = " and ".join(f"{name} = {theta[name]:g}" for name in test.tested)
-    numbers = (
-        write(test.statistic),
-        f"{test.degrees_of_freedom}",
-        write_p_value(test.p_value),
-    )
-    head = ("", "statistic", "degrees of freedom", "P")
-    title = f"Likelihood ratio test of {what}"
-    notes = ("the rest of theta is at its maximum under the hypothesis",)
-    if not bool(test.converged):
-        notes = ("Warning: no maximum was found there: the statistic is too large.",)
-    return Table(title, head, (("chi-square", *numbers),), notes)
+    def _tabulate(self) -> Table:
+        theta = dict(zip(self.names, self.theta.tolist(), strict=True))
+        what = " and ".join(f"{name} = {theta[name]:g}" for name in self.tested)
+        numbers = (
+            write(self.statistic),
+            f"{self.degrees_of_freedom}",
+            write_p_value(self.p_value),
+        )
+        head = ("", "statistic", "degrees of freedom", "P")
+        title = f"Likelihood ratio test of {what}"
+        notes = ("the rest of theta is at its maximum under the hypothesis",)
+        if not bool(self.converged):
+            notes = (
+                "Warning: no maximum was found there: the statistic is too large.",
+            )
+        return Table(title, head, (("chi-square", *numbers),), notes)
 
 
 def likelihood_ratio_test(
@@ -87,7 +82,7 @@ def likelihood_ratio_test(
         parameter: The name of a parameter, as in `parameter_names`; or values by name,
             such as `{"coef[0]": 1.0, "coef[1]": 0.0}`, which are tested jointly.
         value: The value under the hypothesis; only with a name.
-        verbose: Say what takes long; by default where the fit was made so.
+        verbose: Print a line a step; by default where the fit was made so.
 
     Raises:
         ValueError: There is no such parameter, or a value is missing.
@@ -102,7 +97,8 @@ def likelihood_ratio_test(
     hypothesis = read_hypothesis(parameter, value, names)
     held = jnp.array([names.index(name) for name in hypothesis])
     values = jnp.array(list(hypothesis.values()), float)
-    statistic, theta, done = likelihood_ratio(evidence, held, values)
+    watch = "under the hypothesis" if evidence.verbose else ""
+    statistic, theta, done = likelihood_ratio(evidence, held, values, watch)
     freedom = len(hypothesis)
     p_value = jsp.stats.chi2.sf(jnp.maximum(statistic, 0.0), freedom)
     words = tuple(names), tuple(hypothesis)
@@ -150,12 +146,22 @@ def read_hypothesis(
 
 
 def likelihood_ratio(
-    evidence: Evidence, held: Int[Array, " k"], values: Float[Array, " k"]
+    evidence: Evidence,
+    held: Int[Array, " k"],
+    values: Float[Array, " k"],
+    watch: str = "",
 ) -> tuple[Scalar, Float[Array, " p"], Array]:
-    """Return the statistic, theta under the hypothesis, and whether it converged."""
+    """Return the statistic, theta under the hypothesis, and whether it converged.
+
+    Args:
+        evidence: That of an estimate.
+        held: Which parameters have values under the hypothesis.
+        values: These.
+        watch: What the search on a grid is called, to print a line a step.
+    """
     if evidence.problem is None:
         return free_ratio(evidence, *_start(evidence, held, values))
-    return _ratio_on_grid(evidence, held, values)
+    return _ratio_on_grid(evidence, held, values, watch)
 
 
 def _start(
@@ -181,7 +187,7 @@ def _start(
 
 @compile_for_one_call
 def _ratio_on_grid(
-    evidence: Evidence, held: Int[Array, " k"], values: Float[Array, " k"]
+    evidence: Evidence, held: Int[Array, " k"], values: Float[Array, " k"], watch: str
 ) -> tuple[Scalar, Float[Array, " p"], Array]:
     problem, n_obs = evidence.on_grid(), evidence.weights.shape[0]
     rest, base, others = _start(evidence, held, values)
@@ -198,7 +204,8 @@ def _ratio_on_grid(
             probs_dot=there.probs_dot[..., others],
         )
 
-    state = climb(at, n_obs, rest, evidence.probs.T, _TOL, _MAX_STEPS)
+    given = at, n_obs, rest, evidence.probs.T, _TOL, _MAX_STEPS
+    state = climb(*given, watch=watch)
     gained = evidence.log_likelihood + evidence.n_obs * state.here.value
     done = (
         judge(state, evidence.weights, jnp.array(jnp.inf), _TOL) == RESULTS.successful

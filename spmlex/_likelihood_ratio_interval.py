@@ -83,6 +83,7 @@ class _Secant(NamedTuple):
 
 
 def _root(evidence: Evidence, k: Int[Array, ""], value: Scalar) -> Scalar:
+    # Without a maximum there the statistic is too large: no value to go by.
     statistic, _, done = likelihood_ratio(evidence, k[None], value[None])
     return jnp.where(done, jnp.sqrt(jnp.maximum(statistic, 0.0)), jnp.nan)
 
@@ -109,6 +110,7 @@ def _advance(state: _Secant, evidence: Evidence, limit: _Limit) -> _Secant:
     slope = (state.at_now - state.at_before) / (state.now - state.before)
     # The statistic rises away from the estimate: no step back past it.
     further = state.now + (critical - state.at_now) / slope
+    # Nor so far out at once that the fit there fails.
     length = jnp.clip(side * (further - centre), 0.1 * error, 20.0 * error)
     following = centre + side * length
     at_following = _root(evidence, k, following)
@@ -123,6 +125,7 @@ def _is_running(state: _Secant, critical: Scalar) -> Bool[Array, ""]:
 
 
 def _conclude(state: _Secant, critical: Scalar) -> Scalar:
+    # Out of steps, but a thousandth of a standard deviate away: no reader could tell.
     close = jnp.abs(state.at_now - critical) <= 10 * _ROOT_TOL
     return jnp.where(close, state.now, jnp.nan)
 

@@ -252,6 +252,7 @@ def _choose_value(
     high = jnp.where(bracketed, bracket.outer.distance, far)
     high = jnp.minimum(high, bracket.barrier)
     zero = tried.distance - tried.excess / slope
+    # A deviate that falls outwards crosses nothing on this line: go further out.
     target: Scalar = jnp.where(slope > 0, zero, far)
     done = verdict.counts & (jnp.abs(tried.excess) <= _CLOSE) & (slope > 0)
     opened = verdict.counts & ~verdict.rejected & (target > _FARTHEST * limit.error)

@@ -1,5 +1,6 @@
 """Confidence intervals as they are returned: numbers with names, and their tables."""
 
+import abc
 import dataclasses
 from collections.abc import Sequence
 
@@ -9,13 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from spmlex._compile import compile_together
-from spmlex._printing import in_html, in_words, write, write_p_value
+from spmlex._printing import Printed, write, write_p_value
 from spmlex._student import student_p_value, student_quantile
 from spmlex._table import Table, to_latex, to_markdown
 from spmlex._types import Frame, Scalar
 
 
-class Intervals(eqx.Module):
+class Intervals(Printed):
     """Confidence intervals for theta, with the estimate they belong to.
 
     Attributes:
@@ -107,11 +108,55 @@ class Intervals(eqx.Module):
         table = tabulate(self)
         return to_latex(table._replace(notes=(f"{table.title}.",)), caption, label)
 
-    def __repr__(self) -> str:
-        return in_words(self, tabulate)
+    def _tabulate(self) -> Table:
+        return tabulate(self)
 
-    def _repr_html_(self) -> str:
-        return in_html(self, tabulate)
+
+class HasIntervals(Printed):
+    """What has intervals for theta, and so their tables."""
+
+    @abc.abstractmethod
+    def intervals(
+        self, level: float | int = 0.95, kind: str | None = None
+    ) -> Intervals:
+        """Return confidence intervals of a level and kind."""
+
+    def to_frame(self, level: float | int = 0.95, kind: str | None = None) -> Frame:
+        """Return estimates and intervals as a frame; see `Intervals.to_frame`.
+
+        Args:
+            level: Confidence level.
+            kind: Kind of interval, as in `intervals`: the estimates are those that it
+                belongs to.
+        """
+        return self.intervals(level, kind).to_frame()
+
+    def to_markdown(self, level: float | int = 0.95, kind: str | None = None) -> str:
+        """Return estimates and intervals as a table in Markdown.
+
+        Args:
+            level: Confidence level.
+            kind: Kind of interval, as in `intervals`.
+        """
+        return self.intervals(level, kind).to_markdown()
+
+    def to_latex(
+        self,
+        level: float | int = 0.95,
+        kind: str | None = None,
+        *,
+        caption: str | None = None,
+        label: str | None = None,
+    ) -> str:
+        """Return estimates and intervals in LaTeX; see `Intervals.to_latex`.
+
+        Args:
+            level: Confidence level.
+            kind: Kind of interval, as in `intervals`.
+            caption: Of a `table` around it.
+            label: Key of that.
+        """
+        return self.intervals(level, kind).to_latex(caption, label)
 
 
 @compile_together

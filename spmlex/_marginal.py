@@ -107,6 +107,7 @@ class Quantile(eqx.Module):
 
     def _between(self, at: Array, total: Array) -> tuple[Array, Array, Array]:
         value = jnp.interp(self.levels, total, at)
+        # Held: what has a standard error is the distribution function at a fixed point.
         reached = jnp.interp(jax.lax.stop_gradient(value), at, total)
         return value, reached, reached
 

@@ -12,10 +12,10 @@ from jaxtyping import Array, Float, Int
 
 from spmlex._compile import compile_together
 from spmlex._inputs import read_weights
-from spmlex._types import Kernel, LogCondLik, Probs, Scalar, Weights
+from spmlex._types import GivenWeights, Kernel, LogCondLik, Probs, Scalar, Weights
 
 
-def normalise_weights(weights: Weights | None, n_obs: int) -> Weights:
+def normalise_weights(weights: GivenWeights | None, n_obs: int) -> Weights:
     """Scale observation weights to sum to one; equal weights where none are given."""
     if weights is None:
         return jnp.full(n_obs, 1.0 / n_obs)

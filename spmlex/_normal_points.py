@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
 
+# Fixed: the same call has the same starts, whatever was drawn before it.
 _SEED = 20260101
 _MAX_SPREAD = 1e3
 """A direction without curvature is taken to be this much wider than the narrowest."""
@@ -52,6 +53,7 @@ def covariance_root(
         return hessian
     scale = jnp.sqrt(jnp.maximum(jnp.abs(jnp.diagonal(hessian)), 1e-300))
     values, vectors = jnp.linalg.eigh(hessian / (scale[:, None] * scale))
+    # At a saddle too there is a spread to draw starts with.
     values = jnp.abs(values)
     values = jnp.maximum(values, jnp.max(values) / _MAX_SPREAD)
     return vectors / jnp.sqrt(values) / scale[:, None] / jnp.sqrt(n_obs)

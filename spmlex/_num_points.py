@@ -17,7 +17,7 @@ from spmlex._inputs import conditional_likelihoods, read_count
 from spmlex._joint import JointProblem
 from spmlex._mixture import scale_rows, weight_per_density
 from spmlex._newton import State, climb
-from spmlex._printing import in_html, in_words, write
+from spmlex._printing import Printed, write
 from spmlex._table import Table
 from spmlex._verdict import judge
 
@@ -29,7 +29,7 @@ _LEAST_GAIN = 1e-6
 """Nats that another point has to add, or there is no use in more."""
 
 
-class PointCounts(eqx.Module):
+class PointCounts(Printed):
     """Models with 1, 2, ... support points whose places are free.
 
     Attributes:
@@ -50,11 +50,16 @@ class PointCounts(eqx.Module):
     theta: Float[np.ndarray, "k p"]
     converged: Bool[np.ndarray, " k"]
 
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
-
-    def _repr_html_(self) -> str:
-        return in_html(self, _tabulate)
+    def _tabulate(self) -> Table:
+        columns = (self.log_likelihood, self.aic, self.bic)
+        rows: list[tuple[str, ...]] = []
+        for i, number in enumerate(self.num_points):
+            name = f"{int(number)}" + ("" if self.converged[i] else " (no maximum)")
+            value, *criteria = (write(column[i], 3) for column in columns)
+            rows.append((name, value, f"{int(self.num_parameters[i])}", *criteria))
+        head = ("points", "log-likelihood", "parameters", "AIC", "BIC")
+        best = (f"best by AIC {self.best('aic')}, by BIC {self.best('bic')}",)
+        return Table("Support points that are free to move", head, tuple(rows), best)
 
     def best(self, criterion: str = "bic") -> int:
         """Return the number of points with the least value of a criterion.
@@ -68,18 +73,6 @@ class PointCounts(eqx.Module):
         check_choice("criterion", criterion, CRITERIA, "a criterion")
         values = self.aic if criterion == "aic" else self.bic
         return int(self.num_points[np.argmin(values)])
-
-
-def _tabulate(counts: PointCounts) -> Table:
-    columns = (counts.log_likelihood, counts.aic, counts.bic)
-    rows: list[tuple[str, ...]] = []
-    for i, number in enumerate(counts.num_points):
-        name = f"{int(number)}" + ("" if counts.converged[i] else " (no maximum)")
-        value, *criteria = (write(column[i], 3) for column in columns)
-        rows.append((name, value, f"{int(counts.num_parameters[i])}", *criteria))
-    head = ("points", "log-likelihood", "parameters", "AIC", "BIC")
-    best = (f"best by AIC {counts.best('aic')}, by BIC {counts.best('bic')}",)
-    return Table("Support points that are free to move", head, tuple(rows), best)
 
 
 def count_points(estimate: Estimated, most: int = 8) -> PointCounts:
@@ -119,6 +112,7 @@ def count_points(estimate: Estimated, most: int = 8) -> PointCounts:
     for count in range(1, most + 1):
         places = places.at[count - 1].set(joint.to_places(following[None])[0])
         share = 1.0 / count
+        # An even share for the new one: the solve that follows corrects it.
         probs = ((1.0 - share) * probs).at[count - 1].set(share)
         both = jnp.concatenate([theta, places.ravel()])
         state, code = _climb(joint, both, probs, jnp.arange(most) < count)

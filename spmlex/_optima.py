@@ -1,15 +1,14 @@
 """Where the search from each start led."""
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._codes import RESULT_CODES
-from spmlex._printing import in_html, in_words
+from spmlex._printing import Printed
 from spmlex._table import Table
 
 
-class Optima(eqx.Module):
+class Optima(Printed):
     """Where each start led: `model0`, then the model's own start, then the others.
 
     Attributes:
@@ -43,27 +42,20 @@ class Optima(eqx.Module):
         """How many distinct local optima the starts led to."""
         return jnp.sum(self.optimum == jnp.arange(self.optimum.size))
 
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
-
-    def _repr_html_(self) -> str:
-        return in_html(self, _tabulate)
-
-
-def _tabulate(optima: Optima) -> Table:
-    chosen = int(optima.chosen)
-    rows = tuple(
-        (
-            f"start {k}{' (chosen)' if k == chosen else ''}",
-            f"{float(optima.log_likelihood[k]):.4f}",
-            f"{int(optima.num_atoms[k])}",
-            f"{int(optima.num_steps[k])}",
-            "" if optima.optimum[k] < 0 else f"{int(optima.optimum[k])}",
-            RESULT_CODES[int(optima.code[k])][1],
-            "yes" if optima.flagged[k] else "no",
+    def _tabulate(self) -> Table:
+        chosen = int(self.chosen)
+        rows = tuple(
+            (
+                f"start {k}{' (chosen)' if k == chosen else ''}",
+                f"{float(self.log_likelihood[k]):.4f}",
+                f"{int(self.num_atoms[k])}",
+                f"{int(self.num_steps[k])}",
+                "" if self.optimum[k] < 0 else f"{int(self.optimum[k])}",
+                RESULT_CODES[int(self.code[k])][1],
+                "yes" if self.flagged[k] else "no",
+            )
+            for k in range(self.code.shape[0])
         )
-        for k in range(optima.code.shape[0])
-    )
-    title = f"{len(rows)} starts, {int(optima.num_optima)} local optima"
-    head = ("", "log-likelihood", "points", "steps", "optimum", "end", "degenerate")
-    return Table(title, head, rows)
+        title = f"{len(rows)} starts, {int(self.num_optima)} local self"
+        head = ("", "log-likelihood", "points", "steps", "optimum", "end", "degenerate")
+        return Table(title, head, rows)

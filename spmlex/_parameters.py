@@ -194,6 +194,7 @@ def _read_words(name: str, value: Any, shape: tuple[int, ...]) -> list[str]:
     if not isinstance(value, str) and not is_list:
         raise ValueError(f"{wrong}.")
     try:
+        # As objects: numbers among names would become text, and pass for names.
         array = np.asarray(value, dtype=object)
     except ValueError as error:  # of uneven lengths
         raise ValueError(f"{wrong}, nested like the array of shape {shape}.") from error

@@ -71,6 +71,7 @@ def average_partial_effects(
         _check_change(change)
     numbers = (None,) if columns is None else tuple(int(k) for k in columns)
     if not is_own:
+        # Other data have no weights of the fit's, and are taken as they are.
         weights = jnp.full(shape[0], 1.0 / shape[0])
     cells = kept.reshape(shape[0], -1)
     size = weights @ jnp.sum(cells, axis=1)
@@ -80,6 +81,8 @@ def average_partial_effects(
     if not is_own:
         return made
     model, supp, probs = source.model, source.supp, source.probs
+    # The sample is a draw as well: what effects vary by between observations is error
+    # of their average, beside that of theta and F.
     each = eqx.filter_jit(effects)(model, supp, probs)
     mine = jnp.sum(cells, axis=1) / size
     sampled = each - made.value * mine[:, None]
@@ -125,6 +128,7 @@ class _Effects(eqx.Module):
             first, second = (jnp.where(where > 0, x, values) for x in self.change)
             return at(second) - at(first)
         slope: Array
+        # Rows depend on their own values alone: one pass differentiates all of them.
         _, slope = jax.jvp(at, (values,), (where,))
         return slope
 

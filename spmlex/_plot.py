@@ -155,7 +155,9 @@ def _band_of(
     """
     at, _ = _steps_of(mixing, coordinate)
     inside = at[(at > ends[0]) & (at < ends[1])]
+    # Each point of the band is a function with an error of its own to compute.
     thinned = inside[:: 1 + len(inside) // _MOST_POINTS]
+    # With the ends of the figure, or lines and band would stop short of them.
     points = np.unique([ends[0], *thinned, ends[1]])
     made = mixing.cdf(points, coordinate=coordinate)
     value, error = (

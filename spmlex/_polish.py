@@ -89,6 +89,7 @@ def polish(
     rows, probs, drift = _place(problem, search, moved.response)
     here = search.state.here
     found = search.settled & moved.is_maximum
+    # The grid is among what the atoms can do: a worse end is of another maximum.
     found &= here.value <= value + 1e-9 * (1.0 + jnp.abs(value))
     found &= ~is_crowded(probs, search.resolution)
     singular = is_singular(search, moved)
@@ -164,6 +165,7 @@ def _place(
 
     none = jnp.zeros(n_supp, bool), jnp.full(count, n_supp)
     _, row_of = jax.lax.fori_loop(0, count, assign, none)
+    # Atoms without mass have the row n_supp, which is none: they are dropped.
     rows = problem.trial.at[row_of].set(problem.to_rows(places), mode="drop")
     masses = jnp.zeros(n_supp).at[row_of].set(probs, mode="drop")
     nearest = jnp.argmin(jnp.where(has_mass[:, None], distance, jnp.inf), axis=0)

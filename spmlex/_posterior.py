@@ -71,6 +71,7 @@ class Posterior(eqx.Module):
         """Return the posterior standard deviation, as `mean` returns the mean."""
 
         def spread(values: Array) -> Array:
+            # Around their mean first: far from zero the squares would cancel.
             centred = values - jnp.mean(values, axis=0)
             variance = self._average(centred**2) - self._average(centred) ** 2
             return jnp.sqrt(jnp.maximum(variance, 0.0))
@@ -101,6 +102,7 @@ class Posterior(eqx.Module):
         at = rows[:, coordinate]
         order = jnp.argsort(at)
         total = jnp.cumsum(self.probs[:, order], axis=1)
+        # The first that reaches the level; argmax of truth values is that.
         found = at[order][jnp.argmax(total >= share - _ROUNDING, axis=1)]
         return jnp.where(jnp.isnan(total[:, -1]), jnp.nan, found)
 

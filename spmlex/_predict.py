@@ -18,7 +18,7 @@ from spmlex._inputs import conditional_likelihoods
 from spmlex._mixture import posterior_weights
 from spmlex._outer import OuterProblem
 from spmlex._posterior import Groups, choose_data, own_masses
-from spmlex._printing import in_html, in_words, write
+from spmlex._printing import Printed, write
 from spmlex._table import Table
 from spmlex._types import Data, Weights
 from spmlex._weights import share_of_square
@@ -31,7 +31,7 @@ _SHOWN = 10  # values that are printed
 _EXAMPLE = "`lambda model, data, supp: model.expected_outcome(data, supp)`"
 
 
-class Prediction(eqx.Module):
+class Prediction(Printed):
     """Predicted values, with the standard errors that theta and F leave them.
 
     Attributes:
@@ -42,22 +42,16 @@ class Prediction(eqx.Module):
     value: Float[Array, "n_obs ..."]
     standard_errors: Float[Array, "n_obs ..."]
 
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
-
-    def _repr_html_(self) -> str:
-        return in_html(self, _tabulate)
-
-
-def _tabulate(found: Prediction) -> Table:
-    values, errors = np.asarray(found.value), np.asarray(found.standard_errors)
-    places = list(np.ndindex(values.shape))[:_SHOWN]
-    rows = tuple(
-        (", ".join(map(str, at)), write(values[at]), write(errors[at])) for at in places
-    )
-    left = values.size - len(rows)
-    notes = (f"and {left} more",) if left else ()
-    return Table("Predicted values", ("", "value", "std. error"), rows, notes)
+    def _tabulate(self) -> Table:
+        values, errors = np.asarray(self.value), np.asarray(self.standard_errors)
+        places = list(np.ndindex(values.shape))[:_SHOWN]
+        rows = tuple(
+            (", ".join(map(str, at)), write(values[at]), write(errors[at]))
+            for at in places
+        )
+        left = values.size - len(rows)
+        notes = (f"and {left} more",) if left else ()
+        return Table("Predicted values", ("", "value", "std. error"), rows, notes)
 
 
 def predict(
@@ -114,6 +108,8 @@ def _predict(
 ) -> tuple[Array, Array]:
     shares = share_of_square(expansion.weights, expansion.counts)
     moves = shares[:, None] * expansion.moves
+    # Once for all rows: each then costs a product with its slopes, not with n_obs
+    # moves.
     covariance = moves.T @ moves
 
     def one(item: tuple[Data, Array | None]) -> tuple[Array, Array]:
@@ -127,6 +123,7 @@ def _predict(
                 masses = posterior_weights(lclk, masses[0])
             return jnp.tensordot(masses[0], function(model, row, supp)[0], axes=1)
 
+        # Backwards: few values of a vector with an entry for every support point.
         slopes = jax.jacrev(value)(expansion.vector)
         found = value(expansion.vector) + slopes @ expansion.shift
         variance = jnp.sum((slopes @ covariance) * slopes, axis=-1)
@@ -171,6 +168,7 @@ def check_value(
 ) -> tuple[int, ...]:
     """Return the shape of a function's value, without support points."""
     try:
+        # By shapes alone: a wrong function is refused before anything is computed.
         made = eqx.filter_eval_shape(function, problem.model, data, problem.supp)
     except Exception as error:
         error.add_note("Raised by function(model, data, supp).")

@@ -1,35 +1,37 @@
 """How results are printed: as a table of their numbers, else by their shapes."""
 
+import abc
 import dataclasses
 import textwrap
-from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
+import jax
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array
+from jaxtyping import AbstractArray, Array
 
 from spmlex._table import WIDTH, Table, to_html, to_text
 
 
-def in_words[Result](result: Result, tabulate: Callable[[Result], Table]) -> str:
-    """Return a result as text, whatever it holds: printing never raises.
+class Printed(eqx.Module):
+    """A result that is printed as a table of its numbers, and so in notebooks.
 
-    Args:
-        result: A dataclass of arrays.
-        tabulate: Makes a table of its numbers. What it can't, because arrays are
-            traced or have a leading axis by `vmap`, is told by its shapes.
+    What has no table, because arrays are traced, have a leading axis by `vmap` or are
+    no arrays at all, is told by its shapes.
     """
-    table = _try(result, tabulate)
-    return _list_shapes(result) if table is None else to_text(table)
 
+    @abc.abstractmethod
+    def _tabulate(self) -> Table:
+        """Return the table; called only where every array is what its field says."""
 
-def in_html[Result](result: Result, tabulate: Callable[[Result], Table]) -> str:
-    """Return a result in HTML, for notebooks; see `in_words`."""
-    table = _try(result, tabulate)
-    if table is None:
-        table = Table(_list_shapes(result), ("",), ())
-    return to_html(table)
+    def __repr__(self) -> str:
+        return to_text(self._tabulate()) if _is_plain(self) else _list_shapes(self)
+
+    def _repr_html_(self) -> str:
+        if _is_plain(self):
+            return to_html(self._tabulate())
+        return to_html(Table(_list_shapes(self), ("",), ()))
 
 
 def write(value: Any, digits: int | None = None) -> str:
@@ -54,11 +56,21 @@ def write_p_value(value: Any, digits: int = 3) -> str:
     return f"<{least:.{digits}f}" if float(value) < least else write(value, digits)
 
 
-def _try[Result](result: Result, tabulate: Callable[[Result], Table]) -> Table | None:
-    try:
-        return tabulate(result)
-    except Exception:  # of tracers, batches, masks in the place of arrays
-        return None
+def _is_plain(result: Any) -> bool:
+    """Tell whether a result holds its numbers, of the shapes that its class declares.
+
+    Looked at beforehand, in place of catching what a table raises: an error in a table
+    is then an error, and not a listing of shapes.
+    """
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(result)):
+        return False
+    for field in dataclasses.fields(result):
+        kind = field.type
+        if not isinstance(kind, type) or not issubclass(kind, AbstractArray):
+            continue
+        if not isinstance(getattr(result, field.name), kind):
+            return False
+    return True
 
 
 def _list_shapes(result: Any) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
-from jaxtyping import Array, Int
 
 from spmlex._inner import InnerSolver, get_solver
 from spmlex._inputs import (
@@ -16,7 +15,15 @@ from spmlex._inputs import (
 )
 from spmlex._outer import OuterProblem
 from spmlex._parameters import Names, free_leaves, parameter_names
-from spmlex._types import Counts, Data, Model, Support, Weights
+from spmlex._types import (
+    Counts,
+    Data,
+    GivenGroups,
+    GivenWeights,
+    Model,
+    Support,
+    Weights,
+)
 from spmlex._weights import fill_rows_without_weight, read_sample
 
 
@@ -24,7 +31,7 @@ def pose_problem(
     model0: Model,
     data: Data,
     supp: Support,
-    groups: Int[Array, " n_obs"] | None,
+    groups: GivenGroups | None,
     n_groups: int | None,
     fixed: Callable[[Any], Any] | None,
     solver: InnerSolver,
@@ -43,16 +50,32 @@ def pose_problem(
     if groups is not None:
         groups, n_groups = read_groups(groups, n_groups, n_obs)
     solver = get_solver(solver)
-    labels = None
-    if names is not None:
-        labels = tuple(parameter_names(model0, free, names))
+    labels = _label(model0, free, names)
     return OuterProblem(
         model0, data, supp, groups, n_groups, free, solver, labels=labels
     )
 
 
+def _label(
+    model0: Model, free: tuple[bool, ...], names: Names | None
+) -> tuple[str, ...] | None:
+    """Return what the user calls the parameters, by the call or by the model."""
+    if names is not None:
+        return tuple(parameter_names(model0, free, names))
+    own = getattr(model0, "names", None)
+    if own is None:
+        return None
+    try:
+        return tuple(parameter_names(model0, free, own))
+    except ValueError as error:
+        raise ValueError(
+            f"model0={type(model0).__name__} has an attribute `names`, which is to say "
+            f"what its parameters are called: {error}"
+        ) from error
+
+
 def weigh_rows(
-    problem: OuterProblem, weights: Weights | None, counts: Counts | None
+    problem: OuterProblem, weights: GivenWeights | None, counts: Counts | None
 ) -> tuple[OuterProblem, Weights]:
     """Return the problem with counts, and the share of each row in the sample.
 

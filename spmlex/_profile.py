@@ -21,23 +21,35 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from spmlex._arguments import read_floats
 from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inputs import conditional_likelihoods, read_groups, read_inputs
 from spmlex._mixture import log_mixture, normalise_weights, scale_rows
-from spmlex._types import Data, LogCondLik, Model, Probs, Scalar, Support, Weights
+from spmlex._types import (
+    Data,
+    GivenGroups,
+    GivenLclk,
+    GivenProbs,
+    GivenWeights,
+    LogCondLik,
+    Model,
+    Probs,
+    Scalar,
+    Support,
+    Weights,
+)
 
 _FACE_RTOL = 1e-12
 """Eigenvalues of the face system below this share of the largest count as zero."""
 
 
 def profile(
-    lclk: LogCondLik,
-    weights: Weights | None = None,
+    lclk: GivenLclk,
+    weights: GivenWeights | None = None,
     *,
-    probs0: Probs | None = None,
+    probs0: GivenProbs | None = None,
     solver: InnerSolver = "active_set",
 ) -> tuple[Scalar, Probs]:
     """Return the profile value of `lclk` and the optimal mixing probabilities.
@@ -176,9 +188,9 @@ def profile_ll(
     data: Data,
     supp: Support,
     *,
-    groups: Int[Array, " n_obs"] | None = None,
+    groups: GivenGroups | None = None,
     n_groups: int | None = None,
-    weights: Weights | None = None,
+    weights: GivenWeights | None = None,
     solver: InnerSolver = "active_set",
 ) -> tuple[Scalar, Float[Array, "..."]]:
     """Return the profile log-likelihood of a model, to be minimised over theta.

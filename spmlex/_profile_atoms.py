@@ -48,6 +48,7 @@ def profile_atoms(search: Search, size: int) -> Moved:
     values: Float[Array, " r"]
     values, vectors = jnp.linalg.eigh(block * scale * scale[:, None])
     is_maximum = jnp.all(diagonal > 0) & (values[0] > _SINGULAR)
+    # Where atoms can be moved for nothing they stay: least norm, never nan.
     inverse = jnp.where(values > _SINGULAR, 1.0 / values, 0.0)
     right = vectors.T @ (scale[:, None] * cross)
     response = -scale[:, None] * (vectors @ (inverse[:, None] * right))
@@ -66,6 +67,7 @@ def is_singular(search: Search, moved: Moved) -> Bool[Array, ""]:
     if moved.gradient.size == 0:
         return jnp.array(False)
     diagonal = jnp.abs(jnp.diagonal(search.state.here.hessian))[: len(moved.hessian)]
+    # In units of the curvature with the atoms held: what moving them leaves is a share.
     unit = jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0))
     curvature = jnp.linalg.eigvalsh(moved.hessian / (unit * unit[:, None]))
     return ~(curvature[0] > _SINGULAR)

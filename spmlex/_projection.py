@@ -84,6 +84,7 @@ def sum_moments(
     """
     parts = split_score(problem, theta, probs, rows.data)
     shares = jnp.exp(parts.log_density - rows.log_density)
+    # Rows that theta makes impossible have no share in its expectations.
     shares = jnp.where(jnp.isfinite(shares), shares, 0.0)
     columns = jnp.where(probs > 0, parts.columns, 0.0)
     joint = jnp.hstack([parts.flows, columns, parts.score])
@@ -111,6 +112,7 @@ def project_score(
     second = moments.second / total
     q = second.shape[0] - n_supp - n_params
     unit = jnp.sqrt(jnp.diagonal(second))
+    # To unit variances: what counts as hardly varying is then a share.
     unit = jnp.where(unit > 0, unit, 1.0)
     second = second / (unit[:, None] * unit)
     mean = moments.mean / total / unit
@@ -124,6 +126,8 @@ def project_score(
     on_columns, of_means = solved[:, :-1], solved[:, -1]
     crossed = rest[s, c] @ on_columns
     information = rest[s, s] - crossed - crossed.T
+    # Written as a variance, not as a difference: the coefficients fade, so they are not
+    # those of least squares, and what is left is larger by this.
     information = information + on_columns.T @ rest[c, c] @ on_columns
     information = 0.5 * (information + information.T)
     on_flows = by_flows[:, s] - by_flows[:, c] @ on_columns

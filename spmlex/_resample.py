@@ -19,13 +19,14 @@ from spmlex._codes import result_code
 from spmlex._compile import is_traced
 from spmlex._evaluation import Evaluation
 from spmlex._evidence import Estimated, Evidence, evidence_of
-from spmlex._inputs import number_clusters, read_count
+from spmlex._inputs import read_count
 from spmlex._interrupt import run_interruptibly
 from spmlex._newton import climb
 from spmlex._normal_points import covariance_root
 from spmlex._outer import OuterProblem
-from spmlex._printing import in_html, in_words, write
+from spmlex._printing import Printed, write
 from spmlex._progress import announce, report_part
+from spmlex._reweight import RandomWeights, Units, WithoutGroup, number_units
 from spmlex._table import Table
 from spmlex._verdict import judge
 
@@ -43,7 +44,7 @@ _MAX_START = 3.0
 """Longest first step, in observed standard errors."""
 
 
-class Resamples(eqx.Module):
+class Resamples(Printed):
     """Estimates on reweighted samples.
 
     Attributes:
@@ -80,27 +81,20 @@ class Resamples(eqx.Module):
         """Standard errors of theta."""
         return jnp.sqrt(jnp.diagonal(self.covariance))
 
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
-
-    def _repr_html_(self) -> str:
-        return in_html(self, _tabulate)
-
-
-def _tabulate(made: Resamples) -> Table:
-    kept = np.asarray(made.theta)[np.asarray(made.code) == 0]
-    columns = (kept.mean(axis=0), made.standard_errors, kept.min(axis=0))
-    columns = (*columns, kept.max(axis=0))
-    rows = tuple(
-        (name, *(write(column[k]) for column in columns))
-        for k, name in enumerate(made.names)
-    )
-    count, failed = made.code.size, int(made.num_failed)
-    title = f"{count} refits, of which {failed} failed"
-    head = ("", "mean", "std. error", "least", "largest")
-    freedom = made.degrees_of_freedom
-    notes = () if np.isinf(freedom) else (f"{freedom:g} degrees of freedom",)
-    return Table(title, head, rows, notes)
+    def _tabulate(self) -> Table:
+        kept = np.asarray(self.theta)[np.asarray(self.code) == 0]
+        columns = (kept.mean(axis=0), self.standard_errors, kept.min(axis=0))
+        columns = (*columns, kept.max(axis=0))
+        rows = tuple(
+            (name, *(write(column[k]) for column in columns))
+            for k, name in enumerate(self.names)
+        )
+        count, failed = self.code.size, int(self.num_failed)
+        title = f"{count} refits, of which {failed} failed"
+        head = ("", "mean", "std. error", "least", "largest")
+        freedom = self.degrees_of_freedom
+        notes = () if np.isinf(freedom) else (f"{freedom:g} degrees of freedom",)
+        return Table(title, head, rows, notes)
 
 
 def jackknife(
@@ -137,7 +131,7 @@ def jackknife(
     """
     evidence = evidence_of("estimate", estimate).watched(verbose)
     problem = evidence.on_grid()
-    units, n_units = _number_units(clusters, evidence)
+    units, n_units = number_units(clusters, evidence)
     if n_groups is None:
         n_groups = min(_N_GROUPS, n_units)
     n_groups = read_count("n_groups", n_groups, _N_GROUPS)
@@ -146,7 +140,7 @@ def jackknife(
             f"n_groups={n_groups}: give a number from 2 to the number of "
             f"{'observations' if clusters is None else 'clusters'}, {n_units}."
         )
-    reweight = _WithoutGroup(jr.permutation(_read_key(seed), n_units) % n_groups)
+    reweight = WithoutGroup(jr.permutation(_read_key(seed), n_units) % n_groups)
     theta, code = _run_refits(problem, evidence, units, reweight, n_groups)
     others = n_groups - 1.0
     return Resamples(theta, code, others, others, tuple(evidence.names))
@@ -185,12 +179,12 @@ def bootstrap(
     """
     evidence = evidence_of("estimate", estimate).watched(verbose)
     problem = evidence.on_grid()
-    units, n_units = _number_units(clusters, evidence)
+    units, n_units = number_units(clusters, evidence)
     n_draws = read_count("n_draws", n_draws, 200)
     if n_draws < 2:
         raise ValueError(f"n_draws={n_draws}: give 2 or more, such as 200.")
     check_choice("weights", weights, BOOTSTRAP_WEIGHTS, "a kind of random weights")
-    reweight = _RandomWeights(_read_key(seed), n_units, weights)
+    reweight = RandomWeights(_read_key(seed), n_units, weights)
     theta, code = _run_refits(problem, evidence, units, reweight, n_draws)
     factor = n_draws / (n_draws - 1.0)
     return Resamples(theta, code, float("inf"), factor, tuple(evidence.names))
@@ -200,60 +194,12 @@ def _read_key(seed: int) -> PRNGKeyArray:
     return jr.key(seed if isinstance(seed, Tracer) else read_count("seed", seed, 0))
 
 
-class _Units(eqx.Module):
-    """Which unit, a cluster or an observation, the rows of data belong to.
-
-    Attributes:
-        row: A row.
-        unit: A unit that it belongs to: one for each observation that it stands for.
-        share: The share of the row that is this unit's.
-        n_rows: Number of rows.
-    """
-
-    row: Int[Array, " k"]
-    unit: Int[Array, " k"]
-    share: Float[Array, " k"]
-    n_rows: int = eqx.field(static=True)
-
-    @classmethod
-    def of(
-        cls, row: np.ndarray, unit: np.ndarray, share: np.ndarray, n_rows: int
-    ) -> "_Units":
-        """Return units from NumPy arrays."""
-        return cls(jnp.asarray(row), jnp.asarray(unit), jnp.asarray(share), n_rows)
-
-    def spread(self, factors: Float[Array, " n_units"]) -> Float[Array, " n_rows"]:
-        """Return for each row the mean factor of its units."""
-        mine = self.share * factors[self.unit]
-        return jnp.zeros(self.n_rows).at[self.row].add(mine)
-
-
-class _WithoutGroup(eqx.Module):
-    group: Int[Array, " n_units"]
-
-    def __call__(self, number: Int[Array, ""]) -> Float[Array, " n_units"]:
-        return (self.group != number).astype(float)
-
-
-class _RandomWeights(eqx.Module):
-    key: PRNGKeyArray
-    n_units: int = eqx.field(static=True)
-    kind: str = eqx.field(static=True)
-
-    def __call__(self, number: Int[Array, ""]) -> Float[Array, " n_units"]:
-        key = jr.fold_in(self.key, number)
-        if self.kind == "exponential":
-            return jr.exponential(key, (self.n_units,))
-        drawn = jr.randint(key, (self.n_units,), 0, self.n_units)
-        return jnp.zeros(self.n_units).at[drawn].add(1.0)
-
-
 @eqx.filter_jit
 def _refit(
     problem: OuterProblem,
     evidence: Evidence,
-    units: _Units,
-    reweight: _WithoutGroup | _RandomWeights,
+    units: Units,
+    reweight: WithoutGroup | RandomWeights,
     count: int,
 ) -> tuple[Float[Array, "n_refits p"], Int[Array, " n_refits"]]:
     """Maximise with the weights of each resample."""
@@ -294,31 +240,3 @@ def _run_refits(
     if problem.verbose:
         announce("_refit", is_new=True)
     return run_interruptibly(_refit, problem, *rest)
-
-
-def _number_units(
-    clusters: Int[Array | np.ndarray, " n_obs"] | None, evidence: Evidence
-) -> tuple[_Units, int]:
-    """Return what is resampled, clusters or observations, and how many there are.
-
-    Observations of weight zero are none, nor is a cluster of them; where the weights
-    are traced they can't be told apart.
-    """
-    weights, counts = evidence.weights, evidence.counts
-    if isinstance(clusters, Tracer) or isinstance(counts, Tracer):
-        name = "clusters" if isinstance(clusters, Tracer) else "counts"
-        raise ValueError(f"{name} must be a known array, not one traced by jit.")
-    n_rows = weights.shape[0]
-    traced = isinstance(weights, Tracer)
-    kept = np.ones(n_rows, bool) if traced else np.asarray(weights) > 0
-    rows = np.flatnonzero(kept)
-    ones = np.ones(rows.size)
-    if clusters is not None:
-        number_clusters(clusters, n_rows)  # refused in words where it is wrong
-        numbers, n_units = number_clusters(np.asarray(clusters)[kept], rows.size)
-        return _Units.of(rows, np.asarray(numbers), ones, n_rows), int(n_units)
-    if counts is not None:
-        seen = np.asarray(counts)[rows].astype(int)
-        rows = np.repeat(rows, seen)
-        ones = 1.0 / np.repeat(seen, seen)
-    return _Units.of(rows, np.arange(rows.size), ones, n_rows), rows.size

@@ -72,11 +72,13 @@ def save(estimate: Fit, path: _Path) -> None:
     text = np.frombuffer(json.dumps(head).encode(), np.uint8)
     named = {f"array{k}": array for k, array in enumerate(arrays)}
     target = _read_path(path)
+    # Beside it, since a rename is whole only within one file system.
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:
             np.savez(file, allow_pickle=False, **{_HEAD: text}, **named)
             file.flush()
+            # Before the rename: after a power cut an empty file would have its name.
             os.fsync(file.fileno())
         beside.replace(target)
     finally:
@@ -150,6 +152,7 @@ def _read_path(path: Any) -> Path:
 def _form_of(model: Model) -> dict[str, Any]:
     """Return the class of a model, the shapes of its leaves and its constants."""
     leaves = jax.tree_util.tree_leaves_with_path(model)
+    # Functions among the constants are told by their address, which changes.
     constants = re.sub(r" at 0x[0-9a-f]+", "", str(jax.tree.structure(model)))
     return {
         "class": type(model).__name__,

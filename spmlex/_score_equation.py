@@ -158,6 +158,7 @@ class ScoreEquation(eqx.Module):
             sizes = (problem.n_supp, theta.size)
             projection = project_score(moments, *sizes, cutoff)
             parts = split_score(problem, theta, plugged, problem.data)
+            # F as it is plugged in has no direction to points that it leaves out.
             seen = jnp.where(plugged > 0, parts.columns, 0.0)
             scores = projection.apply(parts._replace(columns=seen))
             mine = (own > 0)[:, None]
@@ -202,6 +203,7 @@ class ScoreEquation(eqx.Module):
         rows = jax.tree.map(
             lambda leaf: jnp.zeros((probs.shape[0], *leaf.shape), leaf.dtype), shape
         )
+        # Nan is far from every theta: the first evaluation makes its rows.
         nowhere = jnp.full(theta.shape, jnp.nan)
         return Carried(mixing, rows, nowhere, jnp.zeros((theta.size, theta.size)))
 

@@ -18,6 +18,7 @@ from spmlex._score_root import Root
 from spmlex._score_test import test_parameter
 from spmlex._types import Scalar
 
+# Mostly one is taken (see below); what needs many has hardly a limit.
 _MAX_STEPS = 24
 
 
@@ -73,5 +74,6 @@ def invert_score(
     index = jnp.tile(jnp.arange(size), 2)
     side = jnp.repeat(jnp.array([-1.0, 1.0]), size)
     limits: Float[Array, " k"]
+    # One limit after the other: each ends after its own number of evaluations.
     limits = jax.lax.map(find, (index, side, jnp.tile(errors, 2)))
     return limits[:size], limits[size:]

@@ -87,6 +87,8 @@ def split_score(
     def score_along(direction: Array) -> Array:
         slope: Float[Array, "n_rows n_supp"]
         _, slope = jax.jvp(lclk_at, (theta,), (direction,))
+        # Where there is no posterior mass the slope may be infinite, and zero times
+        # that nan.
         return jnp.sum(jnp.where(posterior > 0, posterior * slope, 0.0), axis=1)
 
     score: Float[Array, "p n_rows"] = jax.vmap(score_along)(jnp.eye(theta.size))
@@ -108,6 +110,7 @@ def _score_flows(
     def lclk_at(points: Array) -> Array:
         return conditional_likelihoods(model, data, jax.vmap(unravel)(points))
 
+    # In units of the grid, so that shifts and stretches are of one size.
     spread = jnp.std(points, axis=0)
     centred = (points - jnp.mean(points, axis=0)) / jnp.where(spread > 0, spread, 1.0)
     moves = jnp.hstack([jnp.ones((points.shape[0], 1)), centred])
@@ -117,6 +120,7 @@ def _score_flows(
         slope: Float[Array, "n_rows n_supp"]
         _, slope = jax.jvp(lclk_at, (points,), (tangent,))
         moved = jnp.where(posterior > 0, posterior * slope, 0.0)
+        # At the end of where a model is defined its points may have no slope.
         return jnp.where(jnp.isfinite(moved), moved, 0.0) @ moves
 
     each = [score_coordinate(row) for row in jnp.eye(points.shape[1])]
@@ -161,6 +165,7 @@ def make_rows(
     if how_rows_are_made(model, data, n_draws) == "outcomes":
         rows = list_outcomes(model, data)
         n_cells = jax.tree.leaves(rows)[0].shape[0] // weights.shape[0]
+        # Each outcome of an observation counts with the share of that in the sample.
         return Rows(rows, -jnp.tile(jnp.log(weights), n_cells))
     rows = draw_rows(model, data, supp, proposal, weights, key, n_draws)
     scaled, shift = scale_rows(conditional_likelihoods(model, rows, supp))

@@ -133,6 +133,8 @@ def solve_score(
 
     carried = equation.nothing_carried(theta0)
     shape = jax.eval_shape(equation.at, theta0, carried)
+    # Zeros in the shapes that the loop carries: the evaluation, most of what there is
+    # to compile, then stands in the program once.
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
     infinite, no = jnp.array(jnp.inf), jnp.array(False)
     start = _State(

@@ -55,11 +55,13 @@ def test_parameter(
     """
     size = here.theta.size
     this = jnp.arange(size) == k
+    # Free of units of theta, as the cutoff of the pseudo-inverse has to be.
     unit = jnp.sqrt(jnp.maximum(jnp.diagonal(here.parametric), 1e-300))
 
     scaled = here.information / (unit[:, None] * unit)
     crossed = this[:, None] | this
     block: Float[Array, "p p"] = jnp.where(crossed, jnp.eye(size), scaled)
+    # Pseudo: parameters that are not identified have scores which others explain.
     inverse: Float[Array, "p p"] = jnp.linalg.pinv(block, rtol=1e-8)
     inverse = jnp.where(crossed, 0.0, inverse)
     inverse = inverse / (unit[:, None] * unit)
@@ -69,6 +71,7 @@ def test_parameter(
     along = scores @ combination
     # Not the sum of the rows: with counts they are roots of sums of squares.
     total = n_obs * (combination @ here.mean)
+    # Centred: far from the root the mean itself would count as variance.
     sample = total / jnp.sqrt(jnp.sum(along**2) - total**2 / n_obs)
     smaller = jnp.where(jnp.abs(sample) < jnp.abs(model), sample, model)
     others = inverse @ here.mean

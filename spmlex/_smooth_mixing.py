@@ -89,6 +89,7 @@ def estimate_mixing(
 
     bandwidths = jnp.array(BANDWIDTHS)
     wanted = chooses | (given.shares > 0)
+    # Those wanted first, in their order: the loop ends where they do.
     order = jnp.argsort(~wanted, stable=True)
 
     def add(number: Array, state: _State) -> _State:
@@ -122,6 +123,7 @@ def count_effective(
     neighbours on the grid that stand for one atom count as one.
     """
     posterior = posterior_weights(columns, probs)
+    # Rows without weight may be anything, nan included.
     posterior = jnp.where(weights[:, None] > 0, posterior, 0.0)
     information = n_obs * (posterior.T @ (weights[:, None] * posterior))
     inverse = jnp.linalg.inv(information + jnp.eye(probs.size))

@@ -36,6 +36,7 @@ def choose_start(
     """
     tier = jnp.where(code == 0, jnp.where(flagged, 1, 2), 0)
     criterion = log_likelihood - num_atoms
+    # A failed search may have no height: it then comes last among those that failed.
     known = jnp.where(jnp.isfinite(criterion), criterion, -jnp.finfo(float).max)
     return jnp.argmax(jnp.where(tier == jnp.max(tier), known, -jnp.inf))
 

@@ -19,6 +19,7 @@ _MANY = 3e3
 _VERY_MANY = 1e7
 """Where it is so in the far tails too."""
 
+# More than any level that a float can hold asks for; a fixed number needs no test.
 _NEWTON_STEPS = 12
 
 _Value = float | Float[Array | np.ndarray, "..."]
@@ -96,7 +97,9 @@ def _broadcast(value: _Value, freedom: _Value):
 
 def _tails(t: Float[Array, "..."], freedom: Float[Array, "..."]):
     """Return `P(|T| > t)`; below one from the centre, where the tails cancel."""
+    # Of the two tails of the beta function the one that is not rounded off.
     inner = t < 1.0
+    # Infinite over infinite would be nan where the answer is zero.
     square = jnp.minimum(t * t, 1e300)
     total = freedom + square
     outer = jsp.special.betainc(

@@ -1,19 +1,22 @@
 """An estimate as a person reads it."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Int
 
-from spmlex._adequacy import Adequacy
 from spmlex._arguments import check_level
-from spmlex._codes import RESULT_CODES, RESULTS
+from spmlex._codes import RESULTS
 from spmlex._continuum import coordinates
-from spmlex._degenerate import MAX_RIPPLE
-from spmlex._edges import describe_faces
 from spmlex._efficient_estimate import EfficientEstimate
 from spmlex._efficient_search import solve_from
+from spmlex._ending import (
+    Ending,
+    describe_certificate,
+    describe_support,
+    list_optima,
+    list_warnings,
+)
 from spmlex._evidence import Evidence
 from spmlex._intervals import (
     INTERVAL_KINDS,
@@ -23,38 +26,10 @@ from spmlex._intervals import (
     make_intervals,
 )
 from spmlex._limits import tabulate
-from spmlex._optima import Optima
 from spmlex._table import Table
-from spmlex._types import Scalar
 
 _MOST_ATOMS = 20
 """Support points listed by `summary`."""
-
-
-class Ending(NamedTuple):
-    """How the search for a maximum ended.
-
-    Attributes:
-        result: Result code.
-        num_steps: Evaluations of the profile likelihood.
-        num_atoms: Support points with positive mass.
-        gradient_norm: Largest entry of the gradient.
-        gap: Bound on what other mixing probabilities could gain.
-        grid_ripple: Ripple of the log-likelihood with the spacing of the grid, nats.
-        support: "grid" or "free".
-        optima: Where each start led; `None` where there was one.
-        certificate: Of free support; else `None`.
-    """
-
-    result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
-    num_steps: Int[Array, ""]
-    num_atoms: Int[Array, ""]
-    gradient_norm: Scalar
-    gap: Scalar
-    grid_ripple: Scalar
-    support: str
-    optima: Optima | None
-    certificate: Adequacy | None
 
 
 def format_summary(
@@ -82,7 +57,7 @@ def format_summary(
         table = _make_table(evidence, made, found, level, row)
     else:
         title, table = f"{what}: nonparametric maximum likelihood of F", []
-    support = _describe_support(evidence, ending)
+    support = describe_support(evidence, ending)
     rule = "-" * max(map(len, [title, *table]))
     lines = [title, rule]
     lines += [*table, rule] if table else []
@@ -96,11 +71,11 @@ def format_summary(
         lines.append(f"{int(ending.num_steps)} steps, gradient {gradient:.1e}")
         lines += _describe_intervals(evidence, found, row, made)
     if ending.optima is not None:
-        lines += _list_optima(ending.optima)
+        lines += list_optima(ending.optima)
     if ending.certificate is not None:
-        lines.append(_describe_certificate(ending.certificate))
+        lines.append(describe_certificate(ending.certificate))
     lines += _list_atoms(evidence)
-    lines += [f"Warning: {text}" for text in _warnings(evidence, ending)]
+    lines += [f"Warning: {text}" for text in list_warnings(evidence, ending)]
     return "\n".join(lines)
 
 
@@ -115,7 +90,7 @@ def tabulate_maximum(evidence: Evidence, ending: Ending) -> Table:
     title, table = f"{what}: maximum likelihood, F unrestricted", None
     notes = [
         f"observations {int(evidence.n_obs)}, log-likelihood "
-        f"{float(evidence.log_likelihood):.4f}; {_describe_support(evidence, ending)}"
+        f"{float(evidence.log_likelihood):.4f}; {describe_support(evidence, ending)}"
     ]
     if has_theta:
         made = make_intervals(evidence, 0.95, "sandwich")
@@ -123,15 +98,8 @@ def tabulate_maximum(evidence: Evidence, ending: Ending) -> Table:
         more = "`summary()` has the recommended intervals, and more"
         notes.append(f"std. errors and intervals: sandwich; {more}")
     table = Table(title, ("",), ()) if table is None else table
-    warnings = (f"Warning: {text}" for text in _warnings(evidence, ending))
+    warnings = (f"Warning: {text}" for text in list_warnings(evidence, ending))
     return table._replace(notes=(*notes, *warnings))
-
-
-def _describe_support(evidence: Evidence, ending: Ending) -> str:
-    if ending.support == "free":
-        return f"free support, {int(ending.num_atoms)} atoms"
-    counted = _count_atoms(evidence.probs)
-    return f"grid of {evidence.probs.shape[0]} points, {counted} with positive mass"
 
 
 def _make_table(
@@ -225,16 +193,6 @@ def _list(names: list[str], chosen: np.ndarray) -> str:
     return ", ".join(np.array(names)[chosen])
 
 
-def _describe_certificate(certificate: Adequacy) -> str:
-    proof = "numerical"
-    if bool(certificate.is_proof):
-        proof = "proved, if third derivatives at most double within a cell"
-    return (
-        "no distribution on the range gains more than "
-        f"{max(float(certificate.gap), 0.0):.1e} nats per observation ({proof})"
-    )
-
-
 def _list_atoms(evidence: Evidence) -> list[str]:
     """Return a line for each point with positive mass, the largest where many."""
     probs = np.asarray(evidence.probs)
@@ -259,69 +217,3 @@ def _list_atoms(evidence: Evidence) -> list[str]:
         rest = 1.0 - float(np.sum(probs[largest]))
         lines.append(f"{len(kept) - len(largest):>6} others {_format(rest):>13}")
     return lines
-
-
-def describe_degeneracy(evidence: Evidence) -> str:
-    """Return what a person should know about a flagged estimate."""
-    width, probs = float(evidence.resolution), evidence.probs
-    return (
-        "this looks like a degenerate maximum: the kernels are "
-        f"{width:.2f} grid steps wide and {_count_atoms(probs)} of "
-        f"{probs.shape[0]} support points have positive mass. Do not trust the "
-        "estimate, nor intervals around it: take the efficient score's, from a "
-        "consistent start (`starting_values`), a coarser grid or, where no noise "
-        "scale is free, support='free'."
-    )
-
-
-def _count_atoms(probs: Array) -> str:
-    counts = np.sum(np.asarray(probs) > 0, axis=0)
-    if counts.ndim == 0:
-        return str(counts)
-    each = ", ".join(map(str, counts[:10])) + (", ..." if counts.size > 10 else "")
-    return f"{each} (by group)"
-
-
-def _list_optima(optima: Optima) -> list[str]:
-    """Return a line for each distinct local optimum, best first, and the failures."""
-    number = np.asarray(optima.optimum)
-    chosen = number[int(optima.chosen)]
-    plural = "optimum" if int(optima.num_optima) == 1 else "optima"
-    lines = [
-        f"{number.size} starts, {int(optima.num_optima)} local {plural} "
-        "(log-likelihood, support points with positive mass, starts that led there):"
-    ]
-    criterion = np.asarray(optima.criterion)
-    for i in sorted(set(number[number >= 0]), key=lambda i: -criterion[i]):
-        marks = ["chosen"] * bool(i == chosen)
-        marks += ["degenerate"] * bool(optima.flagged[i])
-        lines.append(
-            f"  {float(optima.log_likelihood[i]):14.4f} {int(optima.num_atoms[i]):5d} "
-            f"{int(np.sum(number == i)):5d}  {', '.join(marks)}".rstrip()
-        )
-    failed = np.asarray(optima.code)[number < 0]
-    for code, name, _ in RESULT_CODES:
-        if np.any(failed == code):
-            lines.append(f"  {int(np.sum(failed == code))} ended as {name}")
-    return lines
-
-
-def _warnings(evidence: Evidence, ending: Ending) -> list[str]:
-    found = []
-    if ending.result != RESULTS.successful:
-        found.append(RESULTS[ending.result])
-    if bool(evidence.flagged):
-        found.append(describe_degeneracy(evidence))
-    elif float(ending.grid_ripple) > MAX_RIPPLE:
-        found.append(
-            "the grid is coarse for these kernels: by its spacing alone the log-"
-            f"likelihood can rise and fall by {float(ending.grid_ripple):.1f} nats, "
-            "and noise scales are estimated too small. Use more points."
-        )
-    if evidence.moved is not None and not bool(evidence.moved):
-        found.append(
-            "no maximum with the support points free to move was found near the one on "
-            "the grid: the estimate, and more so its standard errors, depend on where "
-            "the grid lies."
-        )
-    return found + describe_faces(evidence)

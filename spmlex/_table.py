@@ -96,6 +96,7 @@ def to_latex(table: Table, caption: str | None = None, label: str | None = None)
         if number in table.rules:
             lines.append(r"\midrule")
         cells = (_in_latex(row[0]), *map(_number_in_latex, row[1:]))
+        # An invisible bracket, so that digits stand below each other.
         padded = _padded(table, cells, r"\phantom{)}")
         lines.append(rf"{' & '.join(padded)} \\")
     lines.append(r"\bottomrule")

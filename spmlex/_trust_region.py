@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from spmlex._types import Scalar
 
+# Each halves the bracket: after 60 its ends are neighbouring floats.
 _SECULAR_STEPS = 60
 
 

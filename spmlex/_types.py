@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Real
 
 Scalar = Float[Array, ""]
 LogCondLik = Float[Array, "n_obs n_supp"]
@@ -11,7 +11,16 @@ ScaledLik = Float[Array, "n_supp n_obs"]
 Probs = Float[Array, " n_supp"]
 Weights = Float[Array, " n_obs"]
 
-Counts = Float[Array | np.ndarray, " n_obs"] | Int[Array | np.ndarray, " n_obs"]
+GivenWeights = Real[Array | np.ndarray, " n_obs"] | Bool[Array | np.ndarray, " n_obs"]
+"""As users pass them: `Weights` are what is read of them."""
+
+GivenGroups = Int[Array | np.ndarray, " n_obs"]
+
+GivenProbs = Float[Array | np.ndarray, " n_supp"]
+
+GivenLclk = Float[Array | np.ndarray, "n_obs n_supp"]
+
+Counts = Real[Array | np.ndarray, " n_obs"]
 
 Kernel = Float[Array, "n_supp n_supp"]
 """A distribution on the grid in each column: what F is a mixture of."""

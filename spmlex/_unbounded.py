@@ -20,7 +20,10 @@ from spmlex._inputs import conditional_likelihoods
 from spmlex._parameters import parameter_names, split_model
 from spmlex._types import Data, Model, Weights
 
+# A median: more observations would say the same.
 _SUBSAMPLE = 200
+# Nats and factor between the two moves: a noise scale that goes to zero rises by 8 and
+# narrows by e^8 when moved by 8 in logarithms, a bounded likelihood by neither.
 _RISE = 4.0
 _NARROWING = 1e3
 
@@ -100,4 +103,5 @@ def _saturate(
         heights, widths = jax.vmap(one)(data, trial[start])
         return jnp.median(heights), jnp.median(widths)
 
+    # One theta after the other: memory for the subsample at one of them.
     return jax.lax.map(at_theta, thetas)

@@ -48,6 +48,7 @@ def judge(state: State, weights: Weights, resolution: Scalar, tol: float) -> Any
     result = RESULTS.where(
         state.converged, RESULTS.successful, RESULTS.max_steps_reached
     )
+    # As far as rounding of the value lets a gradient be known where it stalled.
     flat = scaled_gradient(here, state.scale) <= 100 * tol
     stuck = RESULTS.where(state.blocked, RESULTS.non_finite, RESULTS.stalled)
     result = RESULTS.where(state.stalled & ~flat, stuck, result)

@@ -11,12 +11,12 @@ from spmlex._efficient_search import solve_from
 from spmlex._evidence import Estimated, evidence_of
 from spmlex._intervals import INTERVAL_KINDS, default_kind, make_covariance
 from spmlex._likelihood_ratio import read_hypothesis
-from spmlex._printing import in_html, in_words, write, write_p_value
+from spmlex._printing import Printed, write, write_p_value
 from spmlex._table import Table
 from spmlex._types import Scalar
 
 
-class WaldTest(eqx.Module):
+class WaldTest(Printed):
     """A test of values of one or more parameters by their covariance.
 
     Attributes:
@@ -30,21 +30,14 @@ class WaldTest(eqx.Module):
     p_value: Scalar
     degrees_of_freedom: int = eqx.field(static=True)
 
-    def __repr__(self) -> str:
-        return in_words(self, _tabulate)
-
-    def _repr_html_(self) -> str:
-        return in_html(self, _tabulate)
-
-
-def _tabulate(test: WaldTest) -> Table:
-    numbers = (
-        write(test.statistic),
-        f"{test.degrees_of_freedom}",
-        write_p_value(test.p_value),
-    )
-    head = ("", "statistic", "degrees of freedom", "P")
-    return Table("Wald test", head, (("chi-square", *numbers),))
+    def _tabulate(self) -> Table:
+        numbers = (
+            write(self.statistic),
+            f"{self.degrees_of_freedom}",
+            write_p_value(self.p_value),
+        )
+        head = ("", "statistic", "degrees of freedom", "P")
+        return Table("Wald test", head, (("chi-square", *numbers),))
 
 
 def wald_test(
@@ -93,6 +86,7 @@ def wald_test(
         theta, covariance = evidence.theta, make_covariance(evidence, kind, clusters)
     held = jnp.array([names.index(name) for name in hypothesis])
     apart = theta[held] - jnp.array(list(hypothesis.values()), float)
+    # Of the others' covariance nothing is needed: it is not conditional on them.
     statistic = apart @ jnp.linalg.solve(covariance[jnp.ix_(held, held)], apart)
     p_value = jsp.stats.chi2.sf(statistic, len(hypothesis))
     return WaldTest(statistic, p_value, len(hypothesis))

@@ -187,6 +187,73 @@ def test_a_measure_an_estimator_and_a_number_are_added_where_the_page_says(copy)
     assert "Guesses" in (folder / "tables" / process / "mixing.md").read_text()
 
 
+SOLVER = '''"""Every support point alike: no solver, but one by its form."""
+
+import equinox as eqx
+import jax.numpy as jnp
+
+
+class Start(eqx.Module):
+    """Returns equal masses."""
+
+    def __call__(self, scaled, weights, probs0):
+        """Return them after no step."""
+        n_supp = scaled.shape[0]
+        return jnp.full(n_supp, 1.0 / n_supp), jnp.array(0), jnp.array(False)
+'''
+
+FIGURE = """
+    def draw():
+        return plt.figure()
+
+    yield Picture("added", "A figure that was added.", draw)
+"""
+
+USED = """
+import numpy as np, spmlex, xarray as xr
+from analysis.figures import catalogue
+
+lclk = np.log([[0.2, 0.4], [0.3, 0.1]])
+found = spmlex.solve_probs(lclk, solver="start", throw=False)
+print(found.probs.tolist(), list(spmlex.SOLVERS))
+print([x.name for x in catalogue.power.list_pictures(xr.Dataset())])
+"""
+
+
+@pytest.mark.thorough
+def test_an_inner_solver_and_a_figure_are_added_where_the_page_says(copy):
+    root, list_changes = copy
+    (root / "spmlex/_inner/start.py").write_text(SOLVER)
+    table = root / "spmlex/_inner/solve.py"
+    change(table, '    "em": EM,\n', '    "em": EM,\n    "start": Start,\n')
+    change(table, "| MixSQP | EM\n", "| MixSQP | EM | Start\n")
+    em = "from spmlex._inner.em import EM\n"
+    change(table, em, f"{em}from spmlex._inner.start import Start\n")
+    changed = list_changes()
+    assert changed == list_files("an inner solver")
+    assert len(changed) == 2
+    module = root / "analysis/figures/power.py"
+    head = "def list_pictures(process: xr.Dataset) -> Iterator[Picture]:\n"
+    text = module.read_text()
+    before, after = text.split(head)
+    docstring, body = after.split('"""\n', 1)
+    module.write_text(f'{before}{head}{docstring}"""\n{FIGURE}{body}')
+    (added,) = list_changes() - changed
+    assert added.startswith("analysis/figures/")
+    done = subprocess.run(
+        [sys.executable, "-c", USED],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    solved, listed = done.stdout.splitlines()
+    assert solved.startswith("[0.5, 0.5]")
+    assert "'start'" in solved
+    assert listed == "['added']"
+
+
 def test_the_page_names_what_is_there():
     for name in re.findall(r"`((?:experiments|analysis|tests|conf)/[\w./]+)`", PAGE):
         if "NAME" not in name and f"\n`{name}`:\n" not in PAGE:

@@ -109,6 +109,7 @@ def jackknife_error(
     used = reduce(operator.and_, (x.notnull() for x in finite))
     paired = [x.where(used) for x in finite]
     size = finite[0].sizes[dim]
+    # Whole replications are left out, as many at once as memory is given.
     step = max(1, _CHUNK // max(1, finite[0].size))
     values = []
     for first in range(0, size, step):

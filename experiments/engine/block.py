@@ -54,6 +54,7 @@ class Engine:
             return self._run(block)
         except Exception as error:  # noqa: BLE001 - recorded, reported and run again
             message = describe_error(error)
+            # What can't be compiled fails for every replication: no use in trying each.
             alone = len(block) == 1 or isinstance(error, CompilationError)
         if alone:
             return lose(block, message)

@@ -28,8 +28,10 @@ def make_stream(
         process_name: Name of the process in the study.
         sample_size: Number of observations.
     """
+    # By name: the default implementation is a setting, and draws must not be.
     stream = jr.key(seed, impl="threefry2x32")
     if streams == "independent":
+        # A hash that is the same in every process: Python's own of text is not.
         stream = jr.fold_in(stream, zlib.crc32(process_name.encode()))
         stream = jr.fold_in(stream, sample_size)
     return stream

@@ -1,6 +1,6 @@
 """Union membership of young men (Vella and Verbeek 1998): state dependence or not?
 
-A dynamic probit with the initial condition and the averages of marriage in it, after
+A dynamic probit that holds membership in 1980 and marriage in every year, after
 Wooldridge (2005, Journal of Applied Econometrics 20): the unobservable is normal there,
 and open here. `python -m experiments.examples.union FOLDER` with the folder of
 union.csv.

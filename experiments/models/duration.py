@@ -1,5 +1,7 @@
 """Durations: a Weibull proportional hazard with unobserved heterogeneity."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,13 +10,14 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from experiments.fields import as_float
 from experiments.models.parts.masks import known_covariates
+from experiments.models.parts.named import Named
 from experiments.models.parts.starts import maximise_concave
 
 _ALPHA_RANGE = (0.05, 20.0)
 """Where alpha starts: wherever else the data put it, they hardly say anything."""
 
 
-class WeibullHazard(eqx.Module):
+class WeibullHazard(Named):
     r"""Spells with a Weibull proportional hazard and a permanent frailty, censored.
 
     .. math::
@@ -131,7 +134,7 @@ class WeibullHazard(eqx.Module):
         theta0 = jnp.concatenate([jnp.ones(1), jnp.zeros(self.coef.shape)])
         theta = maximise_concave(objective, theta0)
         log_alpha = jnp.log(jnp.clip(theta[0], *_ALPHA_RANGE))
-        return WeibullHazard(log_alpha, theta[1:], self.censored_at)
+        return dataclasses.replace(self, log_alpha=log_alpha, coef=theta[1:])
 
 
 def _known(data: dict[str, Array]) -> dict[str, Array]:

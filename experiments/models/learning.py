@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from experiments.fields import as_float
 from experiments.models.parts.learning_start import start_from_normal
+from experiments.models.parts.named import Named
 
 
 class LinearForms(NamedTuple):
@@ -27,7 +28,7 @@ class LinearForms(NamedTuple):
     slope: Float[Array, "n_obs n_periods"]
 
 
-class Learning(eqx.Module):
+class Learning(Named):
     r"""Choices between two alternatives while outcomes teach agents their ability.
 
     In each period t = 1..T an agent chooses d in {0, 1} and sees the outcome of what

@@ -1,5 +1,7 @@
 """The linear factor model for panel data with one permanent latent factor."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,12 +9,13 @@ import jax.random as jr
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from experiments.fields import as_float
+from experiments.models.parts.named import Named
 
 _MOMENT_STEPS = 30
 """Gauss-Newton steps of the moment estimator, far more than a good start needs."""
 
 
-class LinearFactor(eqx.Module):
+class LinearFactor(Named):
     r"""Outcomes of T periods, each loading on one unobserved permanent factor.
 
     .. math:: Y_{it} = \lambda_t X_i + e_{it}, \quad e_{it} \sim N(0, \sigma_t^2),
@@ -124,9 +127,8 @@ class LinearFactor(eqx.Module):
         signal = (off * products).sum() / jnp.maximum((products**2).sum(), 1e-6)
         share = 1 - jnp.maximum(signal, 0.0) * slopes**2
         noise = jnp.clip(share, 0.05, 1.0) * variances
-        return LinearFactor(
-            coef=(slopes * scale / scale[0])[1:], log_std_e=0.5 * jnp.log(noise)
-        )
+        coef = (slopes * scale / scale[0])[1:]
+        return dataclasses.replace(self, coef=coef, log_std_e=0.5 * jnp.log(noise))
 
     def moment_estimate(
         self, data: dict[str, Array]

@@ -1,5 +1,7 @@
 """Binary choice in panel data with random coefficients: logit and probit."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from experiments.fields import as_float
 from experiments.models.parts.fixed_effects import conditional_logit, pooled_binary
 from experiments.models.parts.links import sum_log_logistic, sum_log_normal
 from experiments.models.parts.masks import known_covariates
+from experiments.models.parts.named import Named
 from experiments.models.parts.starts import fit_pairs
 
 LINKS = ("logit", "probit")
@@ -21,7 +24,7 @@ _LOGIT_PER_PROBIT = 1.702
 """The normal cdf at z is near the logistic one at 1.702 z (Johnson and Kotz 1970)."""
 
 
-class PanelBinary(eqx.Module):
+class PanelBinary(Named):
     r"""Choices of T periods with a random intercept, or random slopes beside it.
 
     .. math::
@@ -190,7 +193,7 @@ class PanelBinary(eqx.Module):
 
         coef = fit_pairs(known_covariates(data), differ)
         scale = 1.0 if self.link == "logit" else _LOGIT_PER_PROBIT
-        return PanelBinary(coef[self.n_random - 1 :] / scale, self.link, self.n_random)
+        return dataclasses.replace(self, coef=coef[self.n_random - 1 :] / scale)
 
     def fixed_effects_estimate(
         self, data: dict[str, Array]

@@ -1,5 +1,7 @@
 """Counts in panel data: a Poisson regression with a random intercept."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,10 +11,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from experiments.fields import as_float
 from experiments.models.parts.masks import known_covariates
+from experiments.models.parts.named import Named
 from experiments.models.parts.starts import maximise_concave
 
 
-class MixedPoisson(eqx.Module):
+class MixedPoisson(Named):
     r"""Counts of T periods whose log-mean holds one unobserved permanent effect.
 
     .. math::
@@ -112,7 +115,8 @@ class MixedPoisson(eqx.Module):
             pooled = jax.nn.logsumexp(index, b=seen) - jnp.log(size)
             return (counts * index).sum() / size / mean - pooled
 
-        return MixedPoisson(maximise_concave(objective, jnp.zeros(self.coef.shape)))
+        found = maximise_concave(objective, jnp.zeros(self.coef.shape))
+        return dataclasses.replace(self, coef=found)
 
 
 def _known(data: dict[str, Array]) -> tuple[Array, Array, Array]:

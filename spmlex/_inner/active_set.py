@@ -32,8 +32,11 @@ from spmlex._inner.working_set import take_part
 from spmlex._mixture import support_residual, weight_per_density
 from spmlex._types import Probs, Scalar, ScaledLik, Weights
 
+# Five: by then densities are of the right order, and Newton's steps do better.
 _EM_STEPS = 5
+# So many rows: passes over all of 100,000 would cost as much as the whole solve.
 _EM_ROWS = 512
+# The usual constant (Nocedal and Wright 2006, section 3.1): nearly any decrease.
 _ARMIJO = 1e-4
 
 
@@ -173,6 +176,8 @@ def _evaluate(
 ) -> _State:
     gradient = scaled @ weight_per_density(density, weights)
     total = jnp.sum(mass)
+    # Of the masses scaled to sum one, whose gradient function is this times their
+    # total; `log x <= x - 1`, so it bounds the gap from above.
     gap = jnp.max(gradient) * total - 1.0
     residual = support_residual(gradient * total, mass)
     done = (gap <= atol) & (residual <= atol)
@@ -185,6 +190,7 @@ def _step(
     scaled: ScaledLik, weights: Weights, state: _State, size: int, atol: float
 ) -> _State:
     density = state.density
+    # Columns in the unit of the root of a weight: the Hessian is a plain product then.
     root = jnp.sqrt(weights)
     unweight = jnp.where(weights > 0, 1.0 / root, 0.0)
     per_density = jnp.where(weights > 0, root / density, 0.0)
@@ -240,6 +246,7 @@ def _halve_until_enough(
 
     def too_long(trial: _Trial) -> Bool[Array, ""]:
         length, change, tried = trial
+        # Up to rounding of the sum: at the maximum no step would be enough otherwise.
         enough = change <= _ARMIJO * length * slope + 1e-15
         return ~enough & (tried < 31)
 

@@ -47,6 +47,7 @@ class EM(eqx.Module):
         def step(state: _State) -> _State:
             probs, gradient, num_steps = state
             probs = probs * gradient
+            # One but for rounding, which thousands of steps would add up.
             probs = probs / jnp.sum(probs)
             return probs, gradient_at(probs), num_steps + 1
 

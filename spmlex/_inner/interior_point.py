@@ -15,7 +15,9 @@ from jaxtyping import Array, Bool, Float, Int
 from spmlex._mixture import support_residual, weight_per_density
 from spmlex._types import Probs, Scalar, ScaledLik, Weights
 
+# Share of the way to the boundary that a step goes: on it the next could not move.
 _TO_BOUNDARY = 0.995
+# Such methods take tens of steps whatever the size; more is no progress.
 _MAX_STEPS = 60
 
 
@@ -90,6 +92,7 @@ def minimise(
     # Well inside: from near the boundary the first steps would be cut to nothing.
     start = 0.5 * probs0 + 0.5 / n_supp
     density, gradient = evaluate(start)
+    # Multipliers are 1 - g at the solution, and have to begin positive where g > 1.
     dual = jnp.maximum(1.0 - gradient, 0.1)
     infinity, unfinished = jnp.array(jnp.inf), jnp.array(False)
     state = _State(
@@ -132,6 +135,7 @@ def _advance(scaled: ScaledLik, weights: Weights, state: _State) -> tuple[Probs,
     reach = _longest(mass, first[0]), _longest(dual, first[1])
     now = mass @ dual / n_supp
     ahead = (mass + reach[0] * first[0]) @ (dual + reach[1] * first[1]) / n_supp
+    # Mehrotra's rule: the further the first direction got, the less centring.
     centring = now * (ahead / now) ** 3
     second = direction(centring - mass * dual - first[0] * first[1])
     mass = mass + _longest(mass, second[0]) * second[0]

@@ -44,8 +44,11 @@ class MixSQP(eqx.Module):
         del probs0
         mixsolve = _import_mixsolve()
 
+        # The call into Rust has no batching rule of its own.
         @jax.custom_batching.sequential_vmap
         def solve(scaled: ScaledLik, weights: Weights) -> tuple[Array, Array]:
+            # It takes logarithms, and no -inf among them: the least number in place of
+            # zero.
             floor = jnp.finfo(jnp.float64).tiny
             result: Any = mixsolve(
                 jnp.log(jnp.maximum(scaled, floor)).T,

@@ -10,6 +10,7 @@ _PIVOT_RTOL = 1e-11
 """A column whose residual norm given the passive set is below this share of its own
 norm is a duplicate of what is in already; it stays out."""
 
+# Below that a gain is rounding of the tableau, not a reason to let a variable in.
 _SLACK_TOL = 1e-13
 
 
@@ -60,6 +61,8 @@ def solve_nonnegative_qp(
     )
     state = state._replace(solution=jnp.where(state.passive, start, 0.0))
     state = jax.lax.while_loop(
+        # Each pass exchanges one variable: many more than there are would be a cycle
+        # that rounding keeps up.
         lambda state: ~state.optimal & (state.pivots < 8 * size + 8),
         lambda state: _exchange(state, index, pivot_tol),
         state,

@@ -12,6 +12,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Int
 
@@ -28,7 +29,17 @@ from spmlex._mixture import (
     support_residual,
     weight_per_density,
 )
-from spmlex._types import LogCondLik, Probs, Scalar, Weights
+from spmlex._printing import Printed, write
+from spmlex._table import Table
+from spmlex._types import (
+    GivenLclk,
+    GivenProbs,
+    GivenWeights,
+    LogCondLik,
+    Probs,
+    Scalar,
+    Weights,
+)
 
 CERTIFICATE_TOL = 1e-9
 """Gap and support residual above which a solve is not successful."""
@@ -40,10 +51,13 @@ SOLVERS = {
     "em": EM,
 }
 
+_SHOWN = 20
+"""Points that are printed, those with the most mass."""
+
 InnerSolver = str | ActiveSet | InteriorPoint | MixSQP | EM
 
 
-class MixingSolution(eqx.Module):
+class MixingSolution(Printed):
     """Mixing probabilities with their certificate.
 
     Attributes:
@@ -63,6 +77,22 @@ class MixingSolution(eqx.Module):
     num_steps: Int[Array, ""]
     fell_back: Bool[Array, ""]
     result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
+
+    def _tabulate(self) -> Table:
+        probs = np.asarray(self.probs)
+        kept = np.flatnonzero(probs > 0)
+        shown = np.sort(kept[np.argsort(-probs[kept], kind="stable")[:_SHOWN]])
+        rows = tuple((f"point {k}", write(probs[k])) for k in shown)
+        title = f"Mixing probabilities: {kept.size} of {probs.size} points have mass"
+        left = kept.size - shown.size
+        notes = [f"and {left} points more, with less mass"] * bool(left)
+        notes.append(
+            f"log-likelihood {-float(self.value):.6f} a row; others gain at most "
+            f"{max(float(self.gap), 0.0):.1e}; {int(self.num_steps)} steps"
+        )
+        if self.result != RESULTS.successful:
+            notes.append(f"Warning: {RESULTS[self.result]}")
+        return Table(title, ("", "mass"), rows, tuple(notes))
 
 
 def get_solver(solver: InnerSolver) -> Any:
@@ -89,10 +119,10 @@ def get_solver(solver: InnerSolver) -> Any:
 
 
 def solve_probs(
-    lclk: LogCondLik,
+    lclk: GivenLclk,
     *,
-    weights: Weights | None = None,
-    probs0: Probs | None = None,
+    weights: GivenWeights | None = None,
+    probs0: GivenProbs | None = None,
     solver: InnerSolver = "active_set",
     throw: bool = True,
 ) -> MixingSolution:

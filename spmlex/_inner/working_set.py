@@ -89,6 +89,8 @@ def take_part(
     # The last row, for the rest, is set below: what the others leave of the density.
     places = jnp.append(working, working[-1])
     relative = scaled[places] * per_density
+    # As a difference: adding up the columns outside would be one more pass over the
+    # matrix. Rounding leaves it below zero at times.
     rest = jnp.maximum(root - jnp.append(inside, 0.0) @ relative, 0.0)
     relative = relative.at[size].set(jnp.where(has_rest, rest, 0.0))
     now = jnp.append(inside, jnp.where(has_rest, 1.0, 0.0))

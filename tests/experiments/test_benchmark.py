@@ -63,6 +63,17 @@ def test_a_run_is_compared_with_the_last_one(run):
     assert "Another machine" in said
 
 
+def test_a_run_on_a_busy_machine_is_marked(run, monkeypatch):
+    monkeypatch.setattr(timings, "count_cores", lambda: 2)
+    for load, marked in ((2.5, False), (12.3, True)):
+        monkeypatch.setattr(timings.os, "getloadavg", lambda load=load: (load, 0, 0))
+        path, said = run(1.0)
+        assert ("busy, load 12.3 on 2 cores" in said) is marked
+        assert timings.is_busy(timings.read_runs(path)[-1]) is marked
+    # Runs that were kept before this was noted are not known to be.
+    assert not timings.is_busy({"load": 12.3})
+
+
 def test_rows_that_only_one_run_has_are_left_out():
     row = {"n_obs": 500, "n_supp": 50, "cold_ms": 3.0, "new_ms": 1.0}
     now = {"inner": [row, row | {"n_obs": 2000}]}

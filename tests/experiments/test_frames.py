@@ -84,6 +84,34 @@ def test_a_frame_holds_what_the_model_drew(name):
     assert supp[0] < -0.7 < 0.7 < supp[-1]
 
 
+OWN_NAMES = {
+    "panel_binary": ["a", "b"],
+    "poisson": ["a", "b"],
+    "duration": ["log_alpha", "a", "b"],
+    "linear_factor": ["coef[1991]", "coef[1992]"]
+    + [f"log_std_e[{year}]" for year in (1990, 1991, 1992)],
+    "learning": [f"intercept_0[{year}]" for year in (1990, 1991, 1992)]
+    + ["intercept_1[1991]", "intercept_1[1992]", "loading_0[0]"]
+    + ["loading_1[1991]", "loading_1[1992]", "ability_0", "log_std_u"]
+    + ["log_std_e[0]", "log_std_e[1]", "choice[0]", "choice[1]", "choice[2]"],
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_model_knows_the_names_of_columns_and_periods(name):
+    model, data, _ = read(name, make_frame(DRAWN[name], **CALLS[name][0]))
+    assert spmlex.parameter_names(model, names=model.names) == OWN_NAMES[name]
+    assert model.starting_values(data).names == model.names
+
+
+def test_a_fit_calls_parameters_by_columns_unless_told_otherwise():
+    name = "panel_binary"
+    problem = read(name, make_frame(DRAWN[name], **CALLS[name][0]))
+    how = {"support": "grid", "throw": False}
+    assert spmlex.fit(*problem, **how).names == ["a", "b"]
+    assert spmlex.fit(*problem, names=["c", "d"], **how).names == ["c", "d"]
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", MASKED)
 def test_what_is_under_the_mask_is_as_good_as_absent(name):

@@ -235,7 +235,7 @@ MISTAKES = {
     ),
     "weights: text": (
         lambda: fit(MODEL, DATA, SUPP, weights=np.full(N, "1")),
-        "weights has dtype <U1; give nonnegative numbers",
+        "weights has dtype <U1, such as ",
     ),
     "weights: negative": (
         lambda: fit(MODEL, DATA, SUPP, weights=np.where(X > 0, 1.0, -1.0)),

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -48,7 +49,7 @@ class Own(eqx.Module):
 def folder(tmp_path, monkeypatch):
     """Return a folder in which programs are kept while a test runs."""
     monkeypatch.setattr(_kept_programs._Folder, "path", None)
-    level = jax.config.jax_logging_level
+    level = _kept_programs._setting("jax_logging_level")
     yield keep_programs(tmp_path / "programs")
     jax.config.update("jax_logging_level", level)
 
@@ -74,8 +75,8 @@ class Scaled(eqx.Module):
 
 
 class Posed(eqx.Module):
-    model: eqx.Module
-    data: dict
+    model: Any
+    data: dict[str, jax.Array]
     supp: jax.Array
 
 

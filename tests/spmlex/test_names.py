@@ -63,3 +63,22 @@ def test_names_by_field_or_all_in_a_list():
 def test_names_that_do_not_fit_are_refused_in_words(names, words):
     with pytest.raises(ValueError, match=words):
         parameter_names(MODEL, None, names)
+
+
+class Named(Logit):
+    """Says itself what its parameters are called."""
+
+    names = {"coef": ["union", "black"]}
+
+
+class Misnamed(Logit):
+    names = ("black",)
+
+
+def test_a_model_may_name_its_parameters_itself():
+    how = {"support": "grid", "max_steps": 1, "throw": False}
+    assert fit(Named(jnp.zeros(2)), data(), SUPP, **how).names == ["union", "black"]
+    told = fit(Named(jnp.zeros(2)), data(), SUPP, names=["a", "b"], **how)
+    assert told.names == ["a", "b"]
+    with pytest.raises(ValueError, match="Misnamed has an attribute `names`.*black"):
+        fit(Misnamed(jnp.zeros(2)), data(), SUPP, **how)

@@ -12,13 +12,14 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
-from small_fits import NAMES, SUPP, AbleLogit, data
+from problems import approx
+from small_fits import NAMES, SUPP, AbleLogit, data, named
 
 import spmlex
 from spmlex._interrupt import _setting, run_interruptibly
 from spmlex._newton import climb
 from spmlex._problem import pose_problem
-from spmlex._progress import list_limits, report_part
+from spmlex._progress import STEPS, announce, list_limits, report, report_part
 
 SCRIPT = Path(__file__).parent / "interrupted.py"
 
@@ -47,7 +48,7 @@ def test_a_fit_prints_a_line_a_step(capfd):
     start = AbleLogit(jnp.zeros(2))
     fit = spmlex.fit(start, data(), SUPP, support="grid", names=NAMES, verbose=True)
     lines = capfd.readouterr().out.splitlines()
-    assert lines[0].startswith("compiling the search for the maximum (5 to 30 s")
+    assert lines[0].startswith("compiling the search for the maximum (once for")
     assert lines[2].split() == "step value gradient radius atoms seconds".split()
     steps = [line.split() for line in lines[3:]]
     assert [int(step[0]) for step in steps] == [*range(1, int(fit.num_steps) + 1)]
@@ -55,6 +56,15 @@ def test_a_fit_prints_a_line_a_step(capfd):
     assert float(steps[-1][1]) == pytest.approx(value, abs=1e-8)
     assert int(steps[-1][4]) == int(fit.num_atoms)
     assert max(map(len, lines)) <= 80
+
+    test = spmlex.likelihood_ratio_test(fit, "union", 0.5)
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith("compiling the fit under the hypothesis (once for")
+    assert lines[1:3] == ["under the hypothesis", STEPS[0]]
+    ratio = 2 * (60 * float(lines[-1].split()[1]) + float(fit.log_likelihood))
+    assert ratio == pytest.approx(float(test.statistic), abs=1e-5)
+    spmlex.likelihood_ratio_test(fit, "union", 0.5, verbose=False)
+    assert capfd.readouterr().out == ""
 
     spmlex.bootstrap(fit, n_draws=3)
     lines = capfd.readouterr().out.splitlines()
@@ -71,6 +81,17 @@ def test_a_fit_prints_a_line_a_step(capfd):
     assert any(f"lower limit of union: {float(lower[0]):.6g}" in x for x in lines)
     spmlex.jackknife(fit, n_groups=3, verbose=False)
     assert capfd.readouterr().out == ""
+
+
+def test_the_next_compilation_says_how_long_the_last_one_took(capfd):
+    for number in (0, 1):
+        announce("_of_a_test", is_new=True)
+        jax.jit(lambda x: x + number)(1.0)  # noqa: B023
+        report("a search", STEPS, 1, 0.5, 0.1, 1.0, 3)
+        jax.effects_barrier()
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0] == "compiling of a test (once for these shapes) ..."
+    assert re.match(r"compiling .*, about \d+ s as the last time\) \.\.\.", lines[4])
 
 
 def test_parts_say_how_long_the_rest_takes(capfd):
@@ -99,9 +120,58 @@ def test_compiled_code_runs_beside_the_main_thread_and_errors_come_back():
     with jax.disable_jit():
         run_interruptibly(work, 1.0)
     assert seen[-1] is threading.main_thread()
-    with jax.default_device(jax.devices()[0]):
-        assert run_interruptibly(_setting, "jax_default_device") is not None
-    assert _setting("jax_default_device") is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("default_device", jax.devices()[0]),
+        ("default_matmul_precision", "float32"),
+        ("debug_nans", True),
+        ("debug_infs", True),
+        ("log_compiles", True),
+        ("numpy_rank_promotion", "warn"),
+    ],
+)
+def test_settings_in_a_with_block_hold_beside_the_main_thread(setting, value):
+    name = f"jax_{setting}"
+    before = _setting(name)
+    assert before != value
+    with getattr(jax, setting)(value):
+        assert run_interruptibly(_setting, name) == value
+    assert run_interruptibly(_setting, name) == before
+
+
+@pytest.mark.thorough
+def test_debug_nans_reaches_a_fit():
+    class Broken(AbleLogit):
+        def lclk(self, data, supp):
+            return AbleLogit.lclk(self, data, supp) + jnp.log(self.coef[0])
+
+    start = Broken(jnp.array([-1.0, 0.0]))
+    with jax.debug_nans(True), pytest.raises(FloatingPointError):
+        spmlex.fit(start, data(), SUPP, support="grid", throw=False)
+
+
+def test_a_fit_after_control_c_is_like_any_other():
+    """What was interrupted runs on beside it."""
+    busy = jax.jit(lambda n: jax.lax.fori_loop(0, n, lambda _, x: 0.9 * x + 1.0, 0.0))
+    busy(1)
+    ended = []
+
+    def work():
+        ended.append(busy(4_000_000_000).block_until_ready())
+
+    interrupt = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    interrupt.start()
+    began = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        run_interruptibly(work)
+    assert not ended
+    assert time.perf_counter() - began < 10.0
+    start = AbleLogit(jnp.zeros(2))
+    fit = spmlex.fit(start, data(), SUPP, support="grid")
+    assert fit.theta == approx(named().theta, 1e-8)
 
 
 @pytest.mark.thorough

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_fits import data, efficient, named
+from small_fits import SUPP, data, efficient, named
 
 import spmlex
 
@@ -45,12 +45,14 @@ def printed():
             theta=np.zeros((2, 1)),
             converged=np.array([True, False]),
         ),
+        "MixingSolution": spmlex.solve_probs(fit.model.lclk(data(), SUPP)),
         "Prediction": spmlex.Prediction(jnp.linspace(0, 1, 30), jnp.full(30, 0.1)),
     }
 
 
 NAMES = ("Fit", "Evidence", "Intervals", "Optima", "LikelihoodRatio", "Resamples")
 NAMES = (*NAMES, "Functional", "Adequacy", "WaldTest", "MixingTest", "PointCounts")
+NAMES = (*NAMES, "MixingSolution")
 ALL = (*NAMES, "Prediction")  # of which a batch is one of more axes
 
 

@@ -9,7 +9,7 @@ from jax.scipy.stats import norm
 from problems import approx
 from scipy import optimize, stats
 
-from spmlex import count_points, fit, mixing_test, wald_test
+from spmlex import count_points, fit, mixing_test, product_grid, wald_test
 
 N_OBS = 80
 SUPP = jnp.linspace(-4.0, 4.0, 17)
@@ -146,13 +146,118 @@ def test_the_number_of_points_by_criteria(two_points):
         found.best("hq")
 
 
-def test_samples_that_can_not_be_drawn_are_refused(two_points):
+def residuals(data, weights=None, groups=None):
+    """Return least squares of Line, an intercept for each group, and its height."""
+    x, y = np.asarray(data["x"]), np.asarray(data["y"])
+    groups = np.zeros(len(x), int) if groups is None else groups
+    weights = np.ones(len(x)) if weights is None else weights
+    dummies = np.eye(groups.max() + 1)[groups][:, None].repeat(3, axis=1)
+    design = np.concatenate([x[..., None], x[..., None] ** 2, dummies], axis=2)
+    root = np.sqrt(weights)[:, None, None]
+    flat = (root * design).reshape(-1, design.shape[2])
+    coef, *_ = np.linalg.lstsq(flat, (root[..., 0] * y).ravel(), rcond=None)
+    height = (weights[:, None] * stats.norm.logpdf(y - design @ coef)).sum()
+    return coef, height
+
+
+@pytest.mark.thorough
+def test_each_group_has_an_f_of_its_own_under_the_hypothesis(two_points):
+    data, _ = two_points
+    groups = np.arange(N_OBS) % 2
+    estimate = fit(START, data, SUPP, support="grid", groups=groups)
+    test = mixing_test(estimate, "one_point", n_draws=9)
+    coef, height = residuals(data, groups=groups)
+    assert test.model.coef == approx(coef[:2], 1e-6)
+    assert test.statistic == approx(2 * (estimate.log_likelihood - height), 1e-5)
+    assert test.p_value == approx(0.1, 1e-12)
+    assert test.num_failed == 0
+    normal = mixing_test(estimate, "normal", n_draws=4)
+    assert 0 < float(normal.statistic) < float(test.statistic)
+
+
+@pytest.mark.thorough
+def test_weights_stay_with_their_rows(two_points):
+    data, _ = two_points
+    weights = np.random.default_rng(0).uniform(0.5, 2.0, N_OBS)
+    weights[3] = 0.0
+    estimate = fit(START, data, SUPP, support="grid", weights=weights)
+    test = mixing_test(estimate, "one_point", n_draws=9)
+    kept = weights > 0
+    known = {name: values[kept] for name, values in data.items()}
+    coef, height = residuals(known, weights[kept] / weights[kept].mean())
+    assert test.model.coef == approx(coef[:2], 1e-6)
+    assert test.statistic == approx(2 * (estimate.log_likelihood - height), 1e-5)
+    assert test.p_value == approx(0.1, 1e-12)
+
+
+@pytest.mark.thorough
+def test_counts_are_as_many_observations_each_drawn_by_itself(nothing_varies):
+    data, _ = nothing_varies
+    counts = np.random.default_rng(0).integers(0, 4, N_OBS)
+    counted = fit(START, data, SUPP, support="grid", counts=counts)
+    rows = np.repeat(np.arange(N_OBS), counts)
+    repeated = {name: values[rows] for name, values in data.items()}
+    plain = fit(START, repeated, SUPP, support="grid")
+    one, other = (mixing_test(x, "one_point", n_draws=9) for x in (counted, plain))
+    assert one.statistic == approx(float(other.statistic), 1e-6)
+    assert one.draws == approx(np.asarray(other.draws), 1e-5)
+
+
+class Slopes(eqx.Module):
+    """y = curve x² + v x + u + e with both of (u, v) unobserved."""
+
+    curve: jax.Array
+
+    def simulate(self, data, *, rng):
+        noise = jax.random.normal(rng, data["x"].shape)
+        level, slope = data["latent"][:, :1], data["latent"][:, 1:]
+        x = data["x"]
+        return {"y": self.curve * x**2 + slope * x + level + noise}
+
+    def lclk(self, data, supp):
+        x = data["x"][:, :, None]
+        mean = self.curve * x**2 + supp[:, 1] * x + supp[:, 0]
+        return norm.logpdf(data["y"][:, :, None] - mean).sum(axis=1)
+
+
+@pytest.mark.thorough
+def test_a_normal_distribution_in_two_dimensions():
+    rng = np.random.default_rng(3)
+    latent = rng.multivariate_normal([0.0, 0.5], [[1.0, 0.4], [0.4, 0.5]], N_OBS)
+    x = rng.normal(size=(N_OBS, 3))
+    y = latent[:, :1] + latent[:, 1:] * x + rng.normal(size=x.shape)
+    data = {"x": jnp.asarray(x), "y": jnp.asarray(y)}
+    supp = product_grid(jnp.linspace(-3.0, 3.0, 9), jnp.linspace(-2.0, 3.0, 9))
+    estimate = fit(Slopes(jnp.array(0.1)), data, supp, support="grid")
+    test = mixing_test(estimate, "normal", n_draws=4)
+
+    def height(z):
+        root = np.array([[np.exp(z[3]), 0.0], [z[4], np.exp(z[5])]])
+        total = 0.0
+        for xi, yi in zip(x, y, strict=True):
+            design = np.column_stack([np.ones(3), xi])
+            cov = design @ root @ root.T @ design.T + np.eye(3)
+            mean = z[0] * xi**2 + design @ z[1:3]
+            away = yi - mean
+            total += 0.5 * away @ np.linalg.solve(cov, away)
+            total += 0.5 * np.linalg.slogdet(2 * np.pi * cov)[1]
+        return total
+
+    found = optimize.minimize(height, [0.0, 0.0, 0.5, 0.0, 0.0, 0.0])
+    assert test.statistic == approx(2 * (estimate.log_likelihood + found.fun), 1e-4)
+    assert float(test.model.curve) == approx(found.x[0], 1e-4)
+    assert test.num_failed == 0
+    assert np.isfinite(test.draws).all()
+
+
+def test_hypotheses_that_can_not_be_tested_are_refused(two_points):
     data, estimate = two_points
     with pytest.raises(ValueError, match="hypothesis='even' is not a hypothesis"):
         mixing_test(estimate, "even")
+    labelled = fit(START, data, jnp.arange(-2, 3), max_steps=1, throw=False)
+    with pytest.raises(ValueError, match="labels, which have no mean"):
+        mixing_test(labelled, "normal")
     groups = jnp.arange(N_OBS) % 2
     grouped = fit(START, data, SUPP, groups=groups, max_steps=1, throw=False)
-    with pytest.raises(ValueError, match="without groups, weights or counts"):
-        mixing_test(grouped, "normal")
     with pytest.raises(ValueError, match="this has groups"):
         count_points(grouped)
