@@ -132,7 +132,7 @@ class _Mixture(NamedTuple):
     weights: Weights
 
 
-class _Sums(NamedTuple):
+class SlopeSums(NamedTuple):
     """Derivatives of `lclk` in theta, weighed and added up over the support.
 
     Attributes:
@@ -148,19 +148,41 @@ class _Sums(NamedTuple):
     crossed: Float[Array, "p n_supp"]
 
 
+def differentiate_columns(
+    lclk_at: Callable[[Float[Array, " p"], Int[Array, " k"]], Float[Array, "n_obs k"]],
+    theta: Float[Array, " p"],
+    scaled: LogCondLik,
+    mass: Probs,
+    density: Weights,
+    weights: Weights,
+) -> SlopeSums:
+    """Return the derivatives of `lclk` at columns in descending order of mass.
+
+    Args:
+        lclk_at: Some of the columns as a function of theta.
+        theta: Where to differentiate.
+        scaled: Likelihoods, each row in a unit of its own.
+        mass: F.
+        density: Of the mixture, in the unit of the row, positive.
+        weights: Of the rows.
+    """
+    mixture = _Mixture(scaled, mass, density, weights)
+    return _add_up(lclk_at, theta, mixture, jnp.arange(mass.size))
+
+
 def _add_up(
     lclk_at: Callable[[Float[Array, " p"], Int[Array, " k"]], Float[Array, "n_obs k"]],
     theta: Float[Array, " p"],
     mixture: _Mixture,
     order: Int[Array, " n_supp"],
-) -> _Sums:
+) -> SlopeSums:
     """Differentiate the model where there is mass, `_FACE_CHUNK` points at a time."""
     scaled, mass, density, weights = mixture
     n_obs, n_supp = scaled.shape
     size, chunk = theta.size, min(_FACE_CHUNK, n_supp)
     num_points = jnp.sum(mass > 0)
 
-    def add_chunk(state: tuple[Array, _Sums]) -> tuple[Array, _Sums]:
+    def add_chunk(state: tuple[Array, SlopeSums]) -> tuple[Array, SlopeSums]:
         start, sums = state
         # Shapes are fixed, so the last chunk may repeat points, then with mass zero.
         first = jnp.minimum(start, n_supp - chunk)
@@ -178,7 +200,7 @@ def _add_up(
         slopes = jnp.where(relative > 0, slopes, 0.0)
 
         flat = slopes.reshape(size, -1)
-        return start + chunk, _Sums(
+        return start + chunk, SlopeSums(
             sums.expected + jnp.sum(posterior * slopes, axis=2),
             sums.outer + (frozen * slopes).reshape(size, -1) @ flat.T,
             sums.curvature + bends,
@@ -188,7 +210,9 @@ def _add_up(
         )
 
     square = jnp.zeros((size, size))
-    nothing = _Sums(jnp.zeros((size, n_obs)), square, square, jnp.zeros((size, n_supp)))
+    nothing = SlopeSums(
+        jnp.zeros((size, n_obs)), square, square, jnp.zeros((size, n_supp))
+    )
     _, sums = jax.lax.while_loop(
         lambda state: state[0] < num_points, add_chunk, (jnp.array(0), nothing)
     )
@@ -231,7 +255,7 @@ def _differentiate_twice(
 def _solve_on(
     columns: Int[Array, " k"],
     mixture: _Mixture,
-    sums: _Sums,
+    sums: SlopeSums,
     probs: Probs,
     kernel: Kernel | None,
 ) -> tuple[Float[Array, "p n_supp"], Float[Array, "p n_obs"], Float[Array, "p p"]]:

@@ -15,6 +15,8 @@ from spmlex._joint import N_SLOTS, JointProblem
 from spmlex._mixture import count_observations
 from spmlex._profile_atoms import Moved, is_singular, profile_atoms
 from spmlex._result import Fit
+from spmlex._row_profile import resolution_in_blocks
+from spmlex._rows import Blocks
 from spmlex._types import Probs, Scalar
 
 _MAX_ROUNDS = 6
@@ -86,6 +88,8 @@ def polish(
         _MOST_GAIN / count_observations(problem.weights, problem.outer.counts),
     )
     moved = profile_atoms(search, size)
+    if problem.blocks is not None:
+        search, moved = _complete(problem, problem.blocks, search, moved)
     rows, probs, drift = _place(problem, search, moved.response)
     here = search.state.here
     found = search.settled & moved.is_maximum
@@ -93,6 +97,21 @@ def polish(
     found &= ~is_crowded(probs, search.resolution)
     singular = is_singular(search, moved)
     return Polished(found, search, moved, rows, probs, drift, singular)
+
+
+def _complete(
+    problem: JointProblem, blocks: Blocks, search: Search, moved: Moved
+) -> tuple[Search, Moved]:
+    """Return the same with what is computed in blocks at the end alone."""
+    size, dimension = moved.gradient.size, problem.trial.shape[1]
+    here, theta = search.state.here, search.state.theta[:size]
+    places = jnp.clip(search.state.theta[size:], 0.0, 1.0).reshape(-1, dimension)
+    response = jnp.concatenate([jnp.eye(size), moved.response.reshape(-1, size)])
+    end = (theta, places, search.present, here.probs)
+    scores = problem.scores_in_blocks(blocks, end, here.probs_dot, response)
+    given = (problem.outer, blocks, theta, problem.weights)
+    width = resolution_in_blocks(*given)
+    return search._replace(resolution=width), moved._replace(scores=scores)
 
 
 def take_polished(
