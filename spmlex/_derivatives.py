@@ -18,6 +18,9 @@ from spmlex._types import Kernel, LogCondLik, Probs, Weights
 _FACE_CHUNK = 12
 """Support points with positive mass that are differentiated together."""
 
+FEW = 4
+"""As many of a few rows, of which matrices stay in the cache."""
+
 _FACE_SIZE = 24
 """Most support points with positive mass for which (5) is solved on them alone."""
 
@@ -167,7 +170,7 @@ def differentiate_columns(
         weights: Of the rows.
     """
     mixture = _Mixture(scaled, mass, density, weights)
-    return _add_up(lclk_at, theta, mixture, jnp.arange(mass.size))
+    return _add_up(lclk_at, theta, mixture, jnp.arange(mass.size), FEW)
 
 
 def _add_up(
@@ -175,11 +178,12 @@ def _add_up(
     theta: Float[Array, " p"],
     mixture: _Mixture,
     order: Int[Array, " n_supp"],
+    together: int = _FACE_CHUNK,
 ) -> SlopeSums:
-    """Differentiate the model where there is mass, `_FACE_CHUNK` points at a time."""
+    """Differentiate the model where there is mass, some points at a time."""
     scaled, mass, density, weights = mixture
     n_obs, n_supp = scaled.shape
-    size, chunk = theta.size, min(_FACE_CHUNK, n_supp)
+    size, chunk = theta.size, min(together, n_supp)
     num_points = jnp.sum(mass > 0)
 
     def add_chunk(state: tuple[Array, SlopeSums]) -> tuple[Array, SlopeSums]:

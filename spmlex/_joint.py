@@ -10,11 +10,12 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._codes import RESULTS
 from spmlex._continuum import Box, range_of
+from spmlex._derivatives import FEW
 from spmlex._evaluation import Evaluation
 from spmlex._inner import ActiveSet, InnerSolver, solve_probs
 from spmlex._inner.in_blocks import solve_on_columns
 from spmlex._inputs import conditional_likelihoods
-from spmlex._joint_derivatives import differentiate_atoms
+from spmlex._joint_derivatives import CHUNK, differentiate_atoms
 from spmlex._mixture import scale_rows
 from spmlex._outer import OuterProblem
 from spmlex._profile import face_system, solve_face
@@ -128,13 +129,22 @@ class JointProblem(eqx.Module):
         places: Float[Array, "k d"],
         present: Bool[Array, " k"],
         mass: Float[Array, " k"],
+        together: int = CHUNK,
     ) -> tuple[Float[Array, "q n_obs"], LogCondLik, JointSums]:
-        """Return slopes by row, relative densities, and what follows in mean."""
+        """Return slopes by row, relative densities, and what follows in mean.
+
+        Args:
+            theta: The parameters.
+            places: The atoms.
+            present: Which slots are taken.
+            mass: Their masses.
+            together: Atoms that are differentiated at a time.
+        """
         scaled, _ = scale_rows(self._lclk_of(theta, places, present))
         density = scaled @ mass
         relative = scaled / jnp.where(density > 0, density, 1.0)[:, None]
         rows, second, to_mass = differentiate_atoms(
-            self.lclk, theta, places, relative, mass, self.weights
+            self.lclk, theta, places, relative, mass, self.weights, together
         )
         weighted = rows * self.weights
         return (
@@ -177,7 +187,9 @@ class JointProblem(eqx.Module):
         else:
             mass, inner = self._solve_in_blocks(self.blocks, here, probs0)
             sums = self.blocks.add_up(
-                lambda data, weights: self.of(data, weights).measure(*here, mass)[2]
+                lambda data, weights: self.of(data, weights).measure(*here, mass, FEW)[
+                    2
+                ]
             )
             rows, relative = jnp.zeros((joint.size, 0)), jnp.zeros((0, count))
 
@@ -248,7 +260,7 @@ class JointProblem(eqx.Module):
 
         def compute(data: Data) -> Array:
             equal = jnp.ones(jax.tree.leaves(data)[0].shape[0])
-            rows, relative, _ = self.of(data, equal).measure(*search_end)
+            rows, relative, _ = self.of(data, equal).measure(*search_end, FEW)
             return rows.T @ response + relative @ (probs_dot @ response)
 
         return blocks.in_order(blocks.for_each(compute))

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from spmlex._derivatives import has_reverse
 from spmlex._types import LogCondLik, Weights
 
-_CHUNK = 8
+CHUNK = 8
 """Atoms that are differentiated together."""
 
 
@@ -26,6 +26,7 @@ def differentiate_atoms(
     relative: LogCondLik,
     mass: Float[Array, " k"],
     weights: Weights,
+    together: int = CHUNK,
 ) -> tuple[Float[Array, "q n_obs"], Float[Array, "q q"], Float[Array, "q k"]]:
     """Return the derivatives of `l_i` over `l_i`, a few atoms at a time.
 
@@ -36,13 +37,14 @@ def differentiate_atoms(
         relative: Their densities over that of the mixture.
         mass: Their masses; those without are left out.
         weights: Observation weights with sum one.
+        together: How many are differentiated at a time.
 
     Returns:
         First derivatives in theta and places, and in mean over the sample the
         second ones among these and with the masses.
     """
     size, (count, dimension) = theta.size, places.shape
-    chunk = min(_CHUNK, count)
+    chunk = min(together, count)
     n_obs, flat = weights.size, count * dimension
     order = jnp.argsort(-mass)
     num_atoms = jnp.sum(mass > 0)

@@ -18,8 +18,8 @@ DEFAULT = 10**9
 _PER_ENTRY = 56
 """Bytes for each entry of `lclk` that a fit has at its peak: seven numbers."""
 
-_ENOUGH = 2**20
-"""Entries of a block beyond which larger ones are no faster."""
+_ENOUGH = 2**18
+"""Entries of a block beyond which it leaves the cache, and is slower."""
 
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 

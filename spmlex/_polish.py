@@ -7,7 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._atom_search import Search, merge_neighbours, search_atoms
+from spmlex._atom_search import (
+    Search,
+    merge_neighbours,
+    search_atoms,
+)
 from spmlex._codes import RESULTS
 from spmlex._degenerate import is_crowded
 from spmlex._inner import ActiveSet
@@ -77,16 +81,10 @@ def polish(
     solver = ActiveSet(working_sizes=(n_slots,), has_net=False)
     problem = dataclasses.replace(problem, solver=solver)
     atoms, fits = merge_neighbours(problem, probs0, n_slots)
-    search = search_atoms(
-        problem,
-        theta0,
-        atoms,
-        fits & allowed,
-        tol,
-        jnp.minimum(max_steps, _MAX_STEPS),
-        _MAX_ROUNDS,
-        _MOST_GAIN / count_observations(problem.weights, problem.outer.counts),
-    )
+    steps = jnp.minimum(max_steps, _MAX_STEPS)
+    gap_tol = _MOST_GAIN / count_observations(problem.weights, problem.outer.counts)
+    start = (theta0, atoms, fits & allowed)
+    search = search_atoms(problem, *start, tol, steps, _MAX_ROUNDS, gap_tol)
     moved = profile_atoms(search, size)
     if problem.blocks is not None:
         search, moved = _complete(problem, problem.blocks, search, moved)

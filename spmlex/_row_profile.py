@@ -24,12 +24,6 @@ from spmlex._profile import face_system, solve_face
 from spmlex._rows import Blocks
 from spmlex._types import Data, LogCondLik, Probs, Scalar, Weights
 
-_MANY = 100_000
-"""Rows from which on a search begins with some of them."""
-
-_SHARE = 16
-"""One in so many."""
-
 
 class _Sums(NamedTuple):
     """What one pass adds up over the rows, at columns that hold all the mass.
@@ -79,8 +73,7 @@ def climb_in_blocks(
         probs = jnp.where(state.converged, state.here.probs, probs)
         return (theta, probs, num_steps), state._replace(num_steps=num_steps)
 
-    shares = jnp.array([_SHARE, 1] if blocks.n_obs >= _MANY else [1])
-    _, states = jax.lax.scan(run, (theta0, probs0, jnp.array(0)), shares)
+    _, states = jax.lax.scan(run, (theta0, probs0, jnp.array(0)), blocks.shares)
     state: State = jax.tree.map(lambda leaf: leaf[-1], states)
     here = state.here
     scores = scores_in_blocks(problem, blocks, state.theta, here.probs, here.probs_dot)

@@ -25,6 +25,9 @@ GRAIN = 256
 _FEW = 8
 """Grains that a search begins with."""
 
+_MANY = 100_000
+"""Rows from which on a search begins with some of them, one in 16."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RowPlan:
@@ -150,6 +153,11 @@ class Blocks(eqx.Module):
         total = chosen.add_up(lambda _, weights: jnp.sum(weights))
         total = jnp.where((share == 1) | (total == 0.0), 1.0, total)
         return dataclasses.replace(chosen, weights=weights / total)
+
+    @property
+    def shares(self) -> Int[Array, " n_stages"]:
+        """One row in how many, in each stage of a search: at last all."""
+        return jnp.array([16, 1] if self.n_obs >= _MANY else [1])
 
     @property
     def first_grains(self) -> tuple[Data, Weights]:
