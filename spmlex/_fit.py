@@ -18,7 +18,7 @@ from spmlex._free_support import search_free_support
 from spmlex._grid_search import maximise_on_grid
 from spmlex._inner import InnerSolver
 from spmlex._inputs import cast_to_float64, read_count
-from spmlex._memory import plan_rows
+from spmlex._memory import check_sharing, plan_rows
 from spmlex._outer import OuterProblem
 from spmlex._parameters import Names, parameter_names
 from spmlex._problem import pose_problem, weigh_rows
@@ -131,6 +131,7 @@ def fit(
         0.44
         >>> lower, upper = estimate.confint(0.95, kind="sandwich")
     """
+    check_sharing(data)
     problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver, names)
     problem = dataclasses.replace(problem, verbose=read_verbose(verbose))
     starts = cast_to_float64(starts)

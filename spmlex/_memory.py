@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 from jax.core import Tracer
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AxisType, Mesh, NamedSharding
 
 from spmlex._arguments import show
 from spmlex._inner import ActiveSet
@@ -104,13 +104,35 @@ def _why_not_in_blocks(problem: OuterProblem, support: Any) -> str:
     return ""
 
 
+def check_sharing(data: Any) -> None:
+    """Refuse data that devices share in a way in which models can't be evaluated.
+
+    Raises:
+        ValueError: The axis of the mesh has explicit types, with which every operation
+            of a model had to say where its result goes.
+    """
+    for leaf in jax.tree.leaves(data):
+        where = _sharding_of(leaf)
+        if where is not None and AxisType.Explicit in where.mesh.axis_types:
+            raise ValueError(
+                "data are shared by devices of a mesh with explicit axes, as "
+                "jax.make_mesh makes: share them by jax.sharding.Mesh(jax.devices(), "
+                "('rows',))."
+            )
+
+
 def _shared_by(problem: OuterProblem) -> tuple[Mesh | None, str | None]:
     """Return the devices that share the rows of the data, and their axis."""
     for leaf in jax.tree.leaves(problem.data):
-        where = None if isinstance(leaf, Tracer) else getattr(leaf, "sharding", None)
-        if not isinstance(where, NamedSharding) or not isinstance(where.mesh, Mesh):
-            continue
-        axis = where.spec[0] if len(where.spec) else None
-        if isinstance(axis, str) and where.mesh.shape[axis] > 1:
+        where = _sharding_of(leaf)
+        axis = where.spec[0] if where is not None and len(where.spec) else None
+        if where is not None and isinstance(axis, str) and where.mesh.shape[axis] > 1:
             return where.mesh, axis
     return None, None
+
+
+def _sharding_of(leaf: Any) -> Any:
+    where = None if isinstance(leaf, Tracer) else getattr(leaf, "sharding", None)
+    if isinstance(where, NamedSharding) and isinstance(where.mesh, Mesh):
+        return where
+    return None

@@ -76,37 +76,27 @@ class Blocks(eqx.Module):
             measure: Called with the data and the weights of one; returns arrays.
         """
 
-        def add_own(data: Data, weights: Array, num_used: Array) -> Sums:
-            def add_block(block: Array, sums: Sums) -> Sums:
-                own = jax.tree.map(lambda leaf: leaf[block], (data, weights))
-                parts = jax.vmap(measure)(*own)
-                return _add_in_order(sums, parts)
+        devices = self.plan.num_devices
+        shared = self._by_device((self.data, self.weights))
+        grain = jax.tree.map(lambda leaf: leaf[0, 0, 0], shared)
+        shapes = jax.eval_shape(measure, *grain)
+        nothing: Sums = jax.tree.map(
+            lambda shape: jnp.zeros((devices, *shape.shape), shape.dtype), shapes
+        )
 
-            grain = jax.tree.map(lambda leaf: leaf[0, 0], (data, weights))
-            nothing = jax.tree.map(
-                lambda shape: jnp.zeros(shape.shape, shape.dtype),
-                jax.eval_shape(measure, *grain),
-            )
-            return jax.lax.fori_loop(0, num_used, add_block, nothing)
+        def add_block(block: Array, sums: Sums) -> Sums:
+            own = self._share(jax.tree.map(lambda leaf: leaf[:, block], shared))
+            if devices == 1:  # no axis that XLA would have to see through
+                first = jax.tree.map(lambda leaf: leaf[0], own)
+                parts = jax.tree.map(lambda x: x[None], jax.vmap(measure)(*first))
+            else:
+                parts = jax.vmap(jax.vmap(measure))(*own)
+            parts = jax.tree.map(lambda part: jnp.swapaxes(part, 0, 1), parts)
+            return self._share(_add_in_order(sums, parts))
 
-        mesh, axis = self.plan.mesh, self.plan.axis
-        given = (self.data, self.weights, self.num_used)
-        if mesh is None or axis is None:
-            return add_own(*given)
-
-        def add_all(*given: Any) -> Sums:
-            every = jax.lax.all_gather(add_own(*given), axis)
-            first = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[0]), every)
-            return _add_in_order(first, every)
-
-        rows, whole = PartitionSpec(axis), PartitionSpec()
-        return jax.shard_map(
-            add_all,
-            mesh=mesh,
-            in_specs=(rows, rows, whole),
-            out_specs=whole,
-            check_vma=False,
-        )(*given)
+        each = jax.lax.fori_loop(0, self.num_used, add_block, self._share(nothing))
+        first = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[0]), each)
+        return _add_in_order(first, each)
 
     def for_each(self, compute: Callable[[Data], Array]) -> Array:
         """Return something for each row, with the axes of the blocks.
@@ -114,17 +104,32 @@ class Blocks(eqx.Module):
         Args:
             compute: Called with the data of a grain; the first axis is that of rows.
         """
+        shared = self._by_device(self.data)
+        every = jax.vmap(jax.vmap(compute))
 
-        def compute_own(data: Data) -> Array:
-            return jax.lax.map(jax.vmap(compute), data)
+        def compute_block(own: Data) -> Array:
+            return self._share(every(self._share(own)))
 
+        turned = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), shared)
+        found = jnp.swapaxes(jax.lax.map(compute_block, turned), 0, 1)
+        return found.reshape(-1, *found.shape[2:])
+
+    def _by_device[Tree](self, tree: Tree) -> Tree:
+        """Give leaves a first axis of devices, before that of blocks."""
+        devices = self.plan.num_devices
+        return self._share(
+            jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), tree)
+        )
+
+    def _share[Tree](self, tree: Tree) -> Tree:
+        """Have each device keep its own part of the first axis."""
         mesh, axis = self.plan.mesh, self.plan.axis
         if mesh is None or axis is None:
-            return compute_own(self.data)
-        rows = PartitionSpec(axis)
-        return jax.shard_map(
-            compute_own, mesh=mesh, in_specs=(rows,), out_specs=rows, check_vma=False
-        )(self.data)
+            return tree
+        where = NamedSharding(mesh, PartitionSpec(axis))
+        return jax.tree.map(
+            lambda leaf: jax.lax.with_sharding_constraint(leaf, where), tree
+        )
 
     def in_order(self, values: Array) -> Array:
         """Return what `for_each` returned in the order of the data."""
