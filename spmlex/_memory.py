@@ -1,5 +1,6 @@
 """How much memory a fit may take, and what follows for the rows it holds at once."""
 
+import numbers
 import re
 from typing import Any
 
@@ -38,7 +39,7 @@ def read_memory(memory: Any) -> float | None:
         if found is None or found[2].upper() not in _UNITS:
             raise ValueError(wrong)
         size = float(found[1]) * _UNITS[found[2].upper()]
-    elif isinstance(memory, bool | Tracer) or not isinstance(memory, int | float):
+    elif isinstance(memory, bool) or not isinstance(memory, numbers.Real):
         raise ValueError(wrong)
     else:
         size = float(memory)

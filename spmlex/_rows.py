@@ -9,7 +9,6 @@ sample, whatever the order of the data.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -75,7 +74,6 @@ class Blocks(eqx.Module):
         Args:
             measure: Called with the data and the weights of one; returns arrays.
         """
-
         devices = self.plan.num_devices
         shared = self._by_device((self.data, self.weights))
         grain = jax.tree.map(lambda leaf: leaf[0, 0, 0], shared)
