@@ -1,6 +1,7 @@
 """How much memory a fit may take, and what follows for the rows it holds at once."""
 
 import numbers
+import os
 import re
 from typing import Any
 
@@ -103,6 +104,33 @@ def _why_not_in_blocks(problem: OuterProblem, support: Any) -> str:
     if problem.solver != ActiveSet():
         return "another solver than 'active_set'"
     return ""
+
+
+def check_room(problem: OuterProblem, kind: str) -> None:
+    """Refuse what needs matrices of all rows that the machine has no room for.
+
+    Args:
+        problem: Whose rows they are.
+        kind: What is asked for, as text.
+
+    Raises:
+        ValueError: They take more than all of its memory.
+    """
+    needed, there = _PER_ENTRY * problem.n_entries, _size_of_memory()
+    if needed > there:
+        raise ValueError(
+            f"{kind} needs matrices with all {problem.n_obs} rows, about "
+            f"{needed / 1e9:.0f} GB, and this machine has {there / 1e9:.0f} GB: use "
+            "kind='sandwich', or fewer rows or support points."
+        )
+
+
+def _size_of_memory() -> float:
+    """Return the bytes of the machine; infinite where it does not tell."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return float("inf")
 
 
 def check_sharing(data: Any) -> None:

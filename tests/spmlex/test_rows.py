@@ -15,7 +15,7 @@ from problems import linear_factor, published_example
 
 import spmlex
 from spmlex._inner.in_blocks import solve_in_blocks
-from spmlex._memory import plan_rows, read_memory
+from spmlex._memory import check_room, plan_rows, read_memory
 from spmlex._problem import pose_problem
 from spmlex._rows import GRAIN, RowPlan, put_in_blocks
 
@@ -139,6 +139,15 @@ def test_what_needs_all_rows_is_refused():
     with pytest.raises(ValueError, match="not possible with groups"):
         plan_rows(grouped, None, "5 MB")
     assert plan_rows(grouped, None, None) is None
+
+
+def test_what_the_machine_has_no_room_for_is_refused():
+    check_room(problem_of(1000, 100), "kind='efficient'")
+    huge = problem_of(1000, 100)
+    points = jax.ShapeDtypeStruct((10**12,), float)
+    huge = dataclasses.replace(huge, supp=points)
+    with pytest.raises(ValueError, match=r"all 1000 rows.*use\s+kind='sandwich'"):
+        check_room(huge, "kind='efficient'")
 
 
 @pytest.mark.thorough
