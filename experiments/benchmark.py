@@ -203,13 +203,15 @@ def time_large(n_obs: int, n_supp: int, *, shared: bool) -> list[dict[str, Any]]
     Args:
         n_obs: Number of observations.
         n_supp: Number of support points.
-        shared: Also on one processor alone, and on two devices that share the rows, one
-            a processor; `ratio_one` is how many times faster these are.
+        shared: Also with support points that move; on one processor alone; and on two
+            devices that share the rows, one a processor: `ratio_one` is how many times
+            faster these are.
     """
     rows = [measure_large(n_obs, n_supp)]
     if shared:
         one = measure_large(n_obs, n_supp, one_core=True)
         two = measure_large(n_obs, n_supp, devices=2)
+        rows.append(measure_large(n_obs, n_supp, support="moving"))
         rows += [one, two | {"ratio_one": one["fit_s"] / two["fit_s"]}]
     return rows
 

@@ -17,13 +17,19 @@ from typing import Any
 
 
 def measure_large(
-    n_obs: int, n_supp: int, *, devices: int = 1, one_core: bool = False
+    n_obs: int,
+    n_supp: int,
+    *,
+    support: str = "grid",
+    devices: int = 1,
+    one_core: bool = False,
 ) -> dict[str, Any]:
     """Measure in a process of its own.
 
     Args:
         n_obs: Number of observations.
         n_supp: Number of support points.
+        support: "grid", or "moving", the default of `fit`, which takes longer.
         devices: How many devices of the host share the rows.
         one_core: Keep the process on one processor.
 
@@ -33,14 +39,15 @@ def measure_large(
         standard errors; steps and the largest gap.
     """
     command = [sys.executable, "-m", "experiments.large_data", str(n_obs), str(n_supp)]
-    command += ["--devices", str(devices)] + ["--core"] * one_core
+    command += ["--support", support, "--devices", str(devices)]
+    command += ["--core"] * one_core
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[1:])}: {done.stderr.strip()}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _measure(n_obs: int, n_supp: int, devices: int) -> dict[str, Any]:
+def _measure(n_obs: int, n_supp: int, support: str, devices: int) -> dict[str, Any]:
     import jax
     import numpy as np
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -54,11 +61,13 @@ def _measure(n_obs: int, n_supp: int, devices: int) -> dict[str, Any]:
         mesh = Mesh(np.array(jax.devices()), ("rows",))
         data = jax.device_put(data, NamedSharding(mesh, PartitionSpec("rows")))
     jax.block_until_ready((data, start))
-    row: dict[str, Any] = {"n_obs": n_obs, "n_supp": n_supp, "devices": devices}
+    row: dict[str, Any] = {"n_obs": n_obs, "n_supp": n_supp, "support": support}
+    row["devices"] = devices
     row["allowed"] = len(os.sched_getaffinity(0))
+    chosen = None if support == "moving" else support
     for name in ("first_s", "fit_s"):
         before, busy = time.perf_counter(), time.process_time()
-        fit = spmlex.fit(start, data, supp, starts=(), throw=False)
+        fit = spmlex.fit(start, data, supp, starts=(), support=chosen, throw=False)
         jax.block_until_ready(fit.scores)
         row[name] = time.perf_counter() - before
         row["cores"] = (time.process_time() - busy) / row[name]
@@ -78,6 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("n_obs", type=int, help="observations")
     parser.add_argument("n_supp", type=int, help="support points")
+    parser.add_argument("--support", choices=("grid", "moving"), default="grid")
     parser.add_argument("--devices", type=int, default=1, help="that share the rows")
     parser.add_argument("--core", action="store_true", help="stay on one processor")
     chosen = parser.parse_args(arguments)
@@ -87,7 +97,8 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.devices > 1:
         flag = f"--xla_force_host_platform_device_count={chosen.devices}"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
-    print(json.dumps(_measure(chosen.n_obs, chosen.n_supp, chosen.devices)))
+    given = {name: x for name, x in vars(chosen).items() if name != "core"}
+    print(json.dumps(_measure(**given)))
     return 0
 
 
