@@ -76,7 +76,13 @@ def climb_in_blocks(
     _, states = jax.lax.scan(run, (theta0, probs0, jnp.array(0)), blocks.shares)
     state: State = jax.tree.map(lambda leaf: leaf[-1], states)
     here = state.here
-    scores = scores_in_blocks(problem, blocks, state.theta, here.probs, here.probs_dot)
+    scores = jax.lax.cond(
+        jnp.asarray(max_steps > 0),
+        lambda: scores_in_blocks(
+            problem, blocks, state.theta, here.probs, here.probs_dot
+        ),
+        lambda: jnp.zeros((blocks.n_obs, theta0.size)),
+    )
     return state._replace(here=here._replace(scores=scores), start=theta0)
 
 
