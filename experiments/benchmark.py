@@ -3,10 +3,11 @@
 Times the inner solve with each solver, the gradient, the Hessian and the whole fit on
 linear factor data, all in one run on the same matrices, and prints the ratios to
 `mixsqpx` and to a plain BFGS loop on `profile_ll` with `mixsqpx` inside; then what the
-efficient score and its intervals cost, in fits. The inner solve is timed from the
-matrix of log-likelihoods, exponential included, to its certificate. Medians of repeated
-calls, compiled; pin the process to one core for figures that repeat. Every run is kept
-in `results/benchmark.json`; `--compare` prints its times over those of the last one.
+efficient score and its intervals cost, in fits, and what large samples take. The inner
+solve is timed from the matrix of log-likelihoods, exponential included, to its
+certificate. Medians of repeated calls, compiled; pin the process to one core for
+figures that repeat, but for large samples. Every run is kept in
+`results/benchmark.json`; `--compare` prints its times over those of the last one.
 """
 
 import argparse
@@ -17,8 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from experiments.benchmark_data import simulate
 from experiments.environment import prepare
 from experiments.errors import InputError
+from experiments.large_data import measure_large
 
 SIZES = (
     (500, 50),
@@ -33,10 +36,14 @@ SAMPLES = 7
 FIT_SIZES = ((500, 50), (2000, 75), (2000, 200))
 EFFICIENT_SIZES = ((500, 66), (2000, 100))
 
+LARGE_SIZES = ((1_000_000, 100), (10_000_000, 100))
+QUICK_LARGE = ((300_000, 100),)
+
 TITLES = {
     "inner": "Inner problem, from lclk to certificate (milliseconds)",
     "fit": "Fit from the moment start, 5 parameters, with standard errors",
     "efficient": "Efficient score, intervals of all parameters, in fits",
+    "large": "Large data: seconds, processors kept busy and peak memory of a process",
 }
 
 
@@ -54,37 +61,6 @@ def median_ms(
         jax.block_until_ready(function(*arguments))
         times.append(time.perf_counter() - before)
     return 1e3 * statistics.median(times)
-
-
-def simulate(
-    n_obs: int, n_supp: int, seed: int = 0, *, normal: bool = False
-) -> tuple[Any, Any, Any]:
-    """Return the default process's model at the truth, one sample and a grid.
-
-    Args:
-        n_obs: Number of observations.
-        n_supp: Number of support points.
-        seed: Of the sample.
-        normal: Draw the factor from a normal distribution, not from a discrete one.
-    """
-    import jax.numpy as jnp
-    import jax.random as jr
-
-    from experiments.mixing import Discrete, Normal
-    from experiments.models.linear_factor import LinearFactor
-
-    model = LinearFactor(
-        coef=jnp.array([1.5, 0.3]), log_std_e=jnp.array([0.0, 0.2, -0.3])
-    )
-    mixing = Discrete(
-        supp=jnp.array([-3.0, 0.0, 5.0]), weights=jnp.array([0.3, 0.5, 0.2])
-    )
-    if normal:
-        mixing = Normal(loc=0.0, scale=2.0)
-    latent_key, noise_key = jr.split(jr.key(seed))
-    latent = mixing.simulate(rng=latent_key, n=n_obs)
-    data = model.simulate(latent, rng=noise_key)
-    return model, data, jnp.linspace(-6.0, 6.0, n_supp)
 
 
 def time_inner(n_obs: int, n_supp: int) -> dict[str, Any]:
@@ -221,6 +197,25 @@ def time_efficient(n_obs: int, n_supp: int) -> list[dict[str, Any]]:
     return rows
 
 
+def time_large(n_obs: int, n_supp: int, *, shared: bool) -> list[dict[str, Any]]:
+    """Measure fits to a large sample, each in a process of its own.
+
+    Args:
+        n_obs: Number of observations.
+        n_supp: Number of support points.
+        shared: Also with support points that move; on one processor alone; and on two
+            devices that share the rows, one a processor: `ratio_one` is how many times
+            faster these are.
+    """
+    rows = [measure_large(n_obs, n_supp)]
+    if shared:
+        one = measure_large(n_obs, n_supp, one_core=True)
+        two = measure_large(n_obs, n_supp, devices=2)
+        rows.append(measure_large(n_obs, n_supp, support="moving"))
+        rows += [one, two | {"ratio_one": one["fit_s"] / two["fit_s"]}]
+    return rows
+
+
 def print_table(title: str, rows: list[dict[str, Any]]) -> None:
     """Print rows as an aligned table."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -269,7 +264,13 @@ def main(arguments: list[str] | None = None) -> int:
     fits = [time_fit(*size, bfgs=size[0] * size[1] <= 150_000) for size in FIT_SIZES]
     sizes = EFFICIENT_SIZES[:1] if chosen.quick else EFFICIENT_SIZES
     efficient = [row for size in sizes for row in time_efficient(*size)]
-    tables = dict(zip(TITLES, (inner, fits, efficient), strict=True))
+    sizes = QUICK_LARGE if chosen.quick else LARGE_SIZES
+    large = [
+        row
+        for size in sizes
+        for row in time_large(*size, shared=size == sizes[0] and not chosen.quick)
+    ]
+    tables = dict(zip(TITLES, (inner, fits, efficient, large), strict=True))
     for name, rows in tables.items():
         print_table(TITLES[name], rows)
     run = timings.describe_run(tables)

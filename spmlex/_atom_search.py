@@ -16,14 +16,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._continuum import maximise_gradient
+from spmlex._continuum import log_gradient, maximise_gradient
 from spmlex._degenerate import width_in_steps
 from spmlex._evaluation import Evaluation
 from spmlex._inputs import conditional_likelihoods
 from spmlex._joint import Atoms, JointProblem
-from spmlex._mixture import scale_rows
+from spmlex._mixture import log_mixture, scale_rows
 from spmlex._newton import State, climb, stand_at
-from spmlex._types import LogCondLik, Probs, Scalar
+from spmlex._types import Data, LogCondLik, Probs, Scalar
 
 GAP_TOL = 1e-9
 """Largest `log g` over the continuum at which a search has settled by default."""
@@ -96,7 +96,8 @@ def search_atoms(
         max_rounds: Limit on the rounds.
         gap_tol: Largest `log g` on the continuum at which the search has settled.
     """
-    size, n_obs = theta0.size, problem.weights.size
+    size = theta0.size
+    n_obs = problem.weights.size if problem.blocks is None else 0
     verbose = problem.outer.verbose
 
     def advance(search: Search) -> Search:
@@ -209,28 +210,20 @@ def _revise(
     """
     n_slots = atoms.present.size
     n_supp, dimension = problem.trial.shape
-    weights, outer = problem.weights, problem.outer
+    outer = problem.outer
     model = outer.build(theta)
-    # The grid and the atoms in one matrix, so that the model is compiled once for both.
-    rows = jnp.concatenate([problem.trial, problem.to_rows(atoms.places)])
-    lclk: LogCondLik = conditional_likelihoods(
-        model, outer.data, problem.box.to_supp(rows)
-    )
-    scaled, shift = scale_rows(lclk)
-    scaled, at_atoms = scaled[:, :n_supp], scaled[:, n_supp:]
-    density = at_atoms @ jnp.where(atoms.present, atoms.probs, 0.0)
-    positive = weights > 0
-    per_density = jnp.where(positive, weights / density, 0.0)
-    log_ratio = jnp.where(positive, jnp.log(per_density) - shift, -jnp.inf)
-    values = jnp.log(per_density @ scaled)
+    values, log_ratio, width = _look_at_grid(problem, theta, atoms)
     places = problem.to_places(problem.trial)
     peaks = jnp.where(_are_peaks(problem.trial, places, values), values, -jnp.inf)
     heights, chosen = jax.lax.top_k(peaks, min(n_supp, _PEAKS))
     chosen = jnp.where(heights > -jnp.inf, chosen, chosen[0])
     reach = problem.span * _grid_step(n_supp, dimension)
-    found, heights = maximise_gradient(
-        model, outer.data, problem.box, log_ratio, problem.trial[chosen], reach
-    )
+    blocks = problem.blocks
+    where = (problem.box, log_ratio, problem.trial[chosen], reach)
+    if blocks is not None:
+        where = (problem.box, None, problem.trial[chosen], reach)
+    rows = outer.data if blocks is None else blocks.joined(log_ratio)
+    found, heights = maximise_gradient(model, rows, *where)
     # The maxima first, the highest first; then the atoms as they are, by mass. All of
     # them are there for the next masses, so that nothing is lost by the change.
     found = jnp.concatenate([problem.to_places(found), atoms.places])
@@ -252,8 +245,45 @@ def _revise(
     # Masses go to the nearest of the next atoms: a start, which the solve corrects.
     probs = jnp.zeros(n_slots).at[nearest].add(atoms.probs)
     following = Atoms(jnp.where(present[:, None], places, places[0]), present, probs)
-    width = width_in_steps(scaled, weights, problem.trial, outer.numbers)
     return following, jnp.max(heights), width, fits
+
+
+def _look_at_grid(
+    problem: JointProblem, theta: Float[Array, " p"], atoms: Atoms
+) -> tuple[Probs, Array, Scalar]:
+    """Return `log g` on the grid, `log_ratios`, and the width of the kernels.
+
+    In blocks the ratios have the axes of these, and the width is left to the caller:
+    infinite.
+    """
+    weights, outer, n_supp = problem.weights, problem.outer, len(problem.trial)
+    model, blocks = outer.build(theta), problem.blocks
+    held = jnp.where(atoms.present, atoms.probs, 0.0)
+    at_atoms = problem.box.to_supp(problem.to_rows(atoms.places))
+    if blocks is not None:
+
+        def ratios_of(data: Data) -> Float[Array, " n"]:
+            return -log_mixture(conditional_likelihoods(model, data, at_atoms), held)
+
+        log_ratio = blocks.for_each(ratios_of)
+        log_ratio += jnp.log(blocks.weights)
+        rows = blocks.joined(log_ratio)
+        values = log_gradient(model, rows, problem.box, None, problem.trial)
+        return values, log_ratio, jnp.array(jnp.inf)
+    # The grid and the atoms in one matrix, so that the model is compiled once for both.
+    rows = jnp.concatenate([problem.trial, problem.to_rows(atoms.places)])
+    lclk: LogCondLik = conditional_likelihoods(
+        model, outer.data, problem.box.to_supp(rows)
+    )
+    scaled, shift = scale_rows(lclk)
+    scaled, on_atoms = scaled[:, :n_supp], scaled[:, n_supp:]
+    density = on_atoms @ held
+    positive = weights > 0
+    per_density = jnp.where(positive, weights / density, 0.0)
+    log_ratio = jnp.where(positive, jnp.log(per_density) - shift, -jnp.inf)
+    values = jnp.log(per_density @ scaled)
+    width = width_in_steps(scaled, weights, problem.trial, outer.numbers)
+    return values, log_ratio, width
 
 
 def _are_peaks(

@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float
 from spmlex._arguments import read_floats
 from spmlex._inputs import cast_to_float64, conditional_likelihoods
 from spmlex._mixture import log_mixture
+from spmlex._rows import Blocks
 from spmlex._types import Data, Model, Point, Probs, Support, Weights
 
 # Newton's method takes a handful; the rest is for seeds far from a maximum.
@@ -130,12 +131,23 @@ def log_ratios(
 
 def log_gradient(
     model: Model,
-    data: Data,
+    data: Data | Blocks,
     box: Box,
-    log_ratio: Float[Array, " n_obs"],
+    log_ratio: Float[Array, " n_obs"] | None,
     points: Float[Array, "k d"],
 ) -> Float[Array, " k"]:
-    """Return `log g` at points of the box. Equation (3)."""
+    """Return `log g` at points of the box. Equation (3).
+
+    With blocks, whose data are pairs of data and `log_ratio`, there is no other one.
+    """
+    if isinstance(data, Blocks):
+
+        def measure(pair: tuple[Data, Array], _: Weights) -> Float[Array, " k"]:
+            lclk = conditional_likelihoods(model, pair[0], box.to_supp(points))
+            return jnp.sum(jnp.exp(pair[1][:, None] + lclk), axis=0)
+
+        return jnp.log(data.add_up(measure))
+    assert log_ratio is not None
     lclk = conditional_likelihoods(model, data, box.to_supp(points))
     terms = log_ratio[:, None] + lclk
     largest = jnp.max(jax.lax.stop_gradient(terms), axis=0)
@@ -155,9 +167,9 @@ class _Slopes(NamedTuple):
 @eqx.filter_jit
 def maximise_gradient(
     model: Model,
-    data: Data,
+    data: Data | Blocks,
     box: Box,
-    log_ratio: Float[Array, " n_obs"],
+    log_ratio: Float[Array, " n_obs"] | None,
     seeds: Float[Array, "k d"],
     reach: Float[Array, " d"],
 ) -> tuple[Float[Array, "k d"], Float[Array, " k"]]:
@@ -168,9 +180,9 @@ def maximise_gradient(
 
     Args:
         model: Gives `lclk`.
-        data: Passed to `lclk`.
+        data: Passed to `lclk`; or blocks of pairs of data and `log_ratio`.
         box: Where to search.
-        log_ratio: From `log_ratios`.
+        log_ratio: From `log_ratios`; `None` with blocks.
         seeds: Where to start.
         reach: Longest first step in every coordinate, such as the spacing of a grid.
 

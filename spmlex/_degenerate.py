@@ -60,9 +60,22 @@ def width_in_steps(
     numbers: tuple[bool, ...] | None = None,
 ) -> Scalar:
     """Return `grid_resolution` from the likelihoods, each row in any unit."""
-    n_supp, dimension = rows.shape
-    if n_supp == 1:
+    if rows.shape[0] == 1:
         return jnp.array(jnp.inf)
+    return median_width(effective_points(scaled, rows, numbers), weights)
+
+
+def effective_points(
+    scaled: LogCondLik,
+    rows: Float[Array, "n_supp d"],
+    numbers: tuple[bool, ...] | None = None,
+) -> Float[Array, "n_obs k"]:
+    """Return how many points of the grid each observation sees.
+
+    Along each coordinate that is a number, infinite where its line has too few points,
+    and in the last column on average over the dimensions.
+    """
+    n_supp, dimension = rows.shape
 
     def count_points(some: Float[Array, "n_obs k"]) -> Float[Array, " n_obs"]:
         # As products, so that the exponentials are computed once for both sums.
@@ -70,14 +83,11 @@ def width_in_steps(
         square = jnp.einsum("ij,ij->i", some, some)
         return total**2 / square
 
-    def width(effective: Float[Array, " n_obs"]) -> Scalar:
-        return weighted_median(effective, weights) / (2.0 * jnp.sqrt(jnp.pi))
-
     if dimension == 1:
-        return width(count_points(scaled))
+        return count_points(scaled)[:, None]
     best = jnp.argmax(scaled, axis=1)
     same = [rows[best, k][:, None] == rows[:, k] for k in range(dimension)]
-    least = jnp.array(jnp.inf)
+    counted: list[Array] = []
     for k in range(dimension):
         if numbers is not None and not numbers[k]:
             continue
@@ -85,10 +95,21 @@ def width_in_steps(
         for other in range(dimension):
             line = line & (same[other] if other != k else True)
         along = count_points(jnp.where(line, scaled, 0.0))
-        along = jnp.where(jnp.sum(line, axis=1) >= _LINE, along, jnp.inf)
-        least = jnp.minimum(least, width(along))
-    on_average = width(count_points(scaled) ** (1.0 / dimension))
-    return jnp.where(jnp.isfinite(least), least, on_average)
+        counted.append(jnp.where(jnp.sum(line, axis=1) >= _LINE, along, jnp.inf))
+    counted.append(count_points(scaled) ** (1.0 / dimension))
+    return jnp.stack(counted, axis=1)
+
+
+def median_width(points: Float[Array, "n_obs k"], weights: Weights) -> Scalar:
+    """Return the median width in grid steps, of the points observations see."""
+
+    def width(effective: Float[Array, " n_obs"]) -> Scalar:
+        return weighted_median(effective, weights) / (2.0 * jnp.sqrt(jnp.pi))
+
+    least = jnp.array(jnp.inf)
+    for k in range(points.shape[1] - 1):
+        least = jnp.minimum(least, width(points[:, k]))
+    return jnp.where(jnp.isfinite(least), least, width(points[:, -1]))
 
 
 @compile_together

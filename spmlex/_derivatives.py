@@ -18,6 +18,9 @@ from spmlex._types import Kernel, LogCondLik, Probs, Weights
 _FACE_CHUNK = 12
 """Support points with positive mass that are differentiated together."""
 
+FEW = 4
+"""As many of a few rows, of which matrices stay in the cache."""
+
 _FACE_SIZE = 24
 """Most support points with positive mass for which (5) is solved on them alone."""
 
@@ -132,7 +135,7 @@ class _Mixture(NamedTuple):
     weights: Weights
 
 
-class _Sums(NamedTuple):
+class SlopeSums(NamedTuple):
     """Derivatives of `lclk` in theta, weighed and added up over the support.
 
     Attributes:
@@ -148,19 +151,42 @@ class _Sums(NamedTuple):
     crossed: Float[Array, "p n_supp"]
 
 
+def differentiate_columns(
+    lclk_at: Callable[[Float[Array, " p"], Int[Array, " k"]], Float[Array, "n_obs k"]],
+    theta: Float[Array, " p"],
+    scaled: LogCondLik,
+    mass: Probs,
+    density: Weights,
+    weights: Weights,
+) -> SlopeSums:
+    """Return the derivatives of `lclk` at columns in descending order of mass.
+
+    Args:
+        lclk_at: Some of the columns as a function of theta.
+        theta: Where to differentiate.
+        scaled: Likelihoods, each row in a unit of its own.
+        mass: F.
+        density: Of the mixture, in the unit of the row, positive.
+        weights: Of the rows.
+    """
+    mixture = _Mixture(scaled, mass, density, weights)
+    return _add_up(lclk_at, theta, mixture, jnp.arange(mass.size), FEW)
+
+
 def _add_up(
     lclk_at: Callable[[Float[Array, " p"], Int[Array, " k"]], Float[Array, "n_obs k"]],
     theta: Float[Array, " p"],
     mixture: _Mixture,
     order: Int[Array, " n_supp"],
-) -> _Sums:
-    """Differentiate the model where there is mass, `_FACE_CHUNK` points at a time."""
+    together: int = _FACE_CHUNK,
+) -> SlopeSums:
+    """Differentiate the model where there is mass, some points at a time."""
     scaled, mass, density, weights = mixture
     n_obs, n_supp = scaled.shape
-    size, chunk = theta.size, min(_FACE_CHUNK, n_supp)
+    size, chunk = theta.size, min(together, n_supp)
     num_points = jnp.sum(mass > 0)
 
-    def add_chunk(state: tuple[Array, _Sums]) -> tuple[Array, _Sums]:
+    def add_chunk(state: tuple[Array, SlopeSums]) -> tuple[Array, SlopeSums]:
         start, sums = state
         # Shapes are fixed, so the last chunk may repeat points, then with mass zero.
         first = jnp.minimum(start, n_supp - chunk)
@@ -179,7 +205,7 @@ def _add_up(
 
         # One product of matrices in place of p² sums over the sample.
         flat = slopes.reshape(size, -1)
-        return start + chunk, _Sums(
+        return start + chunk, SlopeSums(
             sums.expected + jnp.sum(posterior * slopes, axis=2),
             sums.outer + (frozen * slopes).reshape(size, -1) @ flat.T,
             sums.curvature + bends,
@@ -189,7 +215,9 @@ def _add_up(
         )
 
     square = jnp.zeros((size, size))
-    nothing = _Sums(jnp.zeros((size, n_obs)), square, square, jnp.zeros((size, n_supp)))
+    nothing = SlopeSums(
+        jnp.zeros((size, n_obs)), square, square, jnp.zeros((size, n_supp))
+    )
     _, sums = jax.lax.while_loop(
         lambda state: state[0] < num_points, add_chunk, (jnp.array(0), nothing)
     )
@@ -232,7 +260,7 @@ def _differentiate_twice(
 def _solve_on(
     columns: Int[Array, " k"],
     mixture: _Mixture,
-    sums: _Sums,
+    sums: SlopeSums,
     probs: Probs,
     kernel: Kernel | None,
 ) -> tuple[Float[Array, "p n_supp"], Float[Array, "p n_obs"], Float[Array, "p p"]]:

@@ -20,6 +20,7 @@ from spmlex._evaluation import Evaluation
 from spmlex._evidence import Evidence
 from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inputs import read_count
+from spmlex._memory import check_room
 from spmlex._newton import climb
 from spmlex._outer import OuterProblem
 from spmlex._parameters import Names, split_model
@@ -146,7 +147,7 @@ def solve_efficiently(
             not given the maximum where F is smoothest.
 
     Raises:
-        ValueError: The model can't generate data.
+        ValueError: The model can't generate data, or the machine has too little memory.
     """
     if how_rows_are_made(problem.model, problem.data, n_draws) is None:
         raise ValueError(
@@ -154,6 +155,7 @@ def solve_efficiently(
             "efficient score needs: give it `simulate(data, rng=)`, and data as a "
             "dictionary, or `outcomes(data)`. Without them use kind='sandwich'."
         )
+    check_room(problem, "kind='efficient'")
     return _solve(problem, weights, n_draws, seed, theta0)
 
 

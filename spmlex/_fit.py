@@ -19,6 +19,7 @@ from spmlex._free_support import search_free_support
 from spmlex._grid_search import maximise_on_grid
 from spmlex._inner import InnerSolver
 from spmlex._inputs import cast_to_float64, read_count
+from spmlex._memory import check_sharing, plan_rows
 from spmlex._outer import OuterProblem
 from spmlex._parameters import Names, parameter_names
 from spmlex._problem import pose_problem, weigh_rows
@@ -55,6 +56,7 @@ def fit(
     solver: InnerSolver = "active_set",
     tol: float = 1e-7,
     max_steps: int | Int[Array, ""] = 100,
+    memory: float | str | None = None,
     verbose: bool = False,
     throw: bool = True,
 ) -> Fit:
@@ -111,6 +113,14 @@ def fit(
             observation and unit of the scaled parameter (scaled by the root of the
             diagonal of the Hessian).
         max_steps: Limit on the number of evaluations from each start.
+        memory: What the matrices with a row for each observation may take, as bytes or
+            in words such as "2 GB", beside the data, the scores and a few numbers for
+            each observation. Where they need more, the fit works on blocks of rows and
+            evaluates `lclk` again and again; the result has the same bits whatever the
+            size of a block. By default "1 GB", where that is possible: not with groups,
+            `support="free"` or another solver. Data that devices share
+            (`jax.sharding.NamedSharding` along the first axis) are always in blocks,
+            and each device works on its own.
         verbose: Print a line a step: the value, the gradient in the units of `tol`, the
             radius of the trust region, the support points with positive mass and the
             seconds; and one before what takes long. Also in what is asked of the fit.
@@ -130,6 +140,7 @@ def fit(
         0.44
         >>> lower, upper = estimate.confint(0.95, kind="sandwich")
     """
+    check_sharing(data)
     problem = pose_problem(model0, data, supp, groups, n_groups, fixed, solver, names)
     problem = dataclasses.replace(problem, verbose=read_verbose(verbose))
     starts = cast_to_float64(starts)
@@ -152,6 +163,7 @@ def fit(
         not isinstance(support, str) or support not in SUPPORTS
     ):
         raise ValueError(f"support={support!r}: choose from {', '.join(SUPPORTS)}.")
+    plan = plan_rows(problem, support, memory)
     if support == "free":
         unbounded = [] if obstacle else _unbounded_parameters(problem, weights)
         if obstacle or unbounded:
@@ -164,7 +176,7 @@ def fit(
         estimate = search_free_support(problem, thetas, n_random, weights, max_steps)
     else:
         moves = support is None and _can_move(problem)
-        args = (tol, max_steps, moves)
+        args = (tol, max_steps, moves, plan)
         estimate, drift = maximise_on_grid(problem, thetas, n_random, weights, *args)
         if drift is not None:
             moving = dataclasses.replace(

@@ -20,6 +20,8 @@ from spmlex._optima import Optima
 from spmlex._outer import OuterProblem
 from spmlex._polish import polish, take_polished
 from spmlex._result import Fit
+from spmlex._row_profile import climb_in_blocks, resolution_in_blocks
+from spmlex._rows import RowPlan, put_in_blocks
 from spmlex._starts import choose_start, number_optima
 from spmlex._types import Scalar, Weights
 from spmlex._verdict import judge
@@ -48,6 +50,7 @@ def maximise_on_grid(
     tol: float,
     max_steps: int | Int[Array, ""],
     is_free: bool = False,
+    plan: RowPlan | None = None,
 ) -> tuple[Fit, Float[Array, "n_supp d p"] | None]:
     """Search from every start, and return the end that `choose_start` prefers.
 
@@ -59,22 +62,31 @@ def maximise_on_grid(
         tol: As in `fit`.
         max_steps: As in `fit`.
         is_free: Free the support at that end.
+        plan: How rows are put in blocks; `None`: matrices have all.
 
     Returns:
         The fit, and how its support points move with theta where they do.
     """
     probs0 = problem.uniform_probs()
+    blocks = None if plan is None else put_in_blocks(plan, problem.data, weights)
+    watch = "on the grid" if problem.verbose else ""
 
     def search(theta0: Array, limit: int | Array) -> _End:
         def at(theta: Array, probs0: Array) -> Evaluation:
             return problem.evaluate(theta, probs0, weights)
 
-        watch = "on the grid" if problem.verbose else ""
-        state = climb(at, weights.size, theta0, probs0, tol, limit, watch=watch)
+        if blocks is None:
+            state = climb(at, weights.size, theta0, probs0, tol, limit, watch=watch)
+        else:
+            state = climb_in_blocks(problem, blocks, theta0, probs0, tol, limit, watch)
         # A start that is not searched, being another's, needs no likelihoods.
         resolution = jax.lax.cond(
             jnp.asarray(limit > 0),
-            lambda: problem.resolution(state.theta, weights),
+            lambda: (
+                problem.resolution(state.theta, weights)
+                if blocks is None
+                else resolution_in_blocks(problem, blocks, state.theta, weights)
+            ),
             lambda: jnp.array(jnp.inf),
         )
         return _End(state, resolution, judge(state, weights, resolution, tol))
@@ -93,7 +105,7 @@ def maximise_on_grid(
     # A grid can stall a climb that moving atoms would not; what else failed stays.
     tries = (result == RESULTS.successful) | (result == RESULTS.stalled)
     tries &= ~is_crowded(on_grid.probs, end.resolution) & (here.gap <= CERTIFICATE_TOL)
-    joint = make_joint(problem, weights)
+    joint = make_joint(problem, weights, blocks)
     polished = polish(
         joint, end.state.theta, here.probs, here.value, tries, tol, max_steps
     )

@@ -1,33 +1,29 @@
-"""The profile likelihood of theta and atoms: support points with positive mass.
+"""The profile likelihood of theta and atoms: support points with positive mass."""
 
-A column of `lclk` depends on its own atom only. So one forward pass with a tangent of
-ones in a coordinate differentiates at all atoms in it, and all the second derivatives
-cost p + d passes, not p + K d.
-"""
-
-from typing import Any
+import dataclasses
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._codes import RESULTS
 from spmlex._continuum import Box, range_of
-from spmlex._derivatives import has_reverse
+from spmlex._derivatives import FEW
 from spmlex._evaluation import Evaluation
 from spmlex._inner import ActiveSet, InnerSolver, solve_probs
+from spmlex._inner.in_blocks import solve_on_columns
 from spmlex._inputs import conditional_likelihoods
+from spmlex._joint_derivatives import CHUNK, differentiate_atoms
 from spmlex._mixture import scale_rows
 from spmlex._outer import OuterProblem
 from spmlex._profile import face_system, solve_face
-from spmlex._types import LogCondLik, Weights
+from spmlex._rows import Blocks
+from spmlex._types import Data, LogCondLik, Scalar, Weights
 
 N_SLOTS = 24
 """Most atoms that a fit moves by default."""
-
-_CHUNK = 8
-"""Atoms that are differentiated together."""
 
 
 class Atoms(eqx.Module):
@@ -44,6 +40,33 @@ class Atoms(eqx.Module):
     probs: Float[Array, " k"]
 
 
+class JointSums(NamedTuple):
+    """Means over the rows, from which the derivatives of the profile value follow.
+
+    Attributes:
+        slope: Of the slopes of `log l_i` in theta and places, the masses held.
+        second: The Hessian in these.
+        across: That with the masses.
+        system: That in the masses: the left side of equation (5).
+    """
+
+    slope: Float[Array, " q"]
+    second: Float[Array, "q q"]
+    across: Float[Array, "q k"]
+    system: Float[Array, "k k"]
+
+
+class _Inner(NamedTuple):
+    """What the inner problem says of itself."""
+
+    value: Scalar
+    gap: Scalar
+    residual: Scalar
+    num_steps: Int[Array, ""]
+    fell_back: Bool[Array, ""]
+    zero_likelihood: Bool[Array, ""]
+
+
 class JointProblem(eqx.Module):
     """What is maximised over theta and the atoms, the masses profiled out.
 
@@ -54,7 +77,9 @@ class JointProblem(eqx.Module):
         box: Range of the atoms: that of the grid.
         trial: The grid, as rows.
         weights: Observation weights with sum one.
-        solver: The inner solver.
+        solver: The inner solver, where there are no blocks.
+        blocks: The rows in blocks, of which no matrix is made of all; evaluations then
+            have no scores. `None`: all at once.
     """
 
     outer: OuterProblem
@@ -62,6 +87,7 @@ class JointProblem(eqx.Module):
     trial: Float[Array, "n_supp d"]
     weights: Weights
     solver: InnerSolver = eqx.field(static=True)
+    blocks: Blocks | None = None
 
     @property
     def span(self) -> Float[Array, " d"]:
@@ -84,130 +110,53 @@ class JointProblem(eqx.Module):
         supp = self.box.to_supp(self.box.low + self.span * places)
         return conditional_likelihoods(self.outer.build(theta), self.outer.data, supp)
 
-    def _differentiate(
+    def of(self, data: Data, weights: Weights) -> "JointProblem":
+        """Return the problem of some rows."""
+        outer = dataclasses.replace(self.outer, data=data)
+        return dataclasses.replace(self, outer=outer, weights=weights, blocks=None)
+
+    def _lclk_of(
         self,
         theta: Float[Array, " p"],
         places: Float[Array, "k d"],
-        relative: LogCondLik,
+        present: Bool[Array, " k"],
+    ) -> LogCondLik:
+        return jnp.where(present, self.lclk(theta, places), -jnp.inf)
+
+    def measure(
+        self,
+        theta: Float[Array, " p"],
+        places: Float[Array, "k d"],
+        present: Bool[Array, " k"],
         mass: Float[Array, " k"],
-    ) -> tuple[Float[Array, "q n_obs"], Float[Array, "q q"], Float[Array, "q k"]]:
-        """Return the derivatives of `l_i` over `l_i`, a few atoms at a time.
+        together: int = CHUNK,
+    ) -> tuple[Float[Array, "q n_obs"], LogCondLik, JointSums]:
+        """Return slopes by row, relative densities, and what follows in mean.
 
         Args:
             theta: The parameters.
             places: The atoms.
-            relative: Their densities over that of the mixture.
-            mass: Their masses; those without are left out.
-
-        Returns:
-            First derivatives in theta and places, and in mean over the sample the
-            second ones among these and with the masses.
+            present: Which slots are taken.
+            mass: Their masses.
+            together: Atoms that are differentiated at a time.
         """
-        size, (count, dimension) = theta.size, places.shape
-        chunk = min(_CHUNK, count)
-        n_obs, flat = self.weights.size, count * dimension
-        order = jnp.argsort(-mass)
-        num_atoms = jnp.sum(mass > 0)
-        units = jnp.broadcast_to(
-            jnp.eye(dimension)[:, None], (dimension, chunk, dimension)
+        scaled, _ = scale_rows(self._lclk_of(theta, places, present))
+        density = scaled @ mass
+        relative = scaled / jnp.where(density > 0, density, 1.0)[:, None]
+        rows, second, to_mass = differentiate_atoms(
+            self.lclk, theta, places, relative, mass, self.weights, together
         )
-        tangents = (
-            jnp.concatenate([jnp.eye(size), jnp.zeros((dimension, size))]),
-            jnp.concatenate([jnp.zeros((size, chunk, dimension)), units]),
+        weighted = rows * self.weights
+        return (
+            rows,
+            relative,
+            JointSums(
+                rows @ self.weights,
+                weighted @ rows.T - second,
+                weighted @ relative - to_mass,
+                face_system(relative, self.weights, mass),
+            ),
         )
-
-        def add_chunk(state: tuple[Any, ...]) -> tuple[Any, ...]:
-            start, expected, own, square, mixed, alone, to_mass = state
-            first = jnp.minimum(start, count - chunk)
-            columns = jax.lax.dynamic_slice(order, (first,), (chunk,))
-            fresh = first + jnp.arange(chunk) >= start
-            held = jnp.where(fresh, mass[columns], 0.0)
-            ratio = relative[:, columns]
-            posterior = ratio * held
-            frozen = self.weights[:, None] * posterior
-
-            # A tangent of ones moves every atom, and each column only by its own.
-            slopes, (bends, turns) = self._differentiate_twice(
-                theta, places[columns], frozen, tangents
-            )
-            slopes = jnp.where(ratio > 0, slopes, 0.0)
-            moment = frozen * slopes
-            by_theta, by_place = slopes[:size], slopes[size:]
-            across = jnp.einsum("pik,cik->pkc", by_theta, moment[size:])
-            curved = jnp.einsum("cik,eik->kce", by_place, moment[size:])
-            flat_theta = by_theta.reshape(size, n_obs * chunk)
-            outer = moment[:size].reshape(flat_theta.shape) @ flat_theta.T
-            per_mass = jnp.einsum("i,ik,qik->kq", self.weights, ratio, slopes)
-            moved = (by_place * posterior).transpose(2, 0, 1)
-            # Repeated columns have been there before, with their mass.
-            slots = jnp.where(fresh, columns, count)
-            return (
-                start + chunk,
-                expected + jnp.sum(by_theta * posterior, axis=2),
-                own.at[slots].set(moved, mode="drop"),
-                square + outer + bends[:size],
-                mixed.at[:, slots].set(across + turns[:size], mode="drop"),
-                alone.at[slots].set(
-                    curved + turns[size:].transpose(1, 0, 2), mode="drop"
-                ),
-                to_mass.at[slots].set(per_mass, mode="drop"),
-            )
-
-        start = (
-            0,
-            jnp.zeros((size, n_obs)),
-            jnp.zeros((count, dimension, n_obs)),
-            jnp.zeros((size, size)),
-            jnp.zeros((size, count, dimension)),
-            jnp.zeros((count, dimension, dimension)),
-            jnp.zeros((count, size + dimension)),
-        )
-        _, expected, own, square, mixed, alone, per_mass = jax.lax.while_loop(
-            lambda state: state[0] < num_atoms, add_chunk, start
-        )
-        second, to_mass = _assemble(square, mixed, alone, per_mass)
-        return jnp.concatenate([expected, own.reshape(flat, n_obs)]), second, to_mass
-
-    def _differentiate_twice(
-        self,
-        theta: Float[Array, " p"],
-        places: Float[Array, "k d"],
-        frozen: Float[Array, "n_obs k"],
-        tangents: tuple[Float[Array, "q p"], Float[Array, "q k d"]],
-    ) -> tuple[Float[Array, "q n_obs k"], Any]:
-        """Return slopes along tangents, and second derivatives weighed.
-
-        Those of `lclk` at some atoms; the second ones by `frozen`, in theta and in each
-        place. Backwards over forwards where the model has a reverse mode: one pass for
-        all parameters; else forwards twice.
-        """
-        size = theta.size
-
-        def backwards(theta: Array, places: Array) -> tuple[Array, Any]:
-            """Return `lclk` and the gradient of its mean, weights frozen."""
-            values, pull_back = jax.vjp(self.lclk, theta, places)
-            return values, pull_back(frozen)
-
-        def forwards(theta: Array, places: Array) -> tuple[Array, Any]:
-            """Return the same by forward passes alone."""
-
-            def move(*tangent: Array) -> Array:
-                slope = jax.jvp(self.lclk, (theta, places), tangent)[1]
-                return jnp.sum(frozen * slope, axis=0, where=frozen > 0)
-
-            each = jax.vmap(move)(*tangents)
-            return self.lclk(theta, places), (
-                jnp.sum(each[:size], axis=1),
-                each[size:].T,
-            )
-
-        two_way = has_reverse(lambda joint: self.lclk(*joint), (theta, places))
-        differentiate = backwards if two_way else forwards
-        slopes: Float[Array, "q n_obs k"]
-        slopes, second = jax.vmap(
-            lambda t, v: jax.jvp(differentiate, (theta, places), (t, v))[1]
-        )(*tangents)
-        return slopes, second
 
     def evaluate(
         self,
@@ -233,21 +182,22 @@ class JointProblem(eqx.Module):
         # The model is asked about points of the range alone; what left it stays put
         # below.
         inside = jnp.clip(places, 0.0, 1.0)
-        lclk = jnp.where(present, self.lclk(theta, inside), -jnp.inf)
-        solution = solve_probs(
-            lclk, weights=self.weights, probs0=probs0, solver=self.solver, throw=False
-        )
-        mass = solution.probs
-        scaled, _ = scale_rows(lclk)
-        density = scaled @ mass
-        relative = scaled / jnp.where(density > 0, density, 1.0)[:, None]
-        rows, second, to_mass = self._differentiate(theta, inside, relative, mass)
+        here = (theta, inside, present)
+        if self.blocks is None:
+            mass, inner = self._solve(here, probs0)
+            rows, relative, sums = self.measure(*here, mass)
+        else:
+            mass, inner = self._solve_in_blocks(self.blocks, here, probs0)
+            sums = self.blocks.add_up(
+                lambda data, weights: self.of(data, weights).measure(*here, mass, FEW)[
+                    2
+                ]
+            )
+            rows, relative = jnp.zeros((joint.size, 0)), jnp.zeros((0, count))
 
-        weighted = rows * self.weights
-        across = weighted @ relative - to_mass
-        system = face_system(relative, self.weights, mass)
-        probs_dot = -jax.vmap(lambda r: solve_face(system, r, mass))(across)
-        hessian = weighted @ rows.T - second + across @ probs_dot.T
+        across = sums.across
+        probs_dot = -jax.vmap(lambda r: solve_face(sums.system, r, mass))(across)
+        hessian = sums.second + across @ probs_dot.T
         moves = (places > 0.0) & (places < 1.0) & (mass > 0)[:, None]
         stays = jnp.concatenate([jnp.zeros(size, bool), ~moves.ravel()])
         free = jnp.where(stays, 0.0, 1.0)
@@ -257,43 +207,72 @@ class JointProblem(eqx.Module):
         probs_dot = probs_dot * free[:, None]
         scores = (rows + probs_dot @ relative.T) * free[:, None]
         return Evaluation(
-            value=solution.value,
-            gradient=-(rows @ self.weights) * free,
+            value=inner.value,
+            gradient=-sums.slope * free,
             hessian=0.5 * (hessian + hessian.T),
             scores=scores.T,
             probs=mass,
             probs_dot=probs_dot.T,
-            gap=solution.gap,
-            residual=solution.residual,
-            inner_steps=solution.num_steps,
-            fell_back=solution.fell_back,
-            zero_likelihood=solution.result == RESULTS.zero_likelihood,
+            gap=inner.gap,
+            residual=inner.residual,
+            inner_steps=inner.num_steps,
+            fell_back=inner.fell_back,
+            zero_likelihood=inner.zero_likelihood,
         )
 
+    def _solve(
+        self, here: tuple[Array, Array, Array], probs0: Float[Array, " k"]
+    ) -> tuple[Float[Array, " k"], _Inner]:
+        found = solve_probs(
+            self._lclk_of(*here),
+            weights=self.weights,
+            probs0=probs0,
+            solver=self.solver,
+            throw=False,
+        )
+        zero_likelihood = found.result == RESULTS.zero_likelihood
+        told = (found.num_steps, found.fell_back, zero_likelihood)
+        return found.probs, _Inner(found.value, found.gap, found.residual, *told)
 
-def _assemble(
-    square: Float[Array, "p p"],
-    mixed: Float[Array, "p k d"],
-    alone: Float[Array, "k d d"],
-    per_mass: Float[Array, "k p+d"],
-) -> tuple[Float[Array, "q q"], Float[Array, "q k"]]:
-    """Put derivatives in theta and in every place by itself together, as in `evaluate`.
+    def _solve_in_blocks(
+        self,
+        blocks: Blocks,
+        here: tuple[Array, Array, Array],
+        probs0: Float[Array, " k"],
+    ) -> tuple[Float[Array, " k"], _Inner]:
+        found = solve_on_columns(
+            blocks, lambda data: self.of(data, self.weights)._lclk_of(*here), probs0
+        )
+        told = (found.num_steps, jnp.array(False), found.zero_likelihood)
+        return found.probs, _Inner(found.value, found.gap, found.residual, *told)
 
-    Two places have none in common: but for its own block an atom's are zero.
-    """
-    size, count, dimension = mixed.shape
-    flat = count * dimension
-    mixed = mixed.reshape(size, flat)
-    second = jnp.zeros((size + flat, size + flat)).at[:size, :size].set(square)
-    second = second.at[:size, size:].set(mixed).at[size:, :size].set(mixed.T)
-    index = size + jnp.arange(flat).reshape(count, dimension)
-    second = second.at[index[:, :, None], index[:, None]].set(alone)
-    to_mass = jnp.zeros((size + flat, count)).at[:size].set(per_mass[:, :size].T)
-    to_mass = to_mass.at[index, jnp.arange(count)[:, None]].set(per_mass[:, size:])
-    return second, to_mass
+    def scores_in_blocks(
+        self,
+        blocks: Blocks,
+        search_end: tuple[Array, Array, Array, Array],
+        probs_dot: Float[Array, "k q"],
+        response: Float[Array, "q p"],
+    ) -> Float[Array, "n_obs p"]:
+        """Return scores of theta, the atoms moving with it.
+
+        Args:
+            blocks: The rows.
+            search_end: Theta, places, slots taken and masses.
+            probs_dot: How masses move with theta and places.
+            response: How both move with theta.
+        """
+
+        def compute(data: Data) -> Array:
+            equal = jnp.ones(jax.tree.leaves(data)[0].shape[0])
+            rows, relative, _ = self.of(data, equal).measure(*search_end, FEW)
+            return rows.T @ response + relative @ (probs_dot @ response)
+
+        return blocks.in_order(blocks.for_each(compute))
 
 
-def make_joint(outer: OuterProblem, weights: Weights) -> JointProblem:
+def make_joint(
+    outer: OuterProblem, weights: Weights, blocks: Blocks | None = None
+) -> JointProblem:
     """Return the joint problem of a problem on a grid, with the default solver."""
     box, trial = range_of(outer.supp)
-    return JointProblem(outer, box, trial, weights, ActiveSet())
+    return JointProblem(outer, box, trial, weights, ActiveSet(), blocks)

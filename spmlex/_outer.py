@@ -111,6 +111,11 @@ class OuterProblem(eqx.Module):
         """Number of support points."""
         return jax.tree.leaves(self.supp)[0].shape[0]
 
+    @property
+    def n_entries(self) -> int:
+        """Number of entries of `lclk`."""
+        return self.n_obs * self.n_supp
+
     def cost(self, n_made: int) -> int:
         """Return how many numbers `lclk` reads, with so many rows beside the data's."""
         numbers = sum(leaf.size for leaf in jax.tree.leaves(self.data))

@@ -7,7 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._atom_search import Search, merge_neighbours, search_atoms
+from spmlex._atom_search import (
+    Search,
+    merge_neighbours,
+    search_atoms,
+)
 from spmlex._codes import RESULTS
 from spmlex._degenerate import is_crowded
 from spmlex._inner import ActiveSet
@@ -15,6 +19,8 @@ from spmlex._joint import N_SLOTS, JointProblem
 from spmlex._mixture import count_observations
 from spmlex._profile_atoms import Moved, is_singular, profile_atoms
 from spmlex._result import Fit
+from spmlex._row_profile import resolution_in_blocks
+from spmlex._rows import Blocks
 from spmlex._types import Probs, Scalar
 
 _MAX_ROUNDS = 6
@@ -75,17 +81,13 @@ def polish(
     solver = ActiveSet(working_sizes=(n_slots,), has_net=False)
     problem = dataclasses.replace(problem, solver=solver)
     atoms, fits = merge_neighbours(problem, probs0, n_slots)
-    search = search_atoms(
-        problem,
-        theta0,
-        atoms,
-        fits & allowed,
-        tol,
-        jnp.minimum(max_steps, _MAX_STEPS),
-        _MAX_ROUNDS,
-        _MOST_GAIN / count_observations(problem.weights, problem.outer.counts),
-    )
+    steps = jnp.minimum(max_steps, _MAX_STEPS)
+    gap_tol = _MOST_GAIN / count_observations(problem.weights, problem.outer.counts)
+    start = (theta0, atoms, fits & allowed)
+    search = search_atoms(problem, *start, tol, steps, _MAX_ROUNDS, gap_tol)
     moved = profile_atoms(search, size)
+    if problem.blocks is not None:
+        search, moved = _complete(problem, problem.blocks, search, moved)
     rows, probs, drift = _place(problem, search, moved.response)
     here = search.state.here
     found = search.settled & moved.is_maximum
@@ -94,6 +96,21 @@ def polish(
     found &= ~is_crowded(probs, search.resolution)
     singular = is_singular(search, moved)
     return Polished(found, search, moved, rows, probs, drift, singular)
+
+
+def _complete(
+    problem: JointProblem, blocks: Blocks, search: Search, moved: Moved
+) -> tuple[Search, Moved]:
+    """Return the same with what is computed in blocks at the end alone."""
+    size, dimension = moved.gradient.size, problem.trial.shape[1]
+    here, theta = search.state.here, search.state.theta[:size]
+    places = jnp.clip(search.state.theta[size:], 0.0, 1.0).reshape(-1, dimension)
+    response = jnp.concatenate([jnp.eye(size), moved.response.reshape(-1, size)])
+    end = (theta, places, search.present, here.probs)
+    scores = problem.scores_in_blocks(blocks, end, here.probs_dot, response)
+    given = (problem.outer, blocks, theta, problem.weights)
+    width = resolution_in_blocks(*given)
+    return search._replace(resolution=width), moved._replace(scores=scores)
 
 
 def take_polished(

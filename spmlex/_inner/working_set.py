@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from spmlex._types import Probs, ScaledLik, Weights
 
 
-def _choose_working_set(mass: Probs, gradient: Probs, size: int) -> Int[Array, " k"]:
+def choose_working_set(mass: Probs, gradient: Probs, size: int) -> Int[Array, " k"]:
     """Rank the support points that an iteration works on.
 
     The support first, as long as half of the places are left; then local maxima of the
@@ -80,7 +80,7 @@ def take_part(
         relative = scaled * per_density
         descent = gradient - 1.0
         return Part(relative, mass, 1.0, descent, jnp.any(mass <= 0), None, None)
-    working = _choose_working_set(mass, gradient, size)
+    working = choose_working_set(mass, gradient, size)
     inside = mass[working]
     outside = mass.at[working].set(0.0)
     outside_mass = jnp.sum(outside)

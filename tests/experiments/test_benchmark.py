@@ -26,7 +26,11 @@ def run(monkeypatch, tmp_path, capsys):
             row = {"n_obs": n_obs, "n_supp": n_supp, "fit_ms": factor, "wald": 3.0}
             return [{"F": F} | row for F in ("discrete", "normal")]
 
-        for one in (time_inner, time_fit, time_efficient):
+        def time_large(n_obs, n_supp, *, shared):
+            row = {"n_obs": n_obs, "n_supp": n_supp, "devices": 1, "cores": 1.9}
+            return [row | {"fit_s": 2.0 * factor}]
+
+        for one in (time_inner, time_fit, time_efficient, time_large):
             monkeypatch.setattr(benchmark, one.__name__, one)
         assert benchmark.main(["--quick", "--out", str(path), *arguments]) == 0
         return path, capsys.readouterr().out
@@ -53,7 +57,7 @@ def test_a_run_is_compared_with_the_last_one(run):
     assert "Last: a machine" in said
     assert "Another machine" not in said
     tables = said.split("now over last\n")[1:]
-    assert len(tables) == 3
+    assert len(tables) == 4
     for table in tables:
         head, *rows = table.split("\n\n")[0].splitlines()
         assert head.split()[-1] in ("cold", "fit_compile", "fit")
