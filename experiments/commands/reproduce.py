@@ -2,7 +2,8 @@
 
 Each runs in a process of its own, as `sweep` would run it, and may be stopped at any
 time: the same command carries on. When, where and how long stands in `reproduce.yaml`
-beside the studies.
+beside the studies. With `--quick` each study has a few replications of its first
+processes and smallest sizes, in a folder of its own.
 """
 
 import resource
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from experiments import provenance
 from experiments.commands.kept import (
@@ -28,6 +30,9 @@ from experiments.store.fingerprint import NUMBERS
 
 QUICK = "--quick"
 QUICK_REPLICATIONS = 10
+QUICK_OPTIONS = 2
+"""Of processes, sample sizes and numbers of points; every cell has to be compiled."""
+
 QUICK_FOLDER = "results/reproduce-quick"
 
 
@@ -57,7 +62,7 @@ def main(arguments: list[str]) -> int:
         if before is not None and before.complete and before.quick == quick:
             console.print(f"{name}: there, by this commit.")
             continue
-        marked = f", {QUICK_REPLICATIONS} replications only" if quick else ""
+        marked = f", {QUICK_REPLICATIONS} replications at most" if quick else ""
         console.print(f"{name}{marked} ...")
         code, run = _run(name, listed[name], results, commit, before, quick=quick)
         write_record(results, record | {name: run})
@@ -89,7 +94,7 @@ def _run(
     command = [sys.executable, "-m", "experiments.run", "sweep"]
     command += [f"experiment={name}", f"results_dir={results}", *settings]
     if quick:
-        command += [f"n_replications={QUICK_REPLICATIONS}"]
+        command += _reduce(cfg.compose([f"experiment={name}", *settings]))
     start, used = time.monotonic(), _processor_seconds()
     code = _call(command)
     seconds, processor = time.monotonic() - start, _processor_seconds() - used
@@ -106,6 +111,20 @@ def _run(
         ended=read_clock(),
         complete=code == 0,
     )
+
+
+def _reduce(config: dict[str, Any]) -> list[str]:
+    """Return the settings of a small part of a study that has all its estimators."""
+    chosen = {
+        "dgp": list(config["dgp"])[:QUICK_OPTIONS],
+        "sample_size": sorted(config["sample_size"])[:QUICK_OPTIONS],
+        "n_supp": sorted(config["n_supp"])[:QUICK_OPTIONS],
+    }
+    lists = [f"{axis}=[{','.join(map(str, some))}]" for axis, some in chosen.items()]
+    return [
+        *lists,
+        f"n_replications={min(QUICK_REPLICATIONS, config['n_replications'])}",
+    ]
 
 
 def _call(command: list[str]) -> int:

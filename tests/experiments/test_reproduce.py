@@ -61,9 +61,7 @@ def test_another_commit_runs_everything_again(sweeps, tmp_path, monkeypatch):
     assert len(called) == 2
 
 
-def test_a_quick_look_has_few_replications_in_a_folder_of_its_own(
-    sweeps, tmp_path, monkeypatch
-):
+def test_a_quick_look_is_small_in_a_folder_of_its_own(sweeps, tmp_path, monkeypatch):
     called, _ = sweeps
     monkeypatch.chdir(tmp_path)
     code, text = call("reproduce", "--quick", "timing")
@@ -73,10 +71,13 @@ def test_a_quick_look_has_few_replications_in_a_folder_of_its_own(
             "experiment=timing",
             "results_dir=results/reproduce-quick",
             "compute.n_workers=1",
+            "dgp=[linear_factor_discrete,linear_factor_five_periods]",
+            "sample_size=[500,2000]",
+            "n_supp=[25,100]",
             "n_replications=10",
         ]
     ]
-    assert "10 replications only" in text
+    assert "10 replications at most" in text
     record = yaml.safe_load(
         (tmp_path / reproduce.QUICK_FOLDER / "reproduce.yaml").read_text()
     )
