@@ -133,6 +133,14 @@ def test_a_changed_number_of_a_kept_study_is_found(tmp_path):
     assert code == 1
     assert "bias" in text
     assert "raise NUMBERS" in text
+    hashes = node["data_hash"]
+    assert hashes.dims == ("sample_size", "first_replication")
+    assert (hashes != 0).all()
+    tree = load(tmp_path, node.assign(data_hash=hashes + 1), process)
+    write_tree(tree, tmp_path / "quick" / "summary.nc")
+    code, text = call("verify", "quick", place)
+    assert code == 1
+    assert f"data of replication 0: hash {hashes.values[0, 0] + 1} kept" in text
     tree.attrs["numbers_version"] = 0
     write_tree(tree, tmp_path / "quick" / "summary.nc")
     code, text = call("verify", "quick", place)
