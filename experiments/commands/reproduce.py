@@ -3,9 +3,10 @@
 Each runs in a process of its own, as `sweep` would run it, and may be stopped at any
 time: the same command carries on. When, where and how long stands in `reproduce.yaml`
 beside the studies. With `--quick` each study has a few replications of its first
-processes and smallest sizes, in a folder of its own.
+process at its smallest sizes, with all its estimators and grids, in a folder of its own.
 """
 
+import os
 import resource
 import subprocess
 import sys
@@ -28,11 +29,11 @@ from experiments.session.loop import INTERRUPTED
 from experiments.store.atomic import read_clock
 from experiments.store.fingerprint import NUMBERS
 
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in which a process's largest size is counted."""
+
 QUICK = "--quick"
 QUICK_REPLICATIONS = 10
-QUICK_OPTIONS = 2
-"""Of processes, sample sizes and numbers of points; every cell has to be compiled."""
-
 QUICK_FOLDER = "results/reproduce-quick"
 
 
@@ -95,18 +96,23 @@ def _run(
     command += [f"experiment={name}", f"results_dir={results}", *settings]
     if quick:
         command += _reduce(cfg.compose([f"experiment={name}", *settings]))
-    start, used = time.monotonic(), _processor_seconds()
-    code = _call(command)
-    seconds, processor = time.monotonic() - start, _processor_seconds() - used
+    start = time.monotonic()
+    code, used = _call(command)
+    seconds, processor = time.monotonic() - start, used.ru_utime + used.ru_stime
+    memory = used.ru_maxrss * _RSS_UNIT
     if before is not None:
         seconds += before.seconds
         processor += before.processor_seconds
+        memory = max(memory, before.memory_bytes)
+    files = (x for x in (results / name).rglob("*") if x.is_file())
     return code, Run(
         commit=commit,
         numbers=NUMBERS,
         quick=quick,
         seconds=round(seconds, 1),
         processor_seconds=round(processor, 1),
+        memory_bytes=memory,
+        disk_bytes=sum(x.stat().st_size for x in files),
         machine=provenance.describe_machine(),
         ended=read_clock(),
         complete=code == 0,
@@ -114,27 +120,23 @@ def _run(
 
 
 def _reduce(config: dict[str, Any]) -> list[str]:
-    """Return the settings of a small part of a study that has all its estimators."""
-    chosen = {
-        "dgp": list(config["dgp"])[:QUICK_OPTIONS],
-        "sample_size": sorted(config["sample_size"])[:QUICK_OPTIONS],
-        "n_supp": sorted(config["n_supp"])[:QUICK_OPTIONS],
-    }
-    lists = [f"{axis}=[{','.join(map(str, some))}]" for axis, some in chosen.items()]
+    """Return the settings of a small part of a study: every cell has to be compiled."""
+    count = min(QUICK_REPLICATIONS, config["n_replications"])
     return [
-        *lists,
-        f"n_replications={min(QUICK_REPLICATIONS, config['n_replications'])}",
+        f"dgp=[{next(iter(config['dgp']))}]",
+        f"sample_size=[{min(config['sample_size'])}]",
+        f"n_supp=[{min(config['n_supp'])}]",
+        f"n_replications={count}",
     ]
 
 
-def _call(command: list[str]) -> int:
-    """Run a command to its end; return its exit code."""
-    try:
-        return subprocess.run(command, check=False).returncode
-    except KeyboardInterrupt:
-        return INTERRUPTED  # the study heard it too, and has kept what is done
-
-
-def _processor_seconds() -> float:
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return ended.ru_utime + ended.ru_stime
+def _call(command: list[str]) -> tuple[int, resource.struct_rusage]:
+    """Run a command to its end; return its exit code, and what it used."""
+    process = subprocess.Popen(command)
+    while True:
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except KeyboardInterrupt:
+            continue  # the study heard it too, and keeps what is done
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return process.returncode, used
