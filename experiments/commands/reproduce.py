@@ -3,7 +3,7 @@
 Each runs in a process of its own, as `sweep` would run it, and may be stopped at any
 time: the same command carries on. When, where and how long stands in `reproduce.yaml`
 beside the studies. With `--quick` each study has a few replications of its first
-process at its smallest sizes, with all its estimators and grids, in a folder of its own.
+process at its smallest sizes, with all estimators and grids, in a folder of its own.
 """
 
 import os
