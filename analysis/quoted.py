@@ -225,6 +225,23 @@ class KeptStudy:
         source = self._name(measure, cell)
         return Range(flat[there], mcses[there], share, self.name, source)
 
+    def ratio(self, above: str, below: str, **cell: Any) -> Range:
+        """Return one measure over another, cell by cell, without an error.
+
+        Args:
+            above: As of `range`.
+            below: The measure that it is divided by.
+            cell: As there.
+        """
+        one, other = self.range(above, **cell), self.range(below, **cell)
+        if len(one) != len(other):
+            raise LookupError(
+                f"{one.source} has {len(one)} numbers, {other.source} {len(other)}."
+            )
+        source = self._name(f"{above} over {below}", cell)
+        missing = np.full(len(one), np.nan)
+        return Range(one.values / other.values, missing, False, self.name, source)
+
     def _select(
         self, measure: str, cell: dict[str, Any]
     ) -> tuple[list[xr.DataArray], list[xr.DataArray]]:
