@@ -143,13 +143,14 @@ def _head(table: Printed) -> list[str]:
 
 def _body(table: Printed) -> list[str]:
     width = len(table.names) + len(table.heads)
+    grouped = any(table.opens(i) for i in range(len(table.rows)))
     lines: list[str] = []
     for i, row in enumerate(table.rows):
         written = [_written(cell, table.below) for cell in row.cells]
         values, errors = [x for x, _ in written], [x for _, x in written]
         keep = table.opens(i)
         if i and row.heading == table.rows[i - 1].heading:
-            if keep == 0 and len(row.names) > 1:
+            if keep == 0 and grouped:
                 lines.append(r"\addlinespace")
         elif row.heading:
             words = ", ".join(map(in_latex, row.heading))
