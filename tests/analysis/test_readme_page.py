@@ -69,8 +69,8 @@ def test_two_studies_become_one(tmp_path):
     assert both.sizes["sample_size"] == both.sizes["n_supp"] == 3
     found = both["rmse"].sel(sample_size=[500, 1000], n_supp=[25, 50])
     xr.testing.assert_equal(found, summary["rmse"])
-    options = {"join": "outer", "compat": "no_conflicts"}
-    merged = xr.merge([summary, names["other"]], **options)
+    both_studies = [summary, names["other"]]
+    merged = xr.merge(both_studies, join="outer", compat="no_conflicts")
     xr.testing.assert_identical(merged, both)
 
 
