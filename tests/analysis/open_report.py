@@ -80,7 +80,8 @@ function use(page) {{
     announced: Number(head.getAttribute("aria-sort") === "ascending"),
     hover: mark ? Number(hover.textContent === mark.getAttribute("aria-label")) : 1,
     pointed, unnamed,
-    unknown: (page.body.innerHTML.match(/>[^<]*NaN/g) || []).length,
+    unknown: [...page.querySelectorAll("svg text, td")]
+      .filter(x => x.textContent.includes("NaN")).length,
     headless: heads.filter(x => !x.getAttribute("scope")).length,
     uncaptioned: [...page.querySelectorAll("main table")]
       .filter(x => !x.caption && !x.classList.contains("list")).length,
