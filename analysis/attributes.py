@@ -10,6 +10,7 @@ OTHERS = {
     "true_cdf": ("true cdf of the latent variable", "1"),
     "true_mean": ("true mean of the latent variable", LATENT_UNIT),
     "true_variance": ("true variance of the latent", f"{LATENT_UNIT}, squared"),
+    "data_hash": ("hash of the simulated data, 0 where not run", "1"),
     "cdf_band": ("quantiles of the fitted cdf over replications", "1"),
 }
 

@@ -171,6 +171,7 @@ DIMENSION_NAMES = {
     "sample_size": "Sample size",
     "n_supp": "Grid points",
     "replication": "Replication",
+    "first_replication": "Replication, of the first ones",
     "parameter": "Parameter",
     "kind": "Interval",
     "test": "Null",

@@ -34,11 +34,15 @@ class Quoted:
         value: The number.
         mcse: Its error; `nan` of what has none.
         is_share: Whether it is a proportion, whose error counts one digit less from 5.
+        study: The study it is of.
+        source: Study, measure and cell in words.
     """
 
     value: float
     mcse: float = math.nan
     is_share: bool = False
+    study: str = ""
+    source: str = ""
 
     @property
     def places(self) -> int:
@@ -69,18 +73,41 @@ class Range:
         values: The numbers, missing ones left out.
         mcses: Their errors.
         is_share: Whether they are proportions.
+        study: The study they are of.
+        source: Study, measure and cells in words.
     """
 
     values: Float[np.ndarray, " cells"]
     mcses: Float[np.ndarray, " cells"]
     is_share: bool = False
+    study: str = ""
+    source: str = ""
 
     @property
     def lowest(self) -> Quoted:
         """The smallest of them."""
-        index = int(np.argmin(self.values))
-        value, mcse = self.values[index], self.mcses[index]
-        return Quoted(float(value), float(mcse), self.is_share)
+        return self._quote(int(np.argmin(self.values)), "lowest of ")
+
+    @property
+    def highest(self) -> Quoted:
+        """The largest of them."""
+        return self._quote(int(np.argmax(self.values)), "highest of ")
+
+    @property
+    def total(self) -> int:
+        """Their sum, of counts."""
+        return int(self.values.sum())
+
+    def share(self, low: float = -math.inf, high: float = math.inf) -> Quoted:
+        """Return the share of them that lies within bounds, these included."""
+        words = f"share within {low:g} to {high:g} of {self.source}"
+        share = self.count(low, high) / len(self)
+        return Quoted(share, study=self.study, source=words)
+
+    def _quote(self, index: int, words: str) -> Quoted:
+        value, mcse = float(self.values[index]), float(self.mcses[index])
+        source = f"{words * (len(self) > 1)}{self.source}"
+        return Quoted(value, mcse, self.is_share, self.study, source)
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -195,7 +222,25 @@ class KeptStudy:
         if not there.any():
             raise LookupError(f"{self._name(measure, cell)}: no value is there.")
         share = any(f"{measure}_lower" in node for node in self.processes.values())
-        return Range(flat[there], mcses[there], share)
+        source = self._name(measure, cell)
+        return Range(flat[there], mcses[there], share, self.name, source)
+
+    def ratio(self, above: str, below: str, **cell: Any) -> Range:
+        """Return one measure over another, cell by cell, without an error.
+
+        Args:
+            above: As of `range`.
+            below: The measure that it is divided by.
+            cell: As there.
+        """
+        one, other = self.range(above, **cell), self.range(below, **cell)
+        if len(one) != len(other):
+            raise LookupError(
+                f"{one.source} has {len(one)} numbers, {other.source} {len(other)}."
+            )
+        source = self._name(f"{above} over {below}", cell)
+        missing = np.full(len(one), np.nan)
+        return Range(one.values / other.values, missing, False, self.name, source)
 
     def _select(
         self, measure: str, cell: dict[str, Any]
@@ -246,7 +291,7 @@ class KeptStudy:
 
     def _name(self, measure: str, cell: dict[str, Any]) -> str:
         where = ", ".join(f"{name}={value}" for name, value in cell.items())
-        return f"{self.name}: {measure} at {where}"
+        return f"{self.name}: {measure}{' at ' if where else ''}{where}"
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:

@@ -1,19 +1,20 @@
 """Fill the documents with numbers of kept studies: `python -m analysis.write`.
 
 A document is made from a template in `analysis/documents/`. There a number is named by
-study, measure and cell, and a statement by an expression that must be true:
+study, measure and cell, and a statement by a comparison that must hold:
 
     {{ paper.number("coverage", process="linear_factor_normal", n=4000) }}
-    {{ claim("covers", paper.number("coverage", n=4000).value > 0.935) }}
+    {{ claim("covers", paper.number("coverage", n=4000), ">=", 0.935) }}
 
 `--check` writes nothing, prints what would change, and fails where that is anything, a
 statement is false, or a decimal stands in a sentence of a template by itself.
+`--claims` lists the statements with the numbers that decide them.
 """
 
 import argparse
-import ast
 import difflib
 import functools
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -21,20 +22,28 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 
+from analysis import clone
+from analysis.claims import ClaimError, Claims
 from analysis.files import write_text
 from analysis.quoted import KeptStudy
 from analysis.stored import StudyError
 
 TEMPLATES = Path("analysis", "documents")
-DOCUMENTS = {"results.md.j2": "results/README.md"}
-"""What each template is made into, both below the root of the clone."""
+DOCUMENTS = {
+    "readme.md.j2": "README.md",
+    "spmlex.md.j2": "spmlex/README.md",
+    "experiments.md.j2": "experiments/README.md",
+    "findings.md.j2": "results/FINDINGS.md",
+    "results.md.j2": "results/README.md",
+}
+"""What each template is made into, both below the root of the clone.
 
-LIST = Path("conf", "reproduce.yaml")
-EXPERIMENTS = Path("conf", "experiment")
-RECORD = Path("results", "reproduce.yaml")
-VERSION_FILE = Path("experiments", "store", "fingerprint.py")
+The last one lists the statements of all.
+"""
+
+MOST_SHORT = 10.0
+"""Numbers below it are written with two digits, others as whole ones."""
 
 _NOT_A_SENTENCE = re.compile(
     r"```.*?```|`[^`\n]*`|\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|\]\([^)]*\)", re.DOTALL
@@ -48,12 +57,13 @@ class DocumentError(ValueError):
     """A template that can't be filled; the message says where and why."""
 
 
-def fill(template: Path, root: Path) -> str:
+def fill(template: Path, root: Path, claims: Claims) -> str:
     """Return the document that a template makes.
 
     Args:
         template: The file.
         root: Of the clone, with `results/`.
+        claims: Of the documents before, to which those of this one are added.
 
     Raises:
         DocumentError: A name is wrong, a statement false, or a decimal typed.
@@ -72,38 +82,63 @@ def fill(template: Path, root: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    version = read_version(root)
-    names: dict[str, Any] = {
-        "study": functools.cache(lambda name: KeptStudy.read(root / "results" / name)),
-        "stale": lambda study: describe_age(study, version),
-        "claim": _claim,
-        "given": str,
-        "percent": lambda share: f"{float(share):.0%}",
-        "reproduced": _read_yaml(root / LIST),
-        "question": lambda name: _read_question(root / EXPERIMENTS / f"{name}.yaml"),
-        "took": lambda name: _describe_time(_read_yaml(root / RECORD).get(name)),
-        "is_kept": lambda name: any((root / "results" / name).glob("summary*.nc")),
-    }
     try:
+        names = _list_names(root, claims)
         return environment.get_template(template.name).render(names)
-    except (jinja2.TemplateError, LookupError, StudyError, DocumentError) as error:
+    except (
+        *(jinja2.TemplateError, LookupError, StudyError),
+        *(ClaimError, clone.CloneError),
+    ) as error:
         raise DocumentError(
             f"{template}:{_line_of(error, template)}: {error}"
         ) from error
 
 
+def _list_names(root: Path, claims: Claims) -> dict[str, Any]:
+    """Return what a template can name."""
+    version = clone.read_version(root)
+    study = functools.cache(lambda name: KeptStudy.read(root / "results" / name))
+
+    def is_kept(name: str) -> bool:
+        return any((root / "results" / name).glob("summary*.nc"))
+
+    def of(function: Any) -> Any:
+        return functools.partial(function, root)
+
+    return {
+        "study": study,
+        "is_kept": is_kept,
+        "is_current": lambda name: is_kept(name) and study(name).version == version,
+        "stale": lambda name: describe_age(study(name), version),
+        "claim": claims.claim,
+        "either": claims.either,
+        "claims": claims.found,
+        "given": str,
+        "fixed": lambda value, places: f"{float(value):.{places}f}",
+        "exp": math.exp,
+        "short": lambda value: (
+            f"{float(value):#.2g}".rstrip(".")
+            if abs(value) < MOST_SHORT
+            else f"{float(value):.0f}"
+        ),
+        "minutes": lambda seconds: f"{seconds / 60:.0f} min",
+        "megabytes": lambda count: f"{count / 1e6:.0f} MB",
+        "percent": lambda share: f"{float(share):.0%}",
+        "reproduced": clone.read_reproduced(root),
+        "not_yet": clone.NOT_YET,
+        "question": of(clone.read_question),
+        "design": of(clone.read_design),
+        "run": of(clone.read_run),
+        "measured": of(clone.read_measured),
+        "package": of(clone.read_package),
+        "rows": of(clone.read_rows),
+        "kept": of(clone.list_kept),
+    }
+
+
 def find_typed(text: str) -> list[str]:
     """List the decimals in sentences of a template: outside of code and of braces."""
     return _DECIMAL.findall(_NOT_A_SENTENCE.sub(" ", text))
-
-
-def read_version(root: Path) -> int:
-    """Read which version of the numbers this code makes."""
-    tree = ast.parse((root / VERSION_FILE).read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NUMBERS":
-            return int(ast.literal_eval(node.value))
-    raise DocumentError(f"{root / VERSION_FILE} names no NUMBERS.")
 
 
 def describe_age(study: KeptStudy, version: int) -> str:
@@ -115,34 +150,6 @@ def describe_age(study: KeptStudy, version: int) -> str:
         f"*Stale: made at commit {made} by version {study.version} of the numbers; the "
         f"code has version {version}.* "
     )
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    """Read a file of settings; nothing where there is none."""
-    if not path.exists():
-        return {}
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-
-
-def _read_question(path: Path) -> str:
-    """Return the first sentence of comment in the file of an experiment."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    comments = [line.lstrip("# ") for line in lines if line.startswith("# ")]
-    return next(line for line in comments if not line.startswith("@"))
-
-
-def _describe_time(run: dict[str, Any] | None) -> str:
-    """Say how long a study took, and where."""
-    if run is None:
-        return "not yet by this command"
-    return f"{run['seconds'] / 60:.0f} min, {run['machine']}"
-
-
-def _claim(words: str, holds: bool) -> str:
-    """Return words that are true; the expression beside them says so."""
-    if not holds:
-        raise DocumentError(f"the statement {words!r} does not hold any more.")
-    return words
 
 
 def _line_of(error: BaseException, template: Path) -> int:
@@ -165,12 +172,17 @@ def main(arguments: Sequence[str] | None = None, root: Path = Path()) -> int:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail where one differs"
     )
+    parser.add_argument(
+        "--claims", action="store_true", help="list the statements with their numbers"
+    )
     options = parser.parse_args(arguments)
     differs = False
+    claims = Claims()
     for name, target in DOCUMENTS.items():
         path = root / target
+        claims.document = target
         try:
-            text = fill(root / TEMPLATES / name, root)
+            text = fill(root / TEMPLATES / name, root, claims)
         except DocumentError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -182,6 +194,9 @@ def main(arguments: Sequence[str] | None = None, root: Path = Path()) -> int:
             print(_compare(there, text, target))
         else:
             print(write_text(path, text))
+    if options.claims:
+        for each in claims.found:
+            print(f"{each.document}: {each.words!r}: {each.numbers} [{each.source}]")
     return int(differs and options.check)
 
 

@@ -2,8 +2,8 @@
 
 Runs `sweep`, in a process of its own with no program compiled before, on a study of so
 many sample sizes, of a few observations and replications each, and prints how much
-memory its processes held and how much processor time they took as cells got done.
-Linux only.
+memory its processes held and how much processor time they took as cells got done; the
+figures are kept in `results/load.json`. Linux only.
 """
 
 import argparse
@@ -14,8 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from experiments.timings import describe_run, keep_run
+
 STEPS = 10
 SECONDS_BETWEEN_LOOKS = 0.2
+KEPT = Path("results/load.json")
 FIRST_SIZE = 30  # observations: the smallest sample
 
 
@@ -42,7 +45,9 @@ def read_processes(session: int) -> tuple[float, float]:
     return held, ticks / os.sysconf("SC_CLK_TCK")
 
 
-def measure(command: list[str], blocks: Path, cells: int) -> int:
+def measure(
+    command: list[str], blocks: Path, cells: int
+) -> tuple[int, list[dict[str, float]]]:
     """Run a sweep and print a line whenever another part of the cells is begun.
 
     Args:
@@ -51,8 +56,14 @@ def measure(command: list[str], blocks: Path, cells: int) -> int:
         cells: How many cells there are.
 
     Returns:
-        The exit code of the sweep.
+        The exit code of the sweep; and a row a line, the last one at the end.
     """
+    rows: list[dict[str, float]] = []
+
+    def note(begun: int, held: float) -> None:
+        row = {"cells": begun, "held_mb": held / 1e6, "most_mb": most / 1e6}
+        rows.append({name: round(x) for name, x in (row | {"cpu_s": seconds}).items()})
+
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": ""}  # keeps none
     print(f"{'cells':>8} {'MB held':>8} {'MB most':>8} {'cpu s':>8}")
     most, shown, seconds = 0.0, 0, 0.0
@@ -66,10 +77,12 @@ def measure(command: list[str], blocks: Path, cells: int) -> int:
             if begun * STEPS // cells > shown:
                 shown = begun * STEPS // cells
                 _print_line(str(begun), held, most, seconds)
+                note(begun, held)
             time.sleep(SECONDS_BETWEEN_LOOKS)
     _print_line("end", 0.0, most, seconds)
+    note(cells, 0.0)
     print(f"{seconds / cells:.2f} s of processor time a cell, all included.")
-    return sweep.returncode
+    return sweep.returncode, rows
 
 
 def _print_line(name: str, held: float, most: float, seconds: float) -> None:
@@ -86,6 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--replications", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--estimator", default="moments", help="of conf/estimator")
+    parser.add_argument("--out", type=Path, default=KEPT, help="file of the figures")
     chosen = parser.parse_args(arguments)
     sizes = range(FIRST_SIZE, FIRST_SIZE + chosen.cells)
     with tempfile.TemporaryDirectory() as results:
@@ -97,7 +111,11 @@ def main(arguments: list[str] | None = None) -> int:
             f"n_replications={chosen.replications}",
             f"compute.n_workers={chosen.workers}",
         ]
-        return measure(command, Path(results, "load", "blocks"), chosen.cells)
+        code, rows = measure(command, Path(results, "load", "blocks"), chosen.cells)
+    if code == 0:
+        keep_run(describe_run({"load": rows}), chosen.out)
+        print(f"Kept in {chosen.out}.")
+    return code
 
 
 if __name__ == "__main__":

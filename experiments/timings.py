@@ -1,6 +1,7 @@
-"""What the benchmark measured: a file that is kept, and its last entry to compare with.
+"""What was measured of the program: a file that is kept, and its last entry to compare.
 
-The file is a list of runs, the last one at the end; it is text, so that git keeps it.
+The files of `benchmark`, of `load` and of what is tried with studies are lists of runs,
+the last one at the end; they are text, so that git keeps them.
 """
 
 import json

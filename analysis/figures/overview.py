@@ -4,6 +4,7 @@ As in `against_size`, each draws one panel from the summary with Monte Carlo err
 95 percent, here for one parameter and any measure.
 """
 
+import textwrap
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -29,6 +30,7 @@ from analysis.figures.picture import Picture, in_brackets, list_pages
 from analysis.labels import label_dim, label_measure
 from analysis.measures.formulas import Z
 
+LETTERS_A_LINE = 34  # of the words of a row, which may take several
 MOST_ROWS = 45  # lollies above each other on a page
 
 
@@ -134,9 +136,10 @@ def list_cells(chosen: xr.Dataset, dims: list[str]) -> pd.DataFrame:
 def _row_label(row: pd.Series, varying: list[str]) -> str:
     words = {"n_supp": "{} points", "sample_size": "n = {}"}
     texts = {x: str(row[x]) for x in varying}
-    return ", ".join(
+    label = ", ".join(
         words.get(x, "{}").format(y) for x, y in texts.items() if y != NONE
     )
+    return textwrap.fill(label, LETTERS_A_LINE)
 
 
 def _colours(process: xr.Dataset, table: pd.DataFrame) -> list[str]:
@@ -172,9 +175,12 @@ def _heat_map(process: xr.Dataset, suffix: str, words: str) -> Iterator[Picture]
 
 
 def _count_rows(process: xr.Dataset) -> int:
-    """Count the design points that were run, copies once."""
+    """Count the lines of words of the design points that were run, copies once."""
     run = process[["attempted"]].where(process["attempted"] > 0)
-    return len(drop_copies(list_cells(run, list(OVERVIEW)), process))
+    table = drop_copies(list_cells(run, list(OVERVIEW)), process)
+    varying = [x for x in OVERVIEW if run.sizes.get(x, 1) > 1]
+    words = [_row_label(row, varying) for _, row in table.iterrows()]
+    return sum(x.count("\n") + 1 for x in words)
 
 
 def _lollies(process: xr.Dataset, point: dict[str, object]) -> Iterator[Picture]:

@@ -8,7 +8,7 @@ All lengths are in inches.
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import xarray as xr
 from matplotlib.artist import Artist
@@ -36,6 +36,8 @@ _EDGE = 0.06  # white on every side
 _LEGEND_EDGE, _LEGEND_LINE = 0.14, 0.147
 _LEGEND_HANDLE = 0.5
 _MOST_LEGEND = 0.8
+_HINTED = 1.03  # letters of a picture in dots are wider than those of its font
+_NARROWEST = 0.75  # of a panel, unless it stands alone
 
 
 def draw_panels(
@@ -77,25 +79,39 @@ def draw_panels(
     if width == "column":
         columns = min(columns, 2)
     across = 2 if len(entries) == 4 and columns == 3 else min(columns, len(entries))
-    down = math.ceil(len(entries) / across)
-    height = min(height, (PAGE_HEIGHT - _MOST_LEGEND) / down)
     chosen = width or ("column" if across == 1 else "page")
-    figure = Figure(figsize=(WIDTHS[chosen], height * down))
-    grid = figure.subplots(down, across, squeeze=False, sharex=share_x, sharey=share_y)
-    axes = list(grid.flat)
-    for ax, entry in zip(axes, entries, strict=False):
-        part = process if entry is None else process.sel({over: entry})
-        plot(part, ax)
-        drawing.few_ticks(ax)
-        if entry is not None:
-            ax.set_title(_title(over, entry))
-    for ax in axes[len(entries) :]:
-        ax.remove()
-    axes = axes[: len(entries)]
-    _trim_labels(axes, across, share_x=share_x, share_y=share_y)
-    below = _add_legend(figure, legend, free=across * down - len(axes), down=down)
-    figure.set_figheight(height * down + below)
-    _place(figure, axes, across, below)
+
+    def draw(across: int) -> list[Axes]:
+        down = math.ceil(len(entries) / across)
+        tall = min(height, (PAGE_HEIGHT - _MOST_LEGEND) / down)
+        figure = Figure(figsize=(WIDTHS[chosen], tall * down))
+        shared: dict[str, Any] = {"sharex": share_x, "sharey": share_y}
+        grid = figure.subplots(down, across, squeeze=False, **shared)
+        axes = list(grid.flat)
+        for ax, entry in zip(axes, entries, strict=False):
+            part = process if entry is None else process.sel({over: entry})
+            plot(part, ax)
+            drawing.few_ticks(ax)
+            if entry is not None:
+                ax.set_title(_title(over, entry))
+        for ax in axes[len(entries) :]:
+            ax.remove()
+        axes = axes[: len(entries)]
+        _trim_labels(axes, across, share_x=share_x, share_y=share_y)
+        for free in (across * down - len(axes), 0):
+            below, needed = _add_legend(figure, legend, free=free, down=down)
+            figure.set_figheight(tall * down + below)
+            _place(figure, axes, across, below)
+            end = axes[-1].get_position().x1
+            if needed <= (1 - end) * WIDTHS[chosen]:
+                break
+            figure.legends[0].remove()  # words beside the panels leave it no room
+        return axes
+
+    axes = draw(across)
+    while across > 1 and axes[0].get_position().width * WIDTHS[chosen] < _NARROWEST:
+        across -= 1
+        axes = draw(across)
     return axes
 
 
@@ -135,18 +151,20 @@ def _trim_labels(
             ax.tick_params(labelleft=not share_y)
 
 
-def _add_legend(figure: Figure, dim: str | None, *, free: int, down: int) -> float:
+def _add_legend(
+    figure: Figure, dim: str | None, *, free: int, down: int
+) -> tuple[float, float]:
     """Add one legend for all panels; return the height it takes below them.
 
     It takes none where it goes in the place of the `free` panels that the last row of
-    `down` lacks.
+    `down` lacks; the width it needs there comes behind.
     """
     found: dict[str, Artist] = {}
     for ax in figure.axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     if not found:
-        return 0.0
+        return 0.0, 0.0
     lines = [x for x in found if x not in drawing.REFERENCES]
     found |= {x: found.pop(x) for x in drawing.REFERENCES if x in found}  # last
     title = labels.label_dim(dim) if dim and lines else None
@@ -171,7 +189,9 @@ def _add_legend(figure: Figure, dim: str | None, *, free: int, down: int) -> flo
         title=title,
     )
     lines = math.ceil(len(found) / columns) + (title is not None)
-    return 0.0 if fits else _LEGEND_EDGE + _LEGEND_LINE * lines
+    if fits:
+        return 0.0, entry + _EDGE
+    return _LEGEND_EDGE + _LEGEND_LINE * lines, 0.0
 
 
 def _place(figure: Figure, axes: Sequence[Axes], across: int, below: float) -> None:
@@ -181,14 +201,13 @@ def _place(figure: Figure, axes: Sequence[Axes], across: int, below: float) -> N
     rows = [axes[i : i + across] for i in range(0, len(axes), across)]
     words = [max(_word_width(ax.yaxis) for ax in column) for column in columns]
     named = [any(ax.get_ylabel() for ax in column) for column in columns]
+    # Words below an axis stand out of it on both sides.
+    half = [max(_end_width(ax.xaxis) / 2 + _EDGE for ax in x) for x in columns]
     left = [
-        _EDGE + (_TICK + x if x else 0.0) + _LABEL * name
-        for x, name in zip(words, named, strict=True)
+        max(_EDGE + (_TICK + x if x else 0.0) + _LABEL * name, end)
+        for x, name, end in zip(words, named, half, strict=True)
     ]
-    right = [
-        max(_EDGE, *(_last_word_width(ax.xaxis) / 2 for ax in column))
-        for column in columns
-    ]
+    right = [max(_EDGE, x) for x in half]
     top = [_TITLE if any(ax.get_title() for ax in row) else 2 * _EDGE for row in rows]
     ticks = [
         max((_TICK + _LINE) * bool(_word_width(ax.xaxis)) for ax in row) for row in rows
@@ -228,20 +247,22 @@ def _word_width(axis: Axis) -> float:
     return max((_width(*x) for x in _words(axis)), default=0.0)
 
 
-def _last_word_width(axis: Axis) -> float:
+def _end_width(axis: Axis) -> float:
+    """Return the width of the wider one of the first and the last word."""
     words = _words(axis)
-    return _width(*words[-1]) if words else 0.0
+    return max(_width(*words[0]), _width(*words[-1])) if words else 0.0
 
 
 def _width(text: str, font: FontProperties) -> float:
-    return _measure(text, font.get_weight(), font.get_size_in_points())
+    shape = font.get_weight(), font.get_size_in_points()
+    return max(_measure(line, *shape) for line in text.split("\n"))
 
 
 @functools.cache
 def _measure(text: str, weight: str | int, size: float) -> float:
-    """Measure a word, in the style that is set."""
+    """Measure words on one line, in the style that is set."""
     font = FontProperties(weight=weight, size=size)
     points, _, _ = text_to_path.get_text_width_height_descent(
         text, choose_font(text, font), ismath=False
     )
-    return points / 72
+    return _HINTED * points / 72

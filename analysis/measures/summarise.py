@@ -33,6 +33,9 @@ from analysis.nulls import Hypothesis, list_hypotheses
 FITTED = ("probs", "supp")
 """What takes most of the room: read a design point at a time."""
 
+DRAWS_KEPT = 5
+"""Replications from the first on whose hashes of data stay, for anybody to check."""
+
 COPIED = ("truth", "true_cdf_at", "true_cdf", "true_mean", "true_variance")
 
 
@@ -47,8 +50,9 @@ def summarise(
 
     Returns:
         The same groups without the replication dimension: every measure `x` beside its
-        Monte Carlo standard error `x_mcse`; counts; the attributes of the study. What
-        its configuration declares under `tests` and `levels` is measured too.
+        Monte Carlo standard error `x_mcse`; counts; the hashes of the first data sets;
+        the attributes of the study. What its configuration declares under `tests` and
+        `levels` is measured too.
     """
     config = read_config(replications)
     hypotheses = list_hypotheses(config.get("tests") or {})
@@ -148,6 +152,9 @@ def _measure(
     parts += _test_measures(process, coords, used, hypotheses, levels)
     parts += mixing_measures(process, used, sizes=sizes)
     parts.append(process[[x for x in COPIED if x in process]])
+    if "data_hash" in process:
+        first = process[["data_hash"]].isel(replication=slice(DRAWS_KEPT))
+        parts.append(first.rename(replication="first_replication"))
     parts += compare_pairs(at_kind(process, coords), succeeded)
     return parts
 

@@ -116,8 +116,12 @@
     return element;
   }
 
+  function listSizes(name) {
+    return data.dims[at[name]].values.filter(x => x !== "none");
+  }
+
   function findAcross() {
-    return ["sample_size", "n_supp"].find(x => x in at && data.dims[at[x]].values.length > 1);
+    return ["sample_size", "n_supp"].find(x => x in at && listSizes(x).length > 1);
   }
 
   // Lines over the sample size, or over the points of the grid: of one process,
@@ -183,10 +187,13 @@
         .map(x => data.dims[at[x]].values[row[at[x]]] + (x === "n_supp" ? " points" : ""))
         .filter(x => x !== "none points").join(", ");
       if (!lines.has(key)) lines.set(key, []);
-      lines.get(key).push({
-        x: Number(data.dims[at[across]].values[row[at[across]]]),
-        y: row[place], e: row[place + 1] || 0, text: row[place + 2],
-      });
+      const size = data.dims[at[across]].values[row[at[across]]];
+      // What needs no grid is the same at every number of points.
+      for (const x of size === "none" ? listSizes(across) : [size]) {
+        lines.get(key).push({
+          x: Number(x), y: row[place], e: row[place + 1] || 0, text: row[place + 2],
+        });
+      }
     }
     return lines;
   }

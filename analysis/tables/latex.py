@@ -1,33 +1,18 @@
 r"""Write a printed table in LaTeX: booktabs rules, one note, nothing off the page.
 
-The text needs `\usepackage{booktabs}` and, for tables longer than a page,
-`\usepackage{longtable}`; it compiles as it is in a minimal article.
+The text needs `\usepackage{booktabs,siunitx}`, siunitx of version 3, and, for tables
+longer than a page, `\usepackage{longtable}`; it compiles as it is in a minimal article.
+Numbers stand in columns `S`, points below each other; what is no number is in braces.
 """
 
-import functools
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
-import matplotlib as mpl
-import numpy as np
-from matplotlib.font_manager import get_font
-from matplotlib.ft2font import LoadFlags
-
-from analysis.symbols import escape, in_latex, in_unicode
+from analysis.symbols import escape, in_latex
 from analysis.tables.printed import Cell, Printed
+from analysis.tables.widths import NUMBER, find_format, fit_width, measure
 
-TEXT_WIDTH = 345.0  # points, an article at 10 pt
 TEXT_LINES = 54  # lines of \footnotesize on such a page, with some to spare
-
-_FOOTNOTE, _SCRIPT = 8 * 17 / 16, 7 * 41 / 36
-"""Points of an em of cmr10 in \\footnotesize and \\scriptsize.
-
-Small letters are drawn wider: a digit of cmr8 has 17/32 of its size, one of cmr7 41/72,
-one of cmr10, which is measured, a half.
-"""
-
-_SEPARATION = 6.0  # points, twice \tabcolsep as set below
 _LETTERS_A_LINE = 95  # of a note
 
 _FLOAT = r"""\begin{table}[tbp]
@@ -98,7 +83,7 @@ def to_latex(tables: Sequence[Printed], *, label: str) -> str:
     for table in tables:
         if not table.rows:
             raise ValueError("the table has no rows; no replication was attempted yet.")
-        first, *others = (x._replace(notes=()) for x in _fit_width(table))
+        first, *others = (x._replace(notes=()) for x in fit_width(table))
         again = f"{table.caption} (continued)"
         parts += [first, *(x._replace(caption=again) for x in others)]
         parts[-1] = parts[-1]._replace(notes=table.notes)
@@ -119,7 +104,7 @@ def _write(table: Printed, label: str, long: bool) -> str:
     fields = {
         "caption": escape(table.caption),
         "label": label,
-        "columns": f"@{{}}{'l' * len(table.names)}{'r' * len(table.heads)}@{{}}",
+        "columns": f"@{{}}{'l' * len(table.names)}{''.join(_list_columns(table))}@{{}}",
         "head": "\n".join(_head(table)),
         "body": "\n".join(body),
         "notes": notes,
@@ -133,20 +118,16 @@ def _count_lines(table: Printed) -> int:
         len(_body(table))
         + words
         + math.ceil(len(table.caption) / 80)
-        + _levels(table)
+        + table.levels
         + 5
     )
-
-
-def _levels(table: Printed) -> int:
-    return len(table.heads[0]) if table.heads else 0
 
 
 def _head(table: Printed) -> list[str]:
     """Write the heads: groups with a rule below each, then the columns."""
     first = len(table.names)
     lines = []
-    for level in range(_levels(table) - 1):
+    for level in range(table.levels - 1):
         groups = table.groups(level)
         words, rules, at = [""] * first, [], first + 1
         for word, count in groups:
@@ -156,21 +137,20 @@ def _head(table: Printed) -> list[str]:
             at += count
         lines += [" & ".join(words) + r" \\", *([" ".join(rules)] if rules else [])]
     heads = [in_latex(x) for x in table.names]
-    heads += [in_latex(words[-1]) for words in table.heads]
+    heads += [f"{{{in_latex(words[-1])}}}" for words in table.heads]
     return [*lines, " & ".join(heads) + r" \\", r"\midrule"]
 
 
 def _body(table: Printed) -> list[str]:
-    columns = zip(*(row.cells for row in table.rows), strict=True)
-    aligned = [_aligned(column, table.below) for column in columns]
     width = len(table.names) + len(table.heads)
+    grouped = any(table.opens(i) for i in range(len(table.rows)))
     lines: list[str] = []
     for i, row in enumerate(table.rows):
-        values = [column[i][0] for column in aligned]
-        errors = [column[i][1] for column in aligned]
+        written = [_written(cell, table.below) for cell in row.cells]
+        values, errors = [x for x, _ in written], [x for _, x in written]
         keep = table.opens(i)
         if i and row.heading == table.rows[i - 1].heading:
-            if keep == 0 and len(row.names) > 1:
+            if keep == 0 and grouped:
                 lines.append(r"\addlinespace")
         elif row.heading:
             words = ", ".join(map(in_latex, row.heading))
@@ -186,110 +166,39 @@ def _body(table: Printed) -> list[str]:
     return lines
 
 
-def _aligned(cells: Sequence[Cell], below: bool) -> list[tuple[str, str]]:
-    r"""Write values and errors; `\phantom` fills up what decimals a cell lacks.
-
-    So points stand below each other in a column that is set to the right.
-    """
-    values = [
-        rf"\textbf{{{text}}}" if cell.best else text
-        for text, cell in zip(_fill([x.value for x in cells]), cells, strict=True)
-    ]
-    errors = [
-        rf"{{\scriptsize {x}}}" if x else "" for x in _fill([x.error for x in cells])
-    ]
-    if below:
-        return list(zip(values, errors, strict=True))
-    both = zip(values, errors, strict=True)
-    return [(" ".join(x for x in pair if x), "") for pair in both]
-
-
-def _fill(texts: Sequence[str]) -> list[str]:
-    after = [len(x.partition(".")[2].rstrip(")")) + ("." in x) for x in texts]
-    most = max(after, default=0)
-    cells = []
-    for text, number in zip(texts, after, strict=True):
-        lack = most - number if text else 0
-        point = "." if lack and not number else ""
-        digits = "0" * (lack - len(point))
-        phantom = f"\\phantom{{{point}{digits}}}" if lack else ""
-        cells.append(text.replace("-", "$-$", 1) + phantom)
-    return cells
+def _list_columns(table: Printed) -> list[str]:
+    """Say how each column of numbers is aligned: at the point, if it has any."""
+    found = []
+    for cells in zip(*(row.cells for row in table.rows), strict=True):
+        sign, whole, decimals = find_format(cells)
+        if not whole:
+            found.append("r")
+            continue
+        options = [f"table-format={sign}{whole}.{decimals}"]
+        if any(x.best for x in cells):
+            options += ["detect-weight", "mode=text"]
+        longest = max((x.error for x in cells), key=measure)
+        if longest and not table.below:
+            options.append(f"table-space-text-post={{{_beside(longest)}}}")
+        found.append(f"S[{','.join(options)}]")
+    return found
 
 
-def _fit_width(table: Printed) -> list[Printed]:
-    """Cut the columns into the fewest tables, of equal width, that fit the page.
-
-    Between outer groups where that is enough, else between any two columns.
-    """
-    room = TEXT_WIDTH - sum(
-        _words_width(name, *(row.names[i] for row in table.rows))
-        for i, name in enumerate(table.names)
-    )
-    widths = [
-        max(
-            _words_width(words[-1]),
-            *(_cell_width(row.cells[i], table.below) for row in table.rows),
-        )
-        for i, words in enumerate(table.heads)
-    ]
-    ends = np.cumsum([count for _, count in table.groups(0)])
-    runs = np.split(np.arange(len(widths)), ends[:-1])
-    for units in (runs, [np.array([i]) for i in range(len(widths))]):
-        for count in range(1, len(units) + 1):
-            parts = np.array_split(np.arange(len(units)), count)
-            cut = [np.concatenate([units[i] for i in part]) for part in parts]
-            if all(_run_width(table, widths, part) <= room for part in cut):
-                return [_choose(table, part) for part in cut]
-    return [_choose(table, np.array([i])) for i in range(len(widths))]
+def _beside(error: str) -> str:
+    """Write an error as what follows a number, in light letters."""
+    return rf"\,{{\mdseries\scriptsize {error}}}"
 
 
-def _run_width(table: Printed, widths: list[float], columns: np.ndarray) -> float:
-    """Measure columns, as wide as their words or as those over the group."""
-    part = _choose(table, columns)
-    wide = [widths[i] for i in columns]
-    for level in range(_levels(table) - 1):
-        at = 0
-        for word, count in part.groups(level):
-            # What words over a group need beyond its columns, LaTeX gives the last one.
-            lack = _words_width(word) - sum(wide[at : at + count])
-            wide[at + count - 1] += max(lack, 0.0)
-            at += count
-    return float(sum(wide))
-
-
-def _choose(table: Printed, columns: np.ndarray) -> Printed:
-    rows = [
-        row._replace(cells=tuple(row.cells[i] for i in columns)) for row in table.rows
-    ]
-    heads = tuple(table.heads[i] for i in columns)
-    return table._replace(heads=heads, rows=tuple(rows))
-
-
-def _cell_width(cell: Cell, below: bool) -> float:
-    small = _measure(cell.error) * _SCRIPT
-    value = _measure(cell.value) * _FOOTNOTE
-    blank = _measure(" ") * _FOOTNOTE if cell.error else 0.0
-    return (max(value, small) if below else value + blank + small) + _SEPARATION
-
-
-def _words_width(*texts: str) -> float:
-    """Return the width of the widest of some words, with what separates columns."""
-    return max(_measure(in_unicode(x)) for x in texts) * _FOOTNOTE + _SEPARATION
-
-
-def _measure(text: str) -> float:
-    """Return the width of a text in ems of Computer Modern."""
-    return sum(map(_advance, text), 0.0)
-
-
-@functools.cache
-def _advance(letter: str) -> float:
-    """Return the width of a letter, from the font; of one that it lacks that of an m.
-
-    A hyphen is set as a minus sign, which is in the font of symbols.
-    """
-    name, code = ("cmsy10", 0xA1) if letter == "-" else ("cmr10", ord(letter))
-    font = get_font(Path(mpl.get_data_path(), "fonts", "ttf", f"{name}.ttf"))
-    code = code if font.get_char_index(code) else ord("m")
-    return font.load_char(code, LoadFlags.NO_SCALE).horiAdvance / font.units_per_EM
+def _written(cell: Cell, below: bool) -> tuple[str, str]:
+    """Write a cell, and what stands below it."""
+    number = NUMBER.fullmatch(cell.value)
+    error = cell.error
+    if number:
+        value = rf"\bfseries {cell.value}" if cell.best else cell.value
+        if error and not below:
+            value += f" {_beside(error)}"
+    else:
+        words = " ".join(x for x in (cell.value, "" if below else error) if x)
+        words = rf"\textbf{{{words}}}" if cell.best else words
+        value = f"{{{words}}}" if words else ""
+    return value, rf"{{{{\scriptsize {error}}}}}" if below and error else ""

@@ -68,6 +68,11 @@ class Printed(NamedTuple):
     notes: tuple[str, ...] = ()
     below: bool = False
 
+    @property
+    def levels(self) -> int:
+        """How many lines of words stand over the columns of numbers."""
+        return len(self.heads[0]) if self.heads else 0
+
     def groups(self, level: int) -> list[tuple[str, int]]:
         """List the words of a level, each with the number of columns that it heads."""
         keyed = groupby(self.heads, key=lambda words: words[: level + 1])

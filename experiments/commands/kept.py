@@ -24,6 +24,8 @@ class Run:
         quick: Whether it has a few replications only.
         seconds: By the clock, of all runs that it took together.
         processor_seconds: Of all its processes.
+        memory_bytes: The most that one of its processes held.
+        disk_bytes: What its folder takes, replications included.
         machine: Processor, cores and operating system.
         ended: When, by UTC.
         complete: Whether no replication is missing.
@@ -34,6 +36,8 @@ class Run:
     quick: bool
     seconds: float
     processor_seconds: float
+    memory_bytes: int
+    disk_bytes: int
     machine: str
     ended: str
     complete: bool

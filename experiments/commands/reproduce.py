@@ -2,14 +2,17 @@
 
 Each runs in a process of its own, as `sweep` would run it, and may be stopped at any
 time: the same command carries on. When, where and how long stands in `reproduce.yaml`
-beside the studies.
+beside the studies. With `--quick` each study has a few replications of its first
+process at its smallest sizes, with all estimators and grids, in a folder of its own.
 """
 
+import os
 import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from experiments import provenance
 from experiments.commands.kept import (
@@ -25,6 +28,9 @@ from experiments.session.display import format_seconds
 from experiments.session.loop import INTERRUPTED
 from experiments.store.atomic import read_clock
 from experiments.store.fingerprint import NUMBERS
+
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in which a process's largest size is counted."""
 
 QUICK = "--quick"
 QUICK_REPLICATIONS = 10
@@ -57,7 +63,7 @@ def main(arguments: list[str]) -> int:
         if before is not None and before.complete and before.quick == quick:
             console.print(f"{name}: there, by this commit.")
             continue
-        marked = f", {QUICK_REPLICATIONS} replications only" if quick else ""
+        marked = f", {QUICK_REPLICATIONS} replications at most" if quick else ""
         console.print(f"{name}{marked} ...")
         code, run = _run(name, listed[name], results, commit, before, quick=quick)
         write_record(results, record | {name: run})
@@ -89,33 +95,48 @@ def _run(
     command = [sys.executable, "-m", "experiments.run", "sweep"]
     command += [f"experiment={name}", f"results_dir={results}", *settings]
     if quick:
-        command += [f"n_replications={QUICK_REPLICATIONS}"]
-    start, used = time.monotonic(), _processor_seconds()
-    code = _call(command)
-    seconds, processor = time.monotonic() - start, _processor_seconds() - used
+        command += _reduce(cfg.compose([f"experiment={name}", *settings]))
+    start = time.monotonic()
+    code, used = _call(command)
+    seconds, processor = time.monotonic() - start, used.ru_utime + used.ru_stime
+    memory = used.ru_maxrss * _RSS_UNIT
     if before is not None:
         seconds += before.seconds
         processor += before.processor_seconds
+        memory = max(memory, before.memory_bytes)
+    files = (x for x in (results / name).rglob("*") if x.is_file())
     return code, Run(
         commit=commit,
         numbers=NUMBERS,
         quick=quick,
         seconds=round(seconds, 1),
         processor_seconds=round(processor, 1),
+        memory_bytes=memory,
+        disk_bytes=sum(x.stat().st_size for x in files),
         machine=provenance.describe_machine(),
         ended=read_clock(),
         complete=code == 0,
     )
 
 
-def _call(command: list[str]) -> int:
-    """Run a command to its end; return its exit code."""
-    try:
-        return subprocess.run(command, check=False).returncode
-    except KeyboardInterrupt:
-        return INTERRUPTED  # the study heard it too, and has kept what is done
+def _reduce(config: dict[str, Any]) -> list[str]:
+    """Return the settings of a small part of a study: every cell has to be compiled."""
+    count = min(QUICK_REPLICATIONS, config["n_replications"])
+    return [
+        f"dgp=[{next(iter(config['dgp']))}]",
+        f"sample_size=[{min(config['sample_size'])}]",
+        f"n_supp=[{min(config['n_supp'])}]",
+        f"n_replications={count}",
+    ]
 
 
-def _processor_seconds() -> float:
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return ended.ru_utime + ended.ru_stime
+def _call(command: list[str]) -> tuple[int, resource.struct_rusage]:
+    """Run a command to its end; return its exit code, and what it used."""
+    process = subprocess.Popen(command)
+    while True:
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except KeyboardInterrupt:
+            continue  # the study heard it too, and keeps what is done
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return process.returncode, used

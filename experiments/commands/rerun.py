@@ -52,6 +52,7 @@ def main(arguments: list[str]) -> int:
         console.print(f"{cell.estimator} has no max_steps, so no trace of its steps.")
     else:
         console.print(_show_trace(design, cell, rows))
+    console.print(f"Hash of its data: {int(new['data_hash'])}")
     if "csv" in settings:
         stacked, _ = engine.draw(cell, replication, 1)
         data = jax.tree.map(lambda leaf: np.asarray(leaf[0]), stacked)

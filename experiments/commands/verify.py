@@ -2,8 +2,9 @@
 
 What is kept of a study is its summary. The cell that took the least time is run again,
 all its replications, and bias, RMSE and coverage are compared: to rounding where the
-processor has the same vector instructions, within Monte Carlo error elsewhere. A study
-of another version of the numbers is stale, and is not compared.
+processor has the same vector instructions, within Monte Carlo error elsewhere. So are
+the hashes of its first data sets, bit by bit, where the instructions are the same. A
+study of another version of the numbers is stale, and is not compared.
 """
 
 import subprocess
@@ -99,6 +100,8 @@ def _verify(
         for measure, old, new, error in compare(kept, again, process, cell)
         if not abs(old - new) <= (ROUNDING if same else max(ERRORS * error, ROUNDING))
     ]
+    if same:
+        apart += compare_draws(kept, again, process, cell["sample_size"])
     how = "the same" if same else f"within {ERRORS:g} Monte Carlo errors"
     return (_name(chosen), str(attempted), "; ".join(apart) or how), bool(apart)
 
@@ -131,6 +134,24 @@ def compare(
         rows = zip(old.values, new.values, np.nan_to_num(old.mcses), strict=True)
         for one, other, error in rows:
             yield measure, float(one), float(other), float(error)
+
+
+def compare_draws(
+    kept: "KeptStudy", again: "KeptStudy", process: str, sample_size: int
+) -> list[str]:
+    """List the replications whose data are not those of the kept study.
+
+    A summary of an older version keeps no hashes: nothing is then compared.
+    """
+    old, new = kept.processes[process], again.processes[process]
+    if "data_hash" not in old:
+        return []
+    pair = [x["data_hash"].sel(sample_size=sample_size).values for x in (old, new)]
+    return [
+        f"data of replication {i}: hash {one} kept, {other} now"
+        for i, (one, other) in enumerate(zip(*pair, strict=True))
+        if one != other
+    ]
 
 
 def _sweep(settings: list[str]) -> int:

@@ -80,6 +80,8 @@ function use(page) {{
     announced: Number(head.getAttribute("aria-sort") === "ascending"),
     hover: mark ? Number(hover.textContent === mark.getAttribute("aria-label")) : 1,
     pointed, unnamed,
+    unknown: [...page.querySelectorAll("svg text, td")]
+      .filter(x => x.textContent.includes("NaN")).length,
     headless: heads.filter(x => !x.getAttribute("scope")).length,
     uncaptioned: [...page.querySelectorAll("main table")]
       .filter(x => !x.caption && !x.classList.contains("list")).length,
@@ -162,7 +164,8 @@ def is_usable(found: dict[str, int]) -> bool:
         return True
     worked = found["sorted"] and found["announced"] and found["hover"]
     worked = worked and found["pointed"]
-    named = not (found["unnamed"] or found["headless"] or found["uncaptioned"])
+    faults = ("unknown", "unnamed", "headless", "uncaptioned")
+    named = not any(found[x] for x in faults)
     return bool(worked and named and found["chosen"] <= found["all"])
 
 

@@ -65,6 +65,29 @@ def test_every_head_of_a_lolly_is_on_its_axis():
                 assert low <= 0.0
 
 
+@pytest.mark.parametrize("width", ["column", "page"])
+def test_long_names_leave_room_for_panels_ticks_and_legend(width):
+    process = summarise_synthetic(**SMALL).sel(sample_size=500).copy(deep=True)
+    process["coverage"][{"parameter": 0, "estimator": 0}] = 0.0
+    names = ["An estimator with a name as long as the column", "em"]
+    process = process.assign_coords(estimator=names)
+    plot = functools.partial(overview.plot_lolly, measure="coverage")
+    axes = draw(plot, process, legend=None, share_x=True, share_y=True, width=width)
+    figure = figure_of(axes)
+    assert figure.get_figheight() <= PAGE_HEIGHT
+    (legend,) = figure.legends
+    frame = legend.get_window_extent()
+    for ax in axes:
+        assert not Bbox.intersection(ax.get_window_extent(), frame)
+        assert ax.get_window_extent().width >= 0.7 * figure.dpi
+        if ax.xaxis.get_tick_params().get("labelbottom", True):
+            boxes = [x.get_window_extent() for x in shown_ticks(ax.xaxis)]
+            assert all(x.x1 < y.x0 for x, y in zip(boxes, boxes[1:], strict=False))
+        for word in ax.get_yticklabels():
+            if ax.yaxis.get_tick_params().get("labelleft", True):
+                assert word.get_window_extent().x0 >= 0
+
+
 def test_rows_of_lollies_are_the_same_in_every_panel():
     process = summarise_synthetic(**SMALL).sel(sample_size=500).copy(deep=True)
     process["bias"][{"parameter": 2, "estimator": 0, "n_supp": 0}] = np.nan
@@ -182,6 +205,28 @@ def test_tick_labels_do_not_touch_and_there_are_two_at_least():
                 boxes = [x.get_window_extent() for x in texts]
                 for i, box in enumerate(boxes):
                     assert not any(Bbox.intersection(box, y) for y in boxes[:i]), name
+
+
+def test_tick_labels_of_panels_side_by_side_do_not_touch():
+    process = summarise_synthetic(**SMALL).sel(sample_size=500).copy(deep=True)
+    process["coverage"][{"parameter": 0, "estimator": 0}] = 0.0
+    plot = functools.partial(overview.plot_lolly, measure="coverage")
+    both = {"share_x": True, "share_y": True, "legend": None}
+    drawn = [draw(plot, process, **both)] + [x.axes for x in figures().values()]
+    for axes in drawn:
+        boxes = [
+            (ax, x.get_window_extent())
+            for ax in axes
+            if ax.xaxis.get_tick_params().get("labelbottom", True)
+            for x in shown_ticks(ax.xaxis)
+        ]
+        for i, (ax, box) in enumerate(boxes):
+            for other, near in boxes[:i]:
+                wide = Bbox.from_extents(near.x0 - 3, near.y0, near.x1 + 3, near.y1)
+                assert ax is other or not Bbox.intersection(box, wide), (
+                    ax.get_title(),
+                    other.get_title(),
+                )
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,9 @@ def test_two_studies_become_one(tmp_path):
     assert both.sizes["sample_size"] == both.sizes["n_supp"] == 3
     found = both["rmse"].sel(sample_size=[500, 1000], n_supp=[25, 50])
     xr.testing.assert_equal(found, summary["rmse"])
-    with pytest.warns(FutureWarning):
-        xr.testing.assert_identical(xr.merge([summary, names["other"]]), both)
+    both_studies = [summary, names["other"]]
+    merged = xr.merge(both_studies, join="outer", compat="no_conflicts")
+    xr.testing.assert_identical(merged, both)
 
 
 def test_what_the_page_names_is_there():

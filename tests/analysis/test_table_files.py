@@ -24,7 +24,7 @@ from analysis.tables.latex import TEXT_LINES, to_latex
 from analysis.tables.layout import parse_layout, read_layout
 from analysis.tables.notes import table_notes
 from analysis.tables.performance import performance_table
-from analysis.tables.printed import print_rows, to_frame
+from analysis.tables.printed import Cell, Printed, Row, print_rows, to_frame
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "table").glob("*.yaml"))
 NAME = "linear_factor_discrete"
@@ -96,10 +96,32 @@ def test_errors_stand_beside_or_below_or_in_the_note(summary):
     value, error = lines[1:3]
     assert "scriptsize" not in value
     assert value.endswith(r"\\*")  # no page ends between them
-    assert error.startswith(r" &  & {\scriptsize (")
+    assert error.startswith(r" &  & {{\scriptsize (")
     noted, _ = compose(summary, PAPER, errors="note")
     assert "scriptsize" not in to_latex([noted], label="a")
     assert "Monte Carlo standard errors, at most: Bias 0.0" in " ".join(noted.notes)
+
+
+def test_numbers_stand_in_columns_that_have_room_for_all_of_them():
+    cells = [
+        Cell("-0.25", "(0.01)"),
+        Cell("112.5", "(0.003)", best=True),
+        Cell("-", ""),
+    ]
+    rows = tuple(Row((), (x.value,), (x, Cell("3/4"))) for x in cells)
+    printed = Printed("C", ("Name",), (("A",), ("B",)), rows)
+    text = to_latex([printed], label="a")
+    column = (
+        r"S[table-format=-3.2,detect-weight,mode=text,"
+        r"table-space-text-post={\,{\mdseries\scriptsize (0.003)}}]"
+    )
+    assert rf"\begin{{tabular}}{{@{{}}l{column}r@{{}}}}" in text
+    assert r"Name & {A} & {B} \\" in text
+    assert r"-0.25 & -0.25 \,{\mdseries\scriptsize (0.01)} & {3/4} \\" in text
+    assert r"- & {-} & {3/4} \\" in text
+    assert r"S[table-format=-3.2,detect-weight,mode=text]" in to_latex(
+        [printed._replace(below=True)], label="a"
+    )
 
 
 def test_digits_measures_and_their_words_are_chosen(summary):
@@ -298,7 +320,7 @@ def test_the_tables_of_a_study_and_of_files_are_made(study, monkeypatch):
 
 COMPILER = shutil.which("pdflatex") or shutil.which("tectonic")
 DOCUMENT = r"""\documentclass{article}
-\usepackage{booktabs,longtable}
+\usepackage{booktabs,longtable,siunitx}
 \begin{document}
 %s
 \end{document}

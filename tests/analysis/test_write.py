@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from analysis import write
+from analysis import claims, write
+from analysis.clone import VERSION_FILE, read_design, read_version
 from analysis.quoted import KeptStudy, Quoted
 from analysis.stored import write_tree
+from experiments.config import compose as cfg
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = """\
 {% set kept = study("one") %}
-{{ stale(kept) }}Nominal is {{ given("0.95") }}.
-Coverage {{ claim("is above a half", kept.number("coverage", n=500).value > 0.5) }}:
+{{ stale("one") }}Nominal is {{ given("0.95") }}.
+Coverage {{ claim("is above a half", kept.number("coverage", n=500), ">", 0.5) }}:
 {{ kept.number("coverage", n=500) }}, over n {{ kept.range("coverage") }}.
 """
 
@@ -50,10 +52,13 @@ def clone(tmp_path, monkeypatch):
     monkeypatch.setattr(write, "DOCUMENTS", {"page.md.j2": "page.md"})
     (tmp_path / write.TEMPLATES).mkdir(parents=True)
     (tmp_path / write.TEMPLATES / "page.md.j2").write_text(TEMPLATE)
-    (tmp_path / write.VERSION_FILE).parent.mkdir(parents=True)
-    shutil.copy(ROOT / write.VERSION_FILE, tmp_path / write.VERSION_FILE)
+    (tmp_path / VERSION_FILE).parent.mkdir(parents=True)
+    shutil.copy(ROOT / VERSION_FILE, tmp_path / VERSION_FILE)
+    (tmp_path / "requirements.lock").write_text("jax==1.2.3 \\\n")
+    (tmp_path / "one.md").write_text("Words alone.\n")
     (tmp_path / "results" / "one").mkdir(parents=True)
-    write_tree(summary(write.read_version(ROOT)), tmp_path / "results/one/summary.nc")
+    (tmp_path / "results" / "torn.json").write_text("[]")
+    write_tree(summary(read_version(ROOT)), tmp_path / "results/one/summary.nc")
     return tmp_path
 
 
@@ -84,7 +89,7 @@ def test_a_digit_changed_by_hand_is_found_and_mended(clone, capsys):
 
 def test_a_changed_result_changes_the_document(clone):
     write.main([], clone)
-    tree = summary(write.read_version(ROOT))
+    tree = summary(read_version(ROOT))
     node = tree["linear"].to_dataset()
     tree["linear"] = node.assign(coverage=node["coverage"] - 0.01)
     write_tree(tree, clone / "results/one/summary.nc")
@@ -96,8 +101,8 @@ def test_a_changed_result_changes_the_document(clone):
     [
         ("It covers 0.95.", "decimals that are typed, not named: 0.95"),
         (
-            "{{ claim('covers', study('one').number('bias', n=500).value < 0) }}",
-            "holds",
+            "{{ claim('covers', study('one').number('bias', n=500), '<', 0) }}",
+            "does not hold any more: 0.0123 (0.0021) < 0 is false",
         ),
         ("{{ study('two').number('bias') }}", "keeps no summary"),
         ("{{ study('one').number('bias') }}", "2 cells, not one; choose sample_size"),
@@ -106,10 +111,13 @@ def test_a_changed_result_changes_the_document(clone):
         ("{{ study('one').number('bias', kind='x') }}", "no dimension kind"),
         ("{{ study('one').number('bias', process='x') }}", "it has linear"),
         ("{{ nothing }}", "undefined"),
+        ("{{ claim('x', 1, '=', 1) }}", "give one of <, <=, ==, >=, >"),
+        ("{{ package('nothing') }}", "pins no nothing"),
+        ("{{ rows('one.md') }}", "one.md has no table"),
+        ("{{ measured('torn') }}", "torn.json holds no runs"),
     ],
 )
 def test_what_cannot_be_filled_is_told_with_its_line(clone, capsys, line, words):
-    words = words.replace("holds", "does not hold any more")
     (clone / write.TEMPLATES / "page.md.j2").write_text(f"Text.\n{line}\n")
     assert write.main(["--check"], clone) == 2
     said = capsys.readouterr().err
@@ -127,6 +135,57 @@ def test_a_study_of_another_version_is_marked_stale(clone):
     write_tree(summary(0), clone / "results/one/summary.nc")
     assert write.main([], clone) == 0
     assert "*Stale: made at commit 0123456" in (clone / "page.md").read_text()
+
+
+def test_statements_are_listed_with_what_decides_them(clone, capsys):
+    line = "{{ either(study('one').range('bias').lowest, '>', 0, 'up', 'down') }}"
+    (clone / write.TEMPLATES / "page.md.j2").write_text(f"{TEMPLATE}{line}\n")
+    assert write.main(["--claims"], clone) == 0
+    assert (clone / "page.md").read_text().endswith("\ndown\n")
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:] == [
+        "page.md: 'is above a half': 0.950 (0.007) > 0.5 [one: coverage at n=500]",
+        "page.md: 'down': -0.200 (0.040) not > 0 [lowest of one: bias]",
+    ]
+
+
+@pytest.mark.parametrize("relation", claims.RELATIONS)
+def test_a_statement_and_its_contrary_are_not_both_true(relation):
+    found = claims.Claims()
+    assert found.either(1.0, relation, 2.0, "a", "b") == "ba"["<" in relation]
+    assert found.found[0].numbers.startswith("1 ")
+    assert found.found[0].source == "numbers of this page"
+
+
+def test_what_a_clone_says_of_itself_is_read(clone):
+    assert fill_line(clone, "{{ package('jax') }}") == "1.2.3"
+    assert fill_line(clone, "{{ measured('never') }}") == "None"
+    assert fill_line(clone, "{{ short(3.14159) }} {{ short(42.4) }}") == "3.1 42"
+    assert fill_line(clone, "{{ is_current('one') }} {{ is_kept('two') }}") == (
+        "True False"
+    )
+    design = read_design(ROOT, "paper")
+    composed = cfg.compose(["experiment=paper"])
+    assert design["dgp"] == list(composed["dgp"])
+    assert design["sample_size"] == list(composed["sample_size"])
+    assert design["estimand"] == ["share_positive"]
+    assert design["n_replications"] == composed["n_replications"]
+    assert read_design(ROOT, "quick")["estimator"] == ["profile"]
+
+
+def fill_line(clone, line):
+    path = clone / write.TEMPLATES / "page.md.j2"
+    path.write_text(f"{line}\n")
+    return write.fill(path, clone, claims.Claims()).strip()
+
+
+def test_no_result_stands_in_a_document_that_is_not_made():
+    made = {ROOT / target for target in write.DOCUMENTS.values()}
+    assert made <= {*ROOT.glob("*.md"), *ROOT.glob("*/*.md")}
+    for template in (ROOT / write.TEMPLATES).glob("*.j2"):
+        assert write.find_typed(template.read_text()) == [], template
+    for path in (ROOT / "spmlex" / "TABLES.md", ROOT / "spmlex" / "DATA.md"):
+        assert write.find_typed(path.read_text()) == [], path
 
 
 def test_ranges_count_and_know_their_end(clone):

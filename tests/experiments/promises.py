@@ -1,8 +1,9 @@
 """What we promise, tried: a study killed, without room, shared, and a folder sent.
 
-Run as a program it prints a table in Markdown: how often each was tried, how often the
-study ended with the numbers of one that nobody disturbed, and how many numbers of
-replications were lost or changed. `test_fuzz` does so for files with damages.
+Run as a program it prints a table in Markdown, and keeps it in `results/promises.json`:
+how often each was tried, how often the study ended with the numbers of one that nobody
+disturbed, and how many numbers of replications were lost or changed. `test_fuzz` does
+so for files with damages.
 """
 
 import os
@@ -17,6 +18,10 @@ from pathlib import Path
 import yaml
 from study_helpers import call, sweep
 from test_kill import count_files, read, start, start_and_kill
+
+from experiments.timings import describe_run, keep_run
+
+KEPT = Path(__file__).parents[2] / "results" / "promises.json"
 
 SIZES_OF_FILES = (0, 8192)
 """Bytes: a block has more, the manifest fewer."""
@@ -110,7 +115,7 @@ TRIALS = {
 
 def main(share_of_trials=1.0, seed=1):
     """Make every trial and print the table; return how many did not end well."""
-    rng, bad = random.Random(seed), 0
+    rng, rows = random.Random(seed), []
     print("| a study | tried | survived | numbers lost |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "whole")
@@ -125,8 +130,10 @@ def main(share_of_trials=1.0, seed=1):
             survived = sum(good for good, _ in ended)
             lost = sum(lost for _, lost in ended)
             print(f"| {name} | {times} | {survived} | {lost} |", flush=True)
-            bad += times - survived
-    return bad
+            row = {"study": name, "tried": times, "survived": survived, "lost": lost}
+            rows.append(row)
+    keep_run(describe_run({"promises": rows}), KEPT)
+    return sum(row["tried"] - row["survived"] for row in rows)
 
 
 if __name__ == "__main__":

@@ -244,7 +244,8 @@ def test_symbols_are_of_parameters_and_move_no_number():
 def test_an_experiment_chooses_its_tables():
     assert cfg.compose([])["table"] == {}
     config = cfg.compose(["experiment=paper"])
-    assert list(config["table"]) == ["by_estimator", "by_size", "by_grid"]
+    tables = ["by_estimator", "by_size", "by_grid", "estimands"]
+    assert list(config["table"]) == tables
     for option in conf_folder.list_options("table"):
         assert list(cfg.compose([f"table={option}"])["table"]) == [option]
     assert cfg.compose(["table=[by_size,by_grid]"])["table"]["by_size"]["errors"]

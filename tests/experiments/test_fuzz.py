@@ -1,7 +1,8 @@
 """Every kind of file of a study, damaged at random: no number changes in silence.
 
 Run as a program it prints how many damages of each kind were found, how many did no
-harm, and how many gave other numbers in silence (none may).
+harm, and how many gave other numbers in silence (none may), and keeps that in
+`results/fuzz.json`.
 """
 
 import collections
@@ -170,9 +171,15 @@ if __name__ == "__main__":
     import tempfile
     from pathlib import Path
 
+    from experiments.timings import describe_run, keep_run
+
     os.environ["SPMLEX_PACKAGES"] = "study_helpers"
+    rows = []
     each = int(sys.argv[1]) if len(sys.argv) > 1 else 300
     with tempfile.TemporaryDirectory() as folder:
         made = make_study(Path(folder))
         for name in KINDS:
-            print(name, dict(fuzz(made, name, each)), flush=True)
+            rows.append({"file": name, "damaged": each, **fuzz(made, name, each)})
+            print(rows[-1], flush=True)
+    kept = Path(__file__).parents[2] / "results" / "fuzz.json"
+    keep_run(describe_run({"fuzz": rows}), kept)

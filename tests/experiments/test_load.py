@@ -21,6 +21,7 @@ from experiments.session.tracker import Tracker
 from experiments.store.blocks import Store
 from experiments.store.fingerprint import Fingerprint
 from experiments.study import CELLS_AT_ONCE, Block, Cell, Result, order_blocks
+from experiments.timings import read_runs
 
 
 @pytest.fixture
@@ -103,8 +104,13 @@ def test_no_more_cells_are_worked_on_than_keep_their_programs(workers):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_sweep_of_many_cells_stays_small(capfd):
-    assert load.main(["--cells", "24", "--replications", "2"]) == 0
+def test_a_sweep_of_many_cells_stays_small(capfd, tmp_path):
+    kept = tmp_path / "load.json"
+    words = ["--cells", "24", "--replications", "2", "--out", str(kept)]
+    assert load.main(words) == 0
+    rows = read_runs(kept)[-1]["load"]
+    assert [row["cells"] for row in rows][-2:] == [24, 24]
+    assert all(row["most_mb"] > 0 for row in rows)
     rows = [line.split() for line in capfd.readouterr().out.splitlines()]
     held = {int(row[0]): float(row[1]) for row in rows if row[0].isdigit()}
     # Programs of eight cells, and nothing of those before them.

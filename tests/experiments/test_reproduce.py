@@ -1,5 +1,7 @@
 """Kept studies are run again by one command, and compared by another."""
 
+import resource
+
 import pytest
 import yaml
 from study_helpers import call
@@ -20,7 +22,8 @@ def sweeps(monkeypatch):
 
     def note(command):
         called.append(command[4:])
-        return codes.pop(0) if codes else 0
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return (codes.pop(0) if codes else 0), used
 
     monkeypatch.setattr(reproduce, "_call", note)
     return called, codes
@@ -49,6 +52,7 @@ def test_what_is_there_is_not_run_again_and_what_is_missing_is(sweeps, tmp_path)
     record = reproduced.read_record(tmp_path)
     assert set(record) == {"quick", "mixing"}
     assert all(run.complete and not run.quick for run in record.values())
+    assert record["quick"].memory_bytes > 1e6
     assert record["quick"].machine == provenance.describe_machine()
 
 
@@ -61,9 +65,7 @@ def test_another_commit_runs_everything_again(sweeps, tmp_path, monkeypatch):
     assert len(called) == 2
 
 
-def test_a_quick_look_has_few_replications_in_a_folder_of_its_own(
-    sweeps, tmp_path, monkeypatch
-):
+def test_a_quick_look_is_small_in_a_folder_of_its_own(sweeps, tmp_path, monkeypatch):
     called, _ = sweeps
     monkeypatch.chdir(tmp_path)
     code, text = call("reproduce", "--quick", "timing")
@@ -73,10 +75,13 @@ def test_a_quick_look_has_few_replications_in_a_folder_of_its_own(
             "experiment=timing",
             "results_dir=results/reproduce-quick",
             "compute.n_workers=1",
+            "dgp=[linear_factor_discrete]",
+            "sample_size=[500]",
+            "n_supp=[25]",
             "n_replications=10",
         ]
     ]
-    assert "10 replications only" in text
+    assert "10 replications at most" in text
     record = yaml.safe_load(
         (tmp_path / reproduce.QUICK_FOLDER / "reproduce.yaml").read_text()
     )
@@ -132,6 +137,14 @@ def test_a_changed_number_of_a_kept_study_is_found(tmp_path):
     assert code == 1
     assert "bias" in text
     assert "raise NUMBERS" in text
+    hashes = node["data_hash"]
+    assert hashes.dims == ("sample_size", "first_replication")
+    assert (hashes != 0).all()
+    tree = load(tmp_path, node.assign(data_hash=hashes + 1), process)
+    write_tree(tree, tmp_path / "quick" / "summary.nc")
+    code, text = call("verify", "quick", place)
+    assert code == 1
+    assert f"data of replication 0: hash {hashes.values[0, 0] + 1} kept" in text
     tree.attrs["numbers_version"] = 0
     write_tree(tree, tmp_path / "quick" / "summary.nc")
     code, text = call("verify", "quick", place)
