@@ -156,21 +156,19 @@ def test_debug_nans_reaches_a_fit():
 def test_a_fit_after_control_c_is_like_any_other():
     """What was interrupted runs on beside it."""
     busy = jax.jit(lambda n: jax.lax.fori_loop(0, n, lambda _, x: 0.9 * x + 1.0, 0.0))
-    busy(1)
-    ended = []
+    released = threading.Event()
 
     def work():
-        ended.append(busy(4_000_000_000).block_until_ready())
+        interrupt = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
+        interrupt.start()
+        while not released.is_set():
+            busy(1_000_000).block_until_ready()
 
-    interrupt = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
-    interrupt.start()
-    began = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
         run_interruptibly(work)
-    assert not ended
-    assert time.perf_counter() - began < 10.0
     start = AbleLogit(jnp.zeros(2))
     fit = spmlex.fit(start, data(), SUPP, support="grid")
+    released.set()
     assert fit.theta == approx(named().theta, 1e-8)
 
 
