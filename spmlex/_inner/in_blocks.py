@@ -15,30 +15,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._inner.nonnegative_qp import solve_nonnegative_qp
+from spmlex._inner.newton_in_blocks import ATOL, LOST, climb_on_columns
 from spmlex._inner.working_set import choose_working_set
 from spmlex._mixture import scale_rows, support_residual, weight_per_density
 from spmlex._rows import Blocks
 from spmlex._types import Data, LogCondLik, Probs, Scalar, Weights
 
-ATOL = 1e-10
-"""Gap and support residual at which a solve stops, nats per observation."""
-
 _SIZES = (24, 120)
 """Columns of the working set, and of a larger one where that is too small."""
-
-_MOST_PASSES = 40
-"""Passes over one working set."""
 
 _MOST_ROUNDS = 12
 """Working sets of one size."""
 
 _EM_STEPS = 100
-_ARMIJO = 1e-4
-_MOST_HALVINGS = 30
-
-_LOST = 1e-100
-"""Density of a row, over its largest, below which the row has as good as none."""
 
 
 class Solution(NamedTuple):
@@ -50,38 +39,6 @@ class Solution(NamedTuple):
     residual: Scalar
     num_steps: Int[Array, ""]
     zero_likelihood: Bool[Array, ""]
-
-
-class _Sums(NamedTuple):
-    """What a pass over a working set adds up over the rows.
-
-    Attributes:
-        gradient: Equation (3).
-        hessian: Of `phi`.
-        gain: Mean of the logs of densities over those at the last point.
-        lost: Rows without density, or with next to nothing of what they had.
-    """
-
-    gradient: Float[Array, " k"]
-    hessian: Float[Array, "k k"]
-    gain: Scalar
-    lost: Int[Array, ""]
-
-
-class _Newton(NamedTuple):
-    """Where Newton's method is on a working set.
-
-    The next trial is `length` times the way from `mass` to `target`; `slope` is that of
-    the objective on the way. A length of zero says that there was no point before.
-    """
-
-    mass: Float[Array, " k"]
-    target: Float[Array, " k"]
-    slope: Scalar
-    length: Scalar
-    num_passes: Int[Array, ""]
-    done: Bool[Array, ""]
-    stuck: Bool[Array, ""]
 
 
 class _State(NamedTuple):
@@ -157,7 +114,7 @@ def solve_on_columns(
     probs0: Float[Array, " k"],
 ) -> Solution:
     """Do the same where all columns are in the working set."""
-    mass, num_steps = _climb(blocks, lclk, probs0)
+    mass, num_steps = climb_on_columns(blocks, lclk, probs0)
     gradient, value, zero = _look_everywhere(blocks, lclk, mass)
     return Solution(
         mass,
@@ -208,7 +165,7 @@ def _search(
 
     def advance(state: _State) -> _State:
         columns = choose_working_set(state.mass, state.gradient, size)
-        inside, steps = _climb(
+        inside, steps = climb_on_columns(
             blocks, lambda data: lclk(data, columns), state.mass[columns]
         )
         mass = jnp.zeros_like(state.mass).at[columns].set(inside)
@@ -248,7 +205,7 @@ def _look_everywhere(
         nothing = jnp.all(scaled == 0.0, axis=1)
         seen = jnp.where(nothing, 0.0, weights)
         # As good as lost: the gradient must point at what would give it density.
-        safe = jnp.where(density < _LOST, _LOST, density)
+        safe = jnp.where(density < LOST, LOST, density)
         terms = jnp.log(safe) + shift
         return (
             weight_per_density(safe, seen) @ scaled,
@@ -259,97 +216,3 @@ def _look_everywhere(
 
     gradient, value, zero, known = blocks.add_up(measure)
     return gradient / jnp.where(known > 0, known, 1.0), value, zero
-
-
-def _climb(
-    blocks: Blocks, lclk: Callable[[Data], LogCondLik], mass: Float[Array, " k"]
-) -> tuple[Float[Array, " k"], Int[Array, ""]]:
-    """Minimise `phi` over the masses of some columns.
-
-    Returns:
-        The masses, with sum one, and how many passes it took.
-    """
-    size = mass.size
-
-    def is_running(state: _Newton) -> Bool[Array, ""]:
-        return ~state.done & ~state.stuck & (state.num_passes < _MOST_PASSES)
-
-    def advance(state: _Newton) -> _Newton:
-        way = state.target - state.mass
-        # Exactly the target after a full step, so that its zeros stay zeros.
-        trial = jnp.where(
-            state.length == 1.0, state.target, state.mass + state.length * way
-        )
-        sums = _measure(blocks, lclk, trial, state.mass)
-        first = state.length == 0.0
-        change = jnp.sum(trial) - jnp.sum(state.mass) - sums.gain
-        enough = change <= _ARMIJO * state.length * state.slope + 1e-15
-        accepted = first | (enough & (sums.lost == 0))
-
-        total = jnp.sum(trial)
-        gap = jnp.max(sums.gradient) * total - 1.0
-        residual = support_residual(sums.gradient * total, trial)
-        done = accepted & (gap <= ATOL) & (residual <= ATOL)
-        # A start that leaves rows without density would have to climb out step by
-        # step: a little mass everywhere, none without density then.
-        lost = first & (sums.lost > 0)
-        spread = 0.5 * trial + 0.5 / size
-        descent = sums.gradient - 1.0
-        start = jnp.where(jnp.any(trial <= 0), trial, 0.0)
-        # Not of a trial that is thrown away, whose Hessian may be anything.
-        target: Float[Array, " k"]
-        target = jax.lax.cond(
-            accepted & ~lost,
-            lambda: solve_nonnegative_qp(
-                sums.hessian, sums.hessian @ trial + descent, start
-            )[0],
-            lambda: state.target,
-        )
-        moved = _Newton(
-            jnp.where(lost, spread, trial),
-            jnp.where(lost, spread, target),
-            -jnp.sum(descent * (target - trial)),
-            jnp.where(lost, 0.0, 1.0),
-            state.num_passes + 1,
-            done & ~lost,
-            ~jnp.isfinite(gap) & ~lost,
-        )
-        length = 0.5 * state.length
-        shorter = state._replace(
-            length=length,
-            num_passes=state.num_passes + 1,
-            stuck=length < 0.5**_MOST_HALVINGS,
-        )
-        return jax.tree.map(
-            lambda new, old: jnp.where(accepted, new, old), moved, shorter
-        )
-
-    no, zero = jnp.array(False), jnp.array(0.0)
-    start = _Newton(mass, mass, zero, zero, jnp.array(0), no, no)
-    end = jax.lax.while_loop(is_running, advance, start)
-    return end.mass / jnp.sum(end.mass), end.num_passes
-
-
-def _measure(
-    blocks: Blocks,
-    lclk: Callable[[Data], LogCondLik],
-    new: Float[Array, " k"],
-    old: Float[Array, " k"],
-) -> _Sums:
-    def measure(data: Data, weights: Weights) -> _Sums:
-        scaled, _ = scale_rows(lclk(data))
-        density, before = scaled @ new, scaled @ old
-        seen = (weights > 0) & jnp.any(scaled != 0.0, axis=1)
-        lost = seen & ((density < _LOST) | (density < 0.01 * before))
-        density = jnp.where(density < _LOST, _LOST, density)
-        before = jnp.where(before < _LOST, _LOST, before)
-        own = jnp.where(seen, weights, 0.0)
-        relative = scaled / density[:, None]
-        return _Sums(
-            own @ relative,
-            relative.T @ (own[:, None] * relative),
-            own @ jnp.log(density / before),
-            jnp.sum(lost),
-        )
-
-    return blocks.add_up(measure)
