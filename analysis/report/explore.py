@@ -1,7 +1,8 @@
 """The numbers that a reader can choose from: a table to sort, a figure to point at.
 
 The page holds them as JSON, texts rounded as everywhere; `explore.js` shows what is
-chosen. Without a script the page has the table of the first choice.
+chosen, `lines.js` against a size, `lollies.js` where there is one size only. Without a
+script the page has the table of the first choice.
 """
 
 import json
@@ -25,6 +26,9 @@ MEASURES = (
 )
 MAIN = ("bias", "rmse", "coverage", "se_ratio")
 """Those that fit beside the figure; a reader may ask for all."""
+
+FEW_ROWS = 24
+"""Of a study with one sample size and one grid size so many are shown at first."""
 
 MOST_ROWS = 20_000
 """A study with more rows shows the largest number of grid points alone."""
@@ -61,7 +65,7 @@ def explore(summary: xr.DataTree) -> Explorer | None:
     places = {x: {y: i for i, y in enumerate(entries[x])} for x in dims}
     order = pd.DataFrame({x: [places[x][y] for y in table[x]] for x in dims})
     table = table.iloc[order.sort_values(dims).index].reset_index(drop=True)
-    first = _choose_first(entries)
+    first = _choose_first(entries, len(table))
     heads = [x for x in dims if x not in first and _has_choice(x, entries[x])]
     main = [x for x in MAIN if x in names]
     payload = {
@@ -167,8 +171,16 @@ def _has_choice(dim: str, values: list[Any]) -> bool:
     return len([x for x in values if dim not in ("grid", "n_supp") or x != NONE]) > 1
 
 
-def _choose_first(entries: Mapping[str, list[Any]]) -> dict[str, Any]:
-    """Choose the first process and grid, and the largest size and number of points."""
+def _choose_first(entries: Mapping[str, list[Any]], n_rows: int) -> dict[str, Any]:
+    """Choose the first process and grid, and the largest size and number of points.
+
+    Few rows that differ in neither are all shown, to compare processes and grids.
+    """
+    sizes = ("sample_size", "n_supp")
+    if n_rows <= FEW_ROWS and not any(
+        _has_choice(x, entries.get(x, [])) for x in sizes
+    ):
+        return {}
     first = {
         x: entries[x][0]
         for x in ("process", "grid")

@@ -52,6 +52,34 @@ function use(page) {{
   const column = [...table.tHead.rows[0].cells].indexOf(head);
   const values = [...table.tBodies[0].rows]
     .map(x => parseFloat(x.cells[column].dataset.value)).filter(x => !isNaN(x));
+  // The main figure of every measure: all words inside it, none on another.
+  const measures = page.getElementById("choose-measure"), drawn = [], named = new Set();
+  let cut = 0, crossed = 0;
+  const settle = picture => {{
+    const box = picture.getBoundingClientRect();
+    const words = [...picture.querySelectorAll("text")]
+      .map(x => x.getBoundingClientRect());
+    const beyond = x => x.left < box.left - 1 || x.right > box.right + 1
+      || x.top < box.top - 1 || x.bottom > box.bottom + 1;
+    const meet = (x, y) => Math.min(x.right, y.right) - Math.max(x.left, y.left) > 1
+      && Math.min(x.bottom, y.bottom) - Math.max(x.top, y.top) > 4;
+    cut += words.filter(beyond).length;
+    words.forEach((x, i) => {{
+      crossed += words.slice(i + 1).filter(y => meet(x, y)).length;
+    }});
+  }};
+  const start = measures.value;
+  for (const option of [...measures.options]) {{
+    measures.value = option.value;
+    measures.dispatchEvent(new Event("change"));
+    const pictures = [...page.querySelectorAll("#chart svg")];
+    pictures.forEach(settle);
+    drawn.push(page.querySelectorAll("#chart circle").length);
+    named.add(pictures.map(x => x.getAttribute("aria-label")).join());
+  }}
+  const told = Number(named.size === drawn.length);
+  measures.value = start;
+  measures.dispatchEvent(new Event("change"));
   const mark = page.querySelector("#chart circle");
   if (mark) mark.dispatchEvent(new Event("focus"));
   // Figures of every measure are drawn when they are opened.
@@ -61,8 +89,8 @@ function use(page) {{
     live.dispatchEvent(new Event("toggle"));
     const marks = [...live.querySelectorAll("circle")], last = marks[marks.length - 1];
     last.dispatchEvent(new Event("focus"));
-    const told = [...live.querySelectorAll(".hover")].pop().textContent;
-    pointed = Number(told === last.getAttribute("aria-label"));
+    const said = [...live.querySelectorAll(".hover")].pop().textContent;
+    pointed = Number(said === last.getAttribute("aria-label"));
   }}
   const unnamed = [...page.querySelectorAll("img, svg, [role=region]")]
     .filter(x => !(x.getAttribute("alt") || x.getAttribute("aria-label"))).length;
@@ -78,7 +106,9 @@ function use(page) {{
     before, chosen, all,
     sorted: Number(values.every((x, i) => !i || values[i - 1] <= x)),
     announced: Number(head.getAttribute("aria-sort") === "ascending"),
-    hover: mark ? Number(hover.textContent === mark.getAttribute("aria-label")) : 1,
+    marks: mark ? Math.min(...drawn) : 0,
+    hover: mark ? Number(hover.textContent === mark.getAttribute("aria-label")) : 0,
+    told, cut, crossed,
     pointed, unnamed,
     unknown: [...page.querySelectorAll("svg text, td")]
       .filter(x => x.textContent.includes("NaN")).length,
@@ -163,8 +193,8 @@ def is_usable(found: dict[str, int]) -> bool:
     if "before" not in found:  # no replication yet
         return True
     worked = found["sorted"] and found["announced"] and found["hover"]
-    worked = worked and found["pointed"]
-    faults = ("unknown", "unnamed", "headless", "uncaptioned")
+    worked = worked and found["pointed"] and found["told"] and found["marks"]
+    faults = ("cut", "crossed", "unknown", "unnamed", "headless", "uncaptioned")
     named = not any(found[x] for x in faults)
     return bool(worked and named and found["chosen"] <= found["all"])
 

@@ -7,9 +7,10 @@ import shutil
 import numpy as np
 import pytest
 import xarray as xr
-from open_report import NAMES, main
+from open_report import NAMES, browse, find_browser, main
 from synthetic_study import make_process, make_replications, summarise_study
 
+from analysis.exchange import read_replications
 from analysis.labels import name_groups
 from analysis.measures.summarise import summarise
 from analysis.report.answers import answer
@@ -178,8 +179,118 @@ def test_alternatives_say_what_is_seen(summary, tmp_path):
     assert say_seen(process, Drawn("Other.", tmp_path / "x.png")) == "Other."
 
 
+def test_few_rows_of_one_size_are_all_shown_at_first():
+    one = make_process(n_supp=(25,), sample_sizes=(500,))
+    for number, chosen in ((4, ""), (5, "process 0")):  # of six rows each
+        processes = {
+            f"/p{i}": one.assign_attrs(label=f"process {i}") for i in range(number)
+        }
+        named = name_groups(summarise(xr.DataTree.from_dict(processes)))
+        found = explore(named)
+        assert found is not None
+        assert found.caption == chosen
+        assert len(found.rows) == (6 if chosen else 6 * number)
+        assert (found.columns[0] == "DGP") == (not chosen)
+
+
+needs_browser = pytest.mark.skipif(
+    not any(map(shutil.which, NAMES)), reason="needs Chromium"
+)
+
+
+def open_chart(report, summary):
+    """Return the main figure, as a browser draws it."""
+    report.write_text(render_report(summary, {}, {}), encoding="utf-8")
+    page = browse(find_browser(), report, "--dump-dom")
+    return page[page.index('<figure id="chart"') : page.index('id="numbers"')]
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not any(map(shutil.which, NAMES)), reason="needs Chromium")
+@needs_browser
+def test_a_published_study_has_lollies_beside_its_table(tmp_path):
+    morris = read_replications(
+        "tests/data/morris_simtutorial.csv",
+        estimate="theta",
+        standard_error="se",
+        truth=-0.5,
+        replication="idrep",
+        estimator="method",
+        process="dgm",
+    )
+    summary = summarise(morris)
+    chart = open_chart(tmp_path / "report.html", summary)
+    marks = re.findall(r'<circle cx="([^"]+)"[^>]* aria-label="([^"]+)"', chart)
+    nodes = {name: node.to_dataset() for name, node in summary.children.items()}
+    cells = [
+        (f"DGP {name}, {label}", node.sel(estimator=label))
+        for name, node in nodes.items()
+        for label in node["estimator"].values
+    ]
+    expected = [(name, cell["coverage"].item()) for name, cell in cells]
+    said = [x.split(": Coverage ") for _, x in marks]
+    assert [x for x, _ in said] == [x for x, _ in expected]
+    values = np.array([x for _, x in expected])
+    np.testing.assert_allclose(
+        [float(x.split()[0]) for _, x in said], values, atol=5e-4
+    )
+    # One axis for all, and sticks begin where the reference is.
+    places = np.array([float(x) for x, _ in marks])
+    slope, start = np.polyfit(values, places, 1)
+    np.testing.assert_allclose(start + slope * values, places, atol=0.01)
+    line = re.search(r'<line x1="([^"]+)"[^>]*class="reference"', chart)
+    assert line is not None
+    assert float(line[1]) == pytest.approx(start + slope * 0.95, abs=0.01)
+    sticks = re.findall(r'<line x1="([^"]+)" x2="([^"]+)"[^>]*stroke="#', chart)
+    assert [x for _, x in sticks] == [x for x, _ in marks]
+    assert {x for x, _ in sticks} == {line[1]}
+    # The alternative names every value; brackets are where Monte Carlo intervals end.
+    seen = re.search(r'<svg [^>]*aria-label="([^"]+)"', chart)
+    assert seen is not None
+    assert all(x.replace(": Coverage", "") in seen[1] for _, x in marks)
+    ends = np.array([float(x) for x in re.findall(r'<path d="M (\S+) ', chart)])
+    errors = [cell["coverage_mcse"].item() for _, cell in cells]
+    half = 1.96 * slope * np.array(errors)
+    both = np.column_stack([places - half + 2, places + half - 2]).ravel()
+    np.testing.assert_allclose(ends, both, atol=0.5)
+
+
+@pytest.mark.slow
+@needs_browser
+def test_lollies_say_what_is_not_known_and_what_misses(tmp_path):
+    names = ("profile", "a rather long name of an estimator", "moments")
+    one = make_process(
+        estimators=names, n_supp=(25,), sample_sizes=(500,), n_replications=100
+    )
+    spread = 0.3 * (one["upper"] - one["estimate"])
+    narrow = {"lower": one["estimate"] - spread, "upper": one["estimate"] + spread}
+    gone = one["estimator"] == "moments"
+    given = {x: one[x].where(~gone) for x in ("lower", "upper", "standard_error")}
+    labels = [f"Process with a name, number {i}" for i in range(7)]
+    tree = {
+        f"/p{i}": (one.assign(narrow) if i == 5 else one.assign(given)).assign_attrs(
+            label=label
+        )
+        for i, label in enumerate(labels)
+    }
+    summary = summarise(xr.DataTree.from_dict(tree))
+    chart = open_chart(tmp_path / "report.html", summary)
+    assert chart.count("<circle") == 6
+    assert chart.count(">not known</text>") == 3
+    assert "by parameter and estimator, Process with a name, number 0; sticks" in chart
+    assert main(str(tmp_path / "report.html"), str(tmp_path / "seen")) == 0
+    unbroken = tree["/p5"].assign_coords(estimator=[x.replace(" ", "_") for x in names])
+    alone = summarise(xr.DataTree.from_dict({"/p5": unbroken}))
+    chart = open_chart(tmp_path / "alone.html", alone)
+    assert "a_rather_long_name_of_</text>" in chart
+    seen = re.search(r'<svg [^>]*aria-label="([^"]+)"', chart)
+    assert seen is not None
+    assert "9 values from coef[" in seen[1]
+    assert "9 Monte Carlo intervals miss the nominal 0.95: coef[0], profile" in seen[1]
+    assert seen[1].endswith("; and 3 more.")
+
+
+@pytest.mark.slow
+@needs_browser
 def test_a_browser_chooses_sorts_points_and_prints(summary, tmp_path):
     report = tmp_path / "report.html"
     report.write_text(render_report(summary, {}, {}), encoding="utf-8")
