@@ -4,8 +4,10 @@ All of it is read from files; nothing is imported from `experiments`.
 """
 
 import ast
+import functools
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +113,11 @@ def read_rows(root: Path, path: str) -> str:
 
 
 def list_kept(root: Path, name: str) -> dict[str, list[str]]:
-    """List the files that are kept of a study, by what they are."""
+    """List the files that are kept of a study, by what they are.
+
+    Those that git knows, where it does: a folder in which the study was run holds more.
+    """
+    known = _list_tracked(root)
     folder = root / "results" / name
     kinds = {
         "summary": "summary*.nc",
@@ -119,9 +125,26 @@ def list_kept(root: Path, name: str) -> dict[str, list[str]]:
         "figures": "figures/**/*.p*",
     }
     return {
-        kind: sorted(x.relative_to(folder).as_posix() for x in folder.glob(pattern))
+        kind: sorted(
+            path.relative_to(folder).as_posix()
+            for path in folder.glob(pattern)
+            if known is None or path.relative_to(root).as_posix() in known
+        )
         for kind, pattern in kinds.items()
     }
+
+
+@functools.cache
+def _list_tracked(root: Path) -> frozenset[str] | None:
+    """Return the files of results that git keeps; `None` without git or its folder."""
+    command = ["git", "ls-files", "-z", "results"]
+    try:
+        done = subprocess.run(
+            command, cwd=root, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return frozenset(done.stdout.split("\0")) if done.returncode == 0 else None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
