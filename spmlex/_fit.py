@@ -145,15 +145,7 @@ def fit(
     problem = dataclasses.replace(problem, verbose=read_verbose(verbose))
     starts = cast_to_float64(starts)
     check_truth("throw", throw)
-    try:
-        tol = read_number("tol", tol, "1e-7", least=0.0)
-    except ValueError as error:
-        wrong = f"tol={tol!r}: give a positive number, such as 1e-7."
-        raise ValueError(wrong) from error
-    if not isinstance(max_steps, Tracer):
-        # An array stays one: compiled code takes any.
-        if read_count("max_steps", max_steps, 100) < 1:
-            raise ValueError(f"max_steps={max_steps}: give 1 or more, such as 100.")
+    tol = _read_limits(tol, max_steps)
     given = (problem.model, starts, problem.data, problem.free)
     thetas, n_random = gather_starts(*given)
     problem, weights = weigh_rows(problem, weights, counts)
@@ -192,6 +184,20 @@ def fit(
         )
         _warn_if_degenerate(estimate)
     return estimate
+
+
+def _read_limits(tol: Any, max_steps: Any) -> Any:
+    """Return the tolerance as a number; refuse one or a limit that will not do."""
+    try:
+        tol = read_number("tol", tol, "1e-7", least=0.0)
+    except ValueError as error:
+        wrong = f"tol={tol!r}: give a positive number, such as 1e-7."
+        raise ValueError(wrong) from error
+    # An array stays one: compiled code takes any.
+    if not isinstance(max_steps, Tracer):
+        if read_count("max_steps", max_steps, 100) < 1:
+            raise ValueError(f"max_steps={max_steps}: give 1 or more, such as 100.")
+    return tol
 
 
 def _why_not_free(problem: OuterProblem, weights: Weights) -> str:

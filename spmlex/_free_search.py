@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from spmlex._adequacy import Adequacy, bound_gradient
-from spmlex._atom_search import GAP_TOL, Search, merge_neighbours, search_atoms
+from spmlex._atom_search import GAP_TOL, Search, search_atoms
 from spmlex._codes import RESULTS
 from spmlex._compile import compile_for_one_call
 from spmlex._continuum import Box, log_ratios, rows_of
+from spmlex._grid_atoms import merge_neighbours
 from spmlex._inner import solve_probs
 from spmlex._joint import Atoms, make_joint
 from spmlex._outer import OuterProblem

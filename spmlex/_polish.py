@@ -7,13 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._atom_search import (
-    Search,
-    merge_neighbours,
-    search_atoms,
-)
+from spmlex._atom_search import Search, search_atoms
 from spmlex._codes import RESULTS
 from spmlex._degenerate import is_crowded
+from spmlex._grid_atoms import merge_neighbours
 from spmlex._inner import ActiveSet
 from spmlex._joint import N_SLOTS, JointProblem
 from spmlex._mixture import count_observations

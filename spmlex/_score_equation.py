@@ -1,5 +1,6 @@
 """The mean efficient score as a function of theta, F estimated there."""
 
+import functools
 from typing import NamedTuple
 
 import equinox as eqx
@@ -9,10 +10,11 @@ import jax.random as jr
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from spmlex._draws import how_rows_are_made
-from spmlex._identification import Directions, split_directions
+from spmlex._identification import split_directions
 from spmlex._mixture import count_observations
 from spmlex._outer import OuterProblem, weights_by_group
 from spmlex._projection import CUTOFF, Moments, project_score, sum_moments
+from spmlex._score_at import Carried, ScoreAt
 from spmlex._score_parts import Rows, find_seen, make_rows, split_score, spread_out
 from spmlex._smooth_mixing import SmoothMixing, estimate_mixing, no_mixing
 from spmlex._types import Probs, Scalar, Weights
@@ -23,65 +25,6 @@ weighed by their ratio, the draws are worth this share less."""
 
 _REFINED = 8
 """Sets of draws that the estimate is refined with: at its root alone."""
-
-
-class Carried(NamedTuple):
-    """What an evaluation takes from the one before it.
-
-    Attributes:
-        mixing: The smooth estimate of F, by group: gives its bandwidths.
-        rows: Rows of the model, by group.
-        theta: Where these were made.
-        remaining: Information there, nats per observation, shifts and stretches of F
-            taken out: how fast the density of the rows changes with theta.
-    """
-
-    mixing: SmoothMixing
-    rows: Rows
-    theta: Float[Array, " p"]
-    remaining: Float[Array, "p p"]
-
-
-class ScoreAt(NamedTuple):
-    """The efficient score at one theta, with all that inference needs of it.
-
-    Attributes:
-        theta: Where.
-        scores: Efficient score of each observation.
-        raw: Score of theta with F held, less what shifts and stretches of F explain.
-        mean: Weighted mean of the efficient scores, nats per observation.
-        information: Efficient information, nats per observation.
-        parametric: Information with F known.
-        directions: Which combinations of theta are identified.
-        carried: What the next evaluation may start from: F and rows of the model.
-        misfit: Largest of the groups, see `Projection`.
-    """
-
-    theta: Float[Array, " p"]
-    scores: Float[Array, "n_obs p"]
-    raw: Float[Array, "n_obs p"]
-    mean: Float[Array, " p"]
-    information: Float[Array, "p p"]
-    parametric: Float[Array, "p p"]
-    directions: Directions
-    carried: Carried
-    misfit: Scalar
-
-    @property
-    def mixing(self) -> SmoothMixing:
-        """The smooth estimate of F, by group."""
-        return self.carried.mixing
-
-    @property
-    def step(self) -> Float[Array, " p"]:
-        """The step to the root, `I^{-1}` times the mean, along what is identified."""
-        return self.directions.inverse @ self.mean
-
-    def step_length(self, n_obs: Scalar) -> Scalar:
-        """Return the longest entry of the step in standard errors."""
-        error = jnp.sqrt(jnp.diagonal(self.directions.inverse) / n_obs)
-        apart = jnp.abs(self.step) / jnp.where(error > 0, error, jnp.inf)
-        return jnp.max(apart, initial=0.0)
 
 
 class ScoreEquation(eqx.Module):
@@ -133,47 +76,11 @@ class ScoreEquation(eqx.Module):
         far = ~(moved @ carried.remaining @ moved <= _NEAR) | jnp.asarray(chooses)
         far &= ~refined
 
-        def one_group(item: tuple[Array, SmoothMixing, Rows]) -> _Group:
-            own: Weights
-            own, mixing, rows = item
-            share = jnp.sum(own)
-            some = share > 0
-            total = jnp.where(some, share, 1.0)
-            weights: Weights = jnp.where(some, own / total, self.weights)
-            count = count_observations(own, problem.counts).astype(own.dtype)
-            found = estimate_mixing(
-                lclk,
-                problem.supp,
-                weights,
-                count,
-                mixing,
-                jnp.asarray(chooses),
-                problem.solver,
-            )
-            plugged, proposal = spread_out(found.probs, find_seen(lclk, weights))
-            given = (theta, proposal, weights)
-            moments, rows = self._sum_over_rows(given, plugged, rows, far, refined)
-            n_sets = jnp.where(refined, _REFINED, 1)
-            cutoff = self._cutoff(count, n_sets)
-            sizes = (problem.n_supp, theta.size)
-            projection = project_score(moments, *sizes, cutoff)
-            parts = split_score(problem, theta, plugged, problem.data)
-            # F as it is plugged in has no direction to points that it leaves out.
-            seen = jnp.where(plugged > 0, parts.columns, 0.0)
-            scores = projection.apply(parts._replace(columns=seen))
-            mine = (own > 0)[:, None]
-            return _Group(
-                jnp.where(mine, scores, 0.0),
-                jnp.where(mine, projection.leave_flows_out(parts), 0.0),
-                share * projection.information,
-                share * projection.remaining,
-                share * projection.parametric,
-                found,
-                rows,
-                jnp.where(some, projection.misfit, 0.0),
-            )
-
-        each: _Group = jax.lax.map(one_group, (own, carried.mixing, carried.rows))
+        asked = _Asked(theta, lclk, jnp.asarray(chooses), far, refined)
+        each: _Group = jax.lax.map(
+            functools.partial(self._at_group, asked),
+            (own, carried.mixing, carried.rows),
+        )
         scores = jnp.sum(each.scores, axis=0) + self.offset
         information = jnp.sum(each.information, axis=0)
         parametric = jnp.sum(each.parametric, axis=0)
@@ -193,6 +100,50 @@ class ScoreEquation(eqx.Module):
                 jnp.where(far, remaining, carried.remaining),
             ),
             misfit=jnp.max(each.misfit),
+        )
+
+    def _at_group(
+        self, asked: "_Asked", item: tuple[Array, SmoothMixing, Rows]
+    ) -> "_Group":
+        """Evaluate one group: F, the regression under it, and what is left."""
+        problem = self.problem
+        own: Weights
+        own, mixing, rows = item
+        share = jnp.sum(own)
+        some = share > 0
+        total = jnp.where(some, share, 1.0)
+        weights: Weights = jnp.where(some, own / total, self.weights)
+        count = count_observations(own, problem.counts).astype(own.dtype)
+        found = estimate_mixing(
+            asked.lclk,
+            problem.supp,
+            weights,
+            count,
+            mixing,
+            asked.chooses,
+            problem.solver,
+        )
+        plugged, proposal = spread_out(found.probs, find_seen(asked.lclk, weights))
+        given = (asked.theta, proposal, weights)
+        moments, rows = self._sum_over_rows(given, plugged, rows, asked)
+        n_sets = jnp.where(asked.refined, _REFINED, 1)
+        cutoff = self._cutoff(count, n_sets)
+        sizes = (problem.n_supp, asked.theta.size)
+        projection = project_score(moments, *sizes, cutoff)
+        parts = split_score(problem, asked.theta, plugged, problem.data)
+        # F as it is plugged in has no direction to points that it leaves out.
+        seen = jnp.where(plugged > 0, parts.columns, 0.0)
+        scores = projection.apply(parts._replace(columns=seen))
+        mine = (own > 0)[:, None]
+        return _Group(
+            jnp.where(mine, scores, 0.0),
+            jnp.where(mine, projection.leave_flows_out(parts), 0.0),
+            share * projection.information,
+            share * projection.remaining,
+            share * projection.parametric,
+            found,
+            rows,
+            jnp.where(some, projection.misfit, 0.0),
         )
 
     def nothing_carried(self, theta: Float[Array, " p"]) -> Carried:
@@ -238,8 +189,7 @@ class ScoreEquation(eqx.Module):
         given: tuple[Float[Array, " p"], Probs, Weights],
         probs: Probs,
         rows: Rows,
-        far: Bool[Array, ""],
-        refined: Bool[Array, ""],
+        asked: "_Asked",
     ) -> tuple[Moments, Rows]:
         """Return moments over rows, and the rows that the next evaluation may use.
 
@@ -247,7 +197,7 @@ class ScoreEquation(eqx.Module):
         number of sets is known at run time only, so that the model's draws and scores,
         most of what there is to compile, stand in the program once.
         """
-        theta = given[0]
+        theta, refined = asked.theta, asked.refined
         keys = jr.split(self.key, _REFINED)
 
         def add_set(
@@ -256,7 +206,7 @@ class ScoreEquation(eqx.Module):
             total, rows = state
             key = jnp.where(refined, keys[number], self.key)
             rows = jax.lax.cond(
-                far | refined, lambda: self._make_rows(*given, key), lambda: rows
+                asked.far | refined, lambda: self._make_rows(*given, key), lambda: rows
             )
             moments = sum_moments(self.problem, theta, probs, rows)
             return jax.tree.map(jnp.add, total, moments), rows
@@ -267,6 +217,24 @@ class ScoreEquation(eqx.Module):
         total, last = jax.lax.fori_loop(0, n_sets, add_set, (none, rows))
         kept: Rows = jax.tree.map(lambda a, b: jnp.where(refined, a, b), rows, last)
         return total, kept
+
+
+class _Asked(NamedTuple):
+    """What is evaluated, the same for all groups.
+
+    Attributes:
+        theta: Where.
+        lclk: Log conditional likelihoods there, of the data on the grid.
+        chooses: Whether the data choose the bandwidths.
+        far: Whether rows of the model are made anew.
+        refined: Whether many more are, for this evaluation alone.
+    """
+
+    theta: Float[Array, " p"]
+    lclk: Float[Array, "n_obs n_supp"]
+    chooses: Bool[Array, ""]
+    far: Bool[Array, ""]
+    refined: Bool[Array, ""]
 
 
 class _Group(NamedTuple):

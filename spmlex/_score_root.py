@@ -1,5 +1,6 @@
 """The root of the mean efficient score: Newton's steps, none of them long."""
 
+import functools
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._progress import ROOT, report
-from spmlex._score_equation import ScoreAt, ScoreEquation
+from spmlex._score_at import ScoreAt
+from spmlex._score_equation import ScoreEquation
 from spmlex._types import Scalar
 
 _MAX_STEPS = 30
@@ -88,56 +90,26 @@ def solve_score(
     Returns:
         The equation with its offset, and the root of that.
     """
-    is_exact = equation.is_exact
+    end = jax.lax.while_loop(
+        lambda state: state.running,
+        functools.partial(_advance, equation),
+        _begin(equation, theta0),
+    )
+    converged = end.shortest <= _TOL if equation.is_exact else end.refined
+    theta = end.best.theta + jnp.where(converged, end.best.step, 0.0)
+    root = Root(end.best, theta, converged, end.num_steps)
+    return replace(equation, offset=end.offset), root
 
-    def advance(state: _State) -> _State:
-        refines, best = state.refines, state.best
-        chooses = (state.num_steps < _CHOOSING) & ~refines
-        theta = jnp.where(refines, best.theta, state.theta)
-        here = equation.at(theta, best.carried, chooses, refines)
-        length = here.step_length(equation.n_obs)
-        finite = jnp.isfinite(length) & jnp.all(jnp.isfinite(here.step))
-        # Where many draws say that the root is far off, none was found.
-        refined = refines & finite & (length <= _LONGEST)
-        offset = jnp.where(refined, here.mean - best.mean, 0.0)
-        # The bandwidths may change in the second evaluation: the first is no rival.
-        better = ~refines & finite & ((length < state.shortest) | chooses)
-        best = jax.tree.map(lambda a, b: jnp.where(better | refined, a, b), here, best)
-        shortest = jnp.where(better, length, state.shortest)
-        # Where a step left more than 0.7 of what it should have taken, the search goes
-        # back and forth: take half of the steps.
-        missed = length > state.last - 0.3 * state.taken
-        damping = jnp.where(missed, 0.5 * state.damping, state.damping)
-        damping = jnp.maximum(jnp.where(chooses, 1.0, damping), 0.1)
-        taken = damping * jnp.minimum(length, _LONGEST)
-        step = here.step * taken / jnp.maximum(length, 1e-300)
-        settled = (length <= _TOL) & (state.num_steps > 0)
-        ended = ~finite | settled | (state.num_steps + 1 >= _MAX_STEPS)
-        refines_next = ~refines & ended & (shortest <= _TOL) & (not is_exact)
-        if equation.problem.verbose:
-            title = "root of the efficient score"
-            report(title, ROOT, state.num_steps + 1, length)
-        return _State(
-            jnp.where(finite, state.theta + step, state.theta),
-            best,
-            shortest,
-            length,
-            taken,
-            damping,
-            offset,
-            state.num_steps + 1,
-            refines_next,
-            refined,
-            ~refines & (~ended | refines_next),
-        )
 
+def _begin(equation: ScoreEquation, theta0: Float[Array, " p"]) -> _State:
+    """Return the state before the first evaluation."""
     carried = equation.nothing_carried(theta0)
     shape = jax.eval_shape(equation.at, theta0, carried)
     # Zeros in the shapes that the loop carries: the evaluation, most of what there is
     # to compile, then stands in the program once.
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
     infinite, no = jnp.array(jnp.inf), jnp.array(False)
-    start = _State(
+    return _State(
         theta0,
         nothing._replace(theta=theta0, carried=carried),
         infinite,
@@ -150,8 +122,46 @@ def solve_score(
         no,
         jnp.array(True),
     )
-    end = jax.lax.while_loop(lambda state: state.running, advance, start)
-    converged = end.shortest <= _TOL if is_exact else end.refined
-    theta = end.best.theta + jnp.where(converged, end.best.step, 0.0)
-    root = Root(end.best, theta, converged, end.num_steps)
-    return replace(equation, offset=end.offset), root
+
+
+def _advance(equation: ScoreEquation, state: _State) -> _State:
+    """Evaluate once, and choose the next theta or the end."""
+    refines, best = state.refines, state.best
+    chooses = (state.num_steps < _CHOOSING) & ~refines
+    theta = jnp.where(refines, best.theta, state.theta)
+    here = equation.at(theta, best.carried, chooses, refines)
+    length = here.step_length(equation.n_obs)
+    finite = jnp.isfinite(length) & jnp.all(jnp.isfinite(here.step))
+    # Where many draws say that the root is far off, none was found.
+    refined = refines & finite & (length <= _LONGEST)
+    offset = jnp.where(refined, here.mean - best.mean, 0.0)
+    # The bandwidths may change in the second evaluation: the first is no rival.
+    better = ~refines & finite & ((length < state.shortest) | chooses)
+    best = jax.tree.map(lambda a, b: jnp.where(better | refined, a, b), here, best)
+    shortest = jnp.where(better, length, state.shortest)
+    # Where a step left more than 0.7 of what it should have taken, the search goes
+    # back and forth: take half of the steps.
+    missed = length > state.last - 0.3 * state.taken
+    damping = jnp.where(missed, 0.5 * state.damping, state.damping)
+    damping = jnp.maximum(jnp.where(chooses, 1.0, damping), 0.1)
+    taken = damping * jnp.minimum(length, _LONGEST)
+    step = here.step * taken / jnp.maximum(length, 1e-300)
+    settled = (length <= _TOL) & (state.num_steps > 0)
+    ended = ~finite | settled | (state.num_steps + 1 >= _MAX_STEPS)
+    refines_next = ~refines & ended & (shortest <= _TOL) & (not equation.is_exact)
+    if equation.problem.verbose:
+        title = "root of the efficient score"
+        report(title, ROOT, state.num_steps + 1, length)
+    return _State(
+        jnp.where(finite, state.theta + step, state.theta),
+        best,
+        shortest,
+        length,
+        taken,
+        damping,
+        offset,
+        state.num_steps + 1,
+        refines_next,
+        refined,
+        ~refines & (~ended | refines_next),
+    )

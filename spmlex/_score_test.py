@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from spmlex._score_equation import ScoreAt
+from spmlex._score_at import ScoreAt
 from spmlex._types import Scalar
 
 

@@ -153,14 +153,21 @@ def test_debug_nans_reaches_a_fit():
         spmlex.fit(start, data(), SUPP, support="grid", throw=False)
 
 
-def test_a_fit_after_control_c_is_like_any_other():
+@pytest.fixture
+def control_c():
+    """Let Ctrl-C interrupt this process: as a worker of the tests it takes no heed."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_fit_after_control_c_is_like_any_other(control_c):
     """What was interrupted runs on beside it."""
     busy = jax.jit(lambda n: jax.lax.fori_loop(0, n, lambda _, x: 0.9 * x + 1.0, 0.0))
     released = threading.Event()
 
     def work():
-        interrupt = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
-        interrupt.start()
+        threading.Timer(0.1, control_c).start()
         while not released.is_set():
             busy(1_000_000).block_until_ready()
 
