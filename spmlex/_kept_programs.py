@@ -10,7 +10,6 @@ import hashlib
 import os
 import pickle
 import secrets
-import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -238,13 +237,12 @@ def _save(path: Path, compiled: jax.stages.Compiled, kept: _Kept) -> None:
             stacklevel=2,
         )
         return
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(_FORMAT + hashlib.sha256(body).digest() + body)
+        temporary.write_bytes(_FORMAT + hashlib.sha256(body).digest() + body)
         os.replace(temporary, path)
     except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         warnings.warn(
             f"{path} can't be written ({error.strerror}): the program is made again "
             "in the next process.",

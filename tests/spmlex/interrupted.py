@@ -1,5 +1,7 @@
 """A fit that takes minutes, to be interrupted."""
 
+import signal
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -23,5 +25,7 @@ class Slow(eqx.Module):
 
 
 if __name__ == "__main__":
+    # Where the tests run in the background they take no heed of Ctrl-C, nor would this.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     data = {"y": np.linspace(-1.0, 1.0, 200)}
     spmlex.fit(Slow(jnp.array(0.1)), data, np.linspace(-1.0, 1.0, 50), verbose=True)

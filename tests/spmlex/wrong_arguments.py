@@ -19,6 +19,7 @@ import numpy as np
 from mistakes import DATA, MODEL, SUPP, Logit
 
 import spmlex
+from spmlex import _kept_programs
 
 
 class Able(Logit):
@@ -67,7 +68,17 @@ WRONG = {
 GIVEN = {"model0": MODEL, "model": MODEL, "data": DATA, "supp": SUPP}
 """What the arguments without a default are called with, by name."""
 
+
+def keep_and_forget(folder):
+    """Have programs kept, in a folder that goes, and no longer."""
+    try:
+        return spmlex.keep_programs(folder)
+    finally:
+        _kept_programs._Folder.path = None
+
+
 CALLS = {
+    "keep_programs": (keep_and_forget, {"folder": "programs"}),
     "average_partial_effects": (
         spmlex.average_partial_effects,
         {"estimate": FIT, "variable": "x", "function": predicted},
