@@ -25,6 +25,8 @@ import numpy as np
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype)
 
+_PACKAGES = ("jax", "jaxlib", "equinox", "mixsqpx", "numpy")
+
 _METHODS = ("lclk", "simulate", "outcomes", "starting_values")
 """Through which the user's code comes into a program."""
 
@@ -66,7 +68,8 @@ def fingerprint(arguments: Any) -> str:
     Raises:
         NotKnown: There is an object in it whose content can't be told.
     """
-    parts = [*_versions(), *_settings(), *_describe(arguments)]
+    models = tuple({type(posed.model) for posed in _find_posed(arguments)})
+    parts = [*_versions(), *settings(), *_describe(arguments, models)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -80,18 +83,17 @@ def _versions() -> tuple[str, ...]:
     return (
         own.hexdigest(),
         sys.version,
-        *map(importlib.metadata.version, ("jax", "jaxlib", "equinox", "numpy")),
+        *map(importlib.metadata.version, _PACKAGES),
         jax.default_backend(),
         *sorted(devices),
         _processor(),
     )
 
 
-def _settings() -> Iterator[str]:
-    """Say how JAX is set, as far as programs depend on it."""
-    for name in _SETTINGS:
-        yield f"{name} {getattr(jax.config, name)}"
-    yield os.environ.get("XLA_FLAGS", "")
+def settings() -> tuple[str, ...]:
+    """Return how JAX is set, as far as programs depend on it."""
+    named = [f"{name} {getattr(jax.config, name)}" for name in _SETTINGS]
+    return (*named, os.environ.get("XLA_FLAGS", ""))
 
 
 def _processor() -> str:
@@ -104,8 +106,28 @@ def _processor() -> str:
     return " ".join(found)
 
 
-def _describe(node: Any) -> Iterator[str]:
-    """Say what an object is, part after part, its arrays by shape and type."""
+def _find_posed(arguments: Any) -> list[_Posed]:
+    """Return the models with their data that are somewhere in a call."""
+    found: list[_Posed] = []
+
+    def look(node: Any) -> bool:
+        if isinstance(node, _Posed):
+            found.append(node)
+        return False
+
+    jax.tree.flatten(arguments, is_leaf=look)
+    return found
+
+
+def _describe(node: Any, models: tuple[type, ...]) -> Iterator[str]:
+    """Say what an object is, part after part, its arrays by shape and type.
+
+    Args:
+        node: The object.
+        models: The classes of models whose methods are lowered. Of no other code than
+            theirs and that of `spmlex` is it known what it does: a function of the
+            user's may depend on any variable of its module.
+    """
     if isinstance(node, jax.Array | np.ndarray):
         weak = getattr(node, "weak_type", False)
         devices = node.devices() if isinstance(node, jax.Array) else set()
@@ -117,27 +139,34 @@ def _describe(node: Any) -> Iterator[str]:
     elif isinstance(node, dict):
         yield f"{type(node).__name__} of {len(node)}"
         for key in sorted(node, key=repr):
-            yield from _describe(key)
-            yield from _describe(node[key])
+            yield from _describe(key, models)
+            yield from _describe(node[key], models)
     elif isinstance(node, list | tuple):
         yield f"{type(node).__qualname__} of {len(node)}"
         for item in node:
-            yield from _describe(item)
-    elif isinstance(node, type):
-        yield from _describe_class(node)
-    elif isinstance(node, FunctionType):
-        yield from _describe_function(node)
-    elif dataclasses.is_dataclass(node):
+            yield from _describe(item, models)
+    elif isinstance(node, models):
         yield from _describe_class(type(node))
+        leaves, structure = jax.tree.flatten(node)
+        yield str(structure)
+        yield from _describe(leaves, models)
+    elif isinstance(node, type) and _is_own(node):
+        yield f"{node.__module__}.{node.__qualname__}"
+    elif dataclasses.is_dataclass(node) and _is_own(type(node)):
+        yield f"{type(node).__module__}.{type(node).__qualname__}"
         for field in dataclasses.fields(node):
             yield field.name
-            yield from _describe(getattr(node, field.name, None))
+            yield from _describe(getattr(node, field.name, None), models)
         if getattr(node, "verbose", False):
             raise NotKnown("a program that prints, which can't be kept")
         if isinstance(node, _Posed):
             yield from _describe_model(node)
     else:
         raise NotKnown(f"{type(node).__module__}.{type(node).__qualname__}")
+
+
+def _is_own(kind: type) -> bool:
+    return kind.__module__.split(".")[0] in ("spmlex", "equinox")
 
 
 def _describe_class(kind: type) -> Iterator[str]:
@@ -163,17 +192,6 @@ def _functions_of(*members: Any) -> Iterator[FunctionType]:
                 inner = inspect.unwrap(each)
                 if isinstance(inner, FunctionType):
                     yield inner
-
-
-def _describe_function(function: FunctionType) -> Iterator[str]:
-    """Say what a function is: its code, and the values that it keeps."""
-    yield f"function {function.__module__}.{function.__qualname__}"
-    yield from _describe_code(function.__code__)
-    kept = [cell.cell_contents for cell in function.__closure__ or ()]
-    for value in (*kept, function.__defaults__, function.__kwdefaults__):
-        if isinstance(value, jax.Array | np.ndarray):
-            raise NotKnown("an array in a closure")
-        yield from _describe(value)
 
 
 def _describe_code(code: CodeType) -> Iterator[str]:

@@ -23,7 +23,7 @@ from jax.experimental import serialize_executable
 from jaxtyping import PyTree
 
 from spmlex._arguments import show
-from spmlex._fingerprint import NotKnown, fingerprint
+from spmlex._fingerprint import NotKnown, fingerprint, settings
 
 _FORMAT = b"spmlex program 1\n"
 
@@ -135,7 +135,8 @@ class Program:
         values = tuple((type(value), value) for value in fixed)
         device = _setting("jax_default_device")
         try:
-            short = (_Folder.path, device, structure, shapes, form, values)
+            where = (_Folder.path, device, settings())
+            short = (*where, structure, shapes, form, values)
             hash(short)
         except TypeError:
             return self.jitted(*args, **kwargs)
@@ -183,9 +184,12 @@ class Program:
         # it can't write again whole.
         flat.__name__ = f"{self.function.__name__}_{secrets.token_hex(4)}"
         jitted = jax.jit(flat, compiler_options=self.options, keep_unused=True)
-        compiled = jitted.lower(*map(_open_key, leaves)).compile()
+        lowered = jitted.lower(*map(_open_key, leaves))
+        compiled = lowered.compile()
         kept = _Kept(compiled, *forms[-1])
-        _save(path, compiled, kept)
+        # One that calls Python does so by an address in this process.
+        if "callback" not in lowered.as_text():
+            _save(path, compiled, kept)
         return kept
 
 
@@ -266,8 +270,17 @@ def _load(path: Path) -> _Kept | None:
         )
         return None
     _register_kernels()
-    program, form, keys = pickle.loads(body)
-    return _Kept(serialize_executable.deserialize_and_load(*program), form, keys)
+    try:
+        program, form, keys = pickle.loads(body)
+        run = serialize_executable.deserialize_and_load(*program)
+    except Exception as error:  # noqa: BLE001 - of pickle, XLA or the user's classes
+        warnings.warn(
+            f"{path} can't be loaded ({error}): the program is made again.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    return _Kept(run, form, keys)
 
 
 @functools.cache

@@ -75,6 +75,8 @@ class Scaled(eqx.Module):
 
 
 class Posed(eqx.Module):
+    __module__ = "spmlex.posed"  # as that which stands for it in a fit
+
     model: Any
     data: dict[str, jax.Array]
     supp: jax.Array
@@ -174,11 +176,55 @@ def test_what_cannot_be_told_is_compiled_as_ever(folder):
     def scaled(x, unknown):
         return unknown.factor * x
 
+    class Module(eqx.Module):
+        factor: float = 2.0
+
+    def own(x, function):
+        return function(x)
+
+    # A function may depend on any variable of its module, and a class too.
+    cases = ((scaled, Unknown()), (scaled, Module()), (own, lambda x: 2.0 * x))
+    for function, unknown in cases:
+        for _ in range(2):
+            found, made = run(function, jnp.array(3.0), unknown)
+            assert made
+            assert found == 6.0
+    assert not list(folder.iterdir())
+
+
+def test_a_program_that_calls_python_is_not_kept(folder):
+    def called(x):
+        shape = jax.ShapeDtypeStruct((), float)
+        return jax.pure_callback(lambda x: 2.0 * np.asarray(x), shape, x)
+
     for _ in range(2):
-        found, made = run(scaled, jnp.array(3.0), Unknown())
+        found, made = run(called, jnp.array(3.0))
         assert made
         assert found == 6.0
     assert not list(folder.iterdir())
+
+
+def test_settings_of_jax_make_another_program(folder):
+    wrapped, traced = counted(lambda x: x @ x)
+    program = Program(wrapped)
+    for precision, times in ((None, 1), ("float32", 2), (None, 2)):
+        with jax.default_matmul_precision(precision):
+            program(jnp.eye(2))
+        assert len(traced) == times
+
+
+def test_a_program_that_can_no_longer_be_loaded_is_made_again(folder, monkeypatch):
+    here = posed(Scaled(jnp.array([2.0])))
+    run(total, here)
+
+    def fails(*_):
+        raise AttributeError("no such class")
+
+    monkeypatch.setattr(_kept_programs.pickle, "loads", fails)
+    with pytest.warns(RuntimeWarning, match="can't be loaded"):
+        found, made = run(total, here)
+    assert made
+    assert found == total(here)
 
 
 def test_a_damaged_program_is_told_and_made_again(folder):
