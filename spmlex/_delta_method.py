@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from spmlex._arguments import check_function
+from spmlex._arguments import check_function, check_level
 from spmlex._efficient_estimate import EfficientEstimate
 from spmlex._efficient_functional import expand_under_model
 from spmlex._evidence import Estimated, Evidence, evidence_of
@@ -18,6 +19,7 @@ from spmlex._expansion import (
     expand_on_grid,
     expand_with_atoms,
 )
+from spmlex._limits import Intervals
 from spmlex._printing import Printed, write
 from spmlex._table import Table
 from spmlex._types import Weights
@@ -36,12 +38,14 @@ class Functional(Printed):
             to first order.
         weights: Share of each row in the sample, sum one.
         counts: How many observations each row of data stands for; `None`: one.
+        names: What its entries are called; empty where they have no names.
     """
 
     value: Float[Array, " k"]
     influence: Float[Array, "n_obs k"]
     weights: Weights
     counts: Float[Array, " n_obs"] | None = None
+    names: tuple[str, ...] = eqx.field(static=True, default=())
 
     @property
     def covariance(self) -> Float[Array, "k k"]:
@@ -55,9 +59,28 @@ class Functional(Printed):
         """Standard errors of the value."""
         return jnp.sqrt(jnp.diagonal(self.covariance))
 
+    def intervals(self, level: float | int = 0.95) -> Intervals:
+        """Return normal confidence intervals: with `to_frame`, `to_latex` and others.
+
+        Args:
+            level: Confidence level.
+
+        Examples:
+            >>> mean = delta_method(estimate, lambda model, supp, probs: probs @ supp)
+            >>> list(mean.intervals(0.9).to_frame()["term"])
+            ['[0]']
+        """
+        check_level(level)
+        made = Intervals.symmetric(self.value, self.standard_errors, level)
+        return made.named(self._called(), level, "normal, by the delta method")
+
+    def _called(self) -> tuple[str, ...]:
+        return self.names or tuple(f"[{k}]" for k in range(self.value.size))
+
     def _tabulate(self) -> Table:
         pairs = zip(self.value.tolist(), self.standard_errors.tolist(), strict=True)
-        rows = tuple((f"[{k}]", *map(write, pair)) for k, pair in enumerate(pairs))
+        named = zip(self._called(), pairs, strict=True)
+        rows = tuple((name, *map(write, pair)) for name, pair in named)
         return Table("Function of theta and F", ("", "value", "std. error"), rows)
 
 

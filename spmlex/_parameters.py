@@ -148,6 +148,23 @@ def parameter_names(
     return _check_distinct(given)
 
 
+def names_by_field(
+    model: Model, free: tuple[bool, ...], names: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return the names of the entries of each free leaf, by the path to it.
+
+    Args:
+        model: The model.
+        free: For each of its leaves whether it belongs to theta.
+        names: Of all entries of theta.
+    """
+    left = iter(names)
+    return {
+        stem: [next(left) for _ in range(int(np.prod(shape)))]
+        for stem, shape in _shapes_of(split_model(model, free)[0]).items()
+    }
+
+
 def _shapes_of(tree: Any) -> dict[str, tuple[int, ...]]:
     """Return the shape of each leaf by the path to it."""
     return {

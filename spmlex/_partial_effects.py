@@ -1,5 +1,6 @@
 """Average partial effects, their errors by the delta method."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from spmlex._delta_method import Functional, apply_function, expand
 from spmlex._efficient_estimate import EfficientEstimate
 from spmlex._evidence import Estimated
 from spmlex._inputs import read_count
+from spmlex._outer import OuterProblem
+from spmlex._parameters import names_by_field
 from spmlex._posterior import Groups, choose_data, own_masses
 from spmlex._predict import Outcome, check_value, choose_function, open_estimate
 from spmlex._types import Data, Weights
@@ -25,7 +28,7 @@ def average_partial_effects(
     function: Outcome | None = None,
     data: Data | None = None,
     *,
-    columns: Sequence[int] | None = None,
+    columns: Sequence[int | str] | None = None,
     change: tuple[float, float] | None = None,
     where: Bool[Array | np.ndarray, "n_obs ..."] | None = None,
     groups: Groups = None,
@@ -43,7 +46,8 @@ def average_partial_effects(
             default `model.expected_outcome(data, supp)`.
         data: Of other observations; by default those of the fit.
         columns: Entries of the last axis of the variable, moved one by one, an effect
-            each; by default all of the variable moves at once, and has one effect.
+            each: by number, or by the name of the coefficient in its place. By default
+            all of the variable moves at once, and has one effect.
         change: Two values, such as (0.0, 1.0): the effect is that of the second in
             place of the first; by default the derivative.
         where: Which values of the function count, such as the mask of an unbalanced
@@ -65,11 +69,12 @@ def average_partial_effects(
     data, own = choose_data(problem, source.probs, data, groups)
     function = choose_function(function, problem)
     shape = check_value(function, problem, data)
-    _check_variable(variable, data, columns)
+    _check_variable(variable, data)
+    called = _name_columns(variable, jnp.shape(data[variable]), problem)
+    numbers = _read_columns(columns, variable, called)
     kept = jnp.ones(shape) if where is None else _read_mask(where, shape)
     if change is not None:
         _check_change(change)
-    numbers = (None,) if columns is None else tuple(int(k) for k in columns)
     if not is_own:
         # Other data have no weights of the fit's, and are taken as they are.
         weights = jnp.full(shape[0], 1.0 / shape[0])
@@ -78,6 +83,8 @@ def average_partial_effects(
     effects = _Effects(data, own, cells / size, function, variable, numbers, change)
     averages = _Averages(effects, weights)
     made = apply_function(expand(source), averages)
+    names = tuple(variable if k is None else called[k] for k in numbers)
+    made = dataclasses.replace(made, names=names)
     if not is_own:
         return made
     model, supp, probs = source.model, source.supp, source.probs
@@ -87,7 +94,7 @@ def average_partial_effects(
     mine = jnp.sum(cells, axis=1) / size
     sampled = each - made.value * mine[:, None]
     influence = made.influence + sampled
-    return Functional(made.value, influence, made.weights, made.counts)
+    return dataclasses.replace(made, influence=influence)
 
 
 class _Effects(eqx.Module):
@@ -145,19 +152,53 @@ class _Averages(eqx.Module):
         return self.weights @ jnp.where(self.weights[:, None] > 0, each, 0.0)
 
 
-def _check_variable(variable: str, data: Data, columns: Any) -> None:
+def _check_variable(variable: str, data: Data) -> None:
     names = list(data) if isinstance(data, dict) else []
     if not isinstance(variable, str) or variable not in names:
         listed = ", ".join(map(str, names)) or "no names: make it a dictionary"
         raise ValueError(f"variable={show(variable)}: the data have {listed}.")
+
+
+def _name_columns(
+    variable: str, shape: tuple[int, ...], problem: OuterProblem
+) -> list[str]:
+    """Return what the columns of a variable are called: as their coefficients.
+
+    They have names where one field of the model alone has a parameter for each.
+    """
+    size = shape[-1] if len(shape) > 1 else 0
+    own = [f"{variable}[{k}]" for k in range(size)]
+    fields = names_by_field(problem.model, problem.free, problem.names)
+    fitting = [names for names in fields.values() if len(names) == size > 0]
+    return fitting[0] if len(fitting) == 1 else own
+
+
+def _read_columns(
+    columns: Any, variable: str, called: list[str]
+) -> tuple[int | None, ...]:
+    """Return the numbers of the columns that were asked for."""
     if columns is None:
-        return
+        return (None,)
     if not isinstance(columns, Sequence) or isinstance(columns, str) or not columns:
         raise ValueError(f"columns={show(columns)}: give a list, such as [0, 1].")
-    size = jnp.shape(data[variable])[-1]
+    if not called:
+        raise ValueError(f"columns={show(columns)}: {variable} has no columns.")
+    numbers: list[int | None] = []
     for column in columns:
-        if not 0 <= read_count("columns", column, 0) < size:
+        if isinstance(column, str):
+            if column not in called:
+                listed = ", ".join(called) or "no columns"
+                raise ValueError(
+                    f"columns holds {column!r}: {variable} has {listed}. Or give "
+                    "their numbers."
+                )
+            numbers.append(called.index(column))
+        elif not 0 <= read_count("columns", column, 0) < len(called):
+            size = len(called)
             raise ValueError(f"columns holds {column}: {variable} has {size}, from 0.")
+        else:
+            numbers.append(int(column))
+    return tuple(numbers)
 
 
 def _read_mask(where: Any, shape: tuple[int, ...]) -> Array:

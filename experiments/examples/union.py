@@ -60,9 +60,9 @@ def main(folder: Path) -> None:
     found = estimate(folder)
     print(found.summary(kind="sandwich"))
     effect = spmlex.average_partial_effects(
-        found, "covariates", columns=[0], change=(0.0, 1.0)
+        found, "covariates", columns=["union_before"], change=(0.0, 1.0)
     )
-    print("state dependence:", effect.value, "+-", effect.standard_errors)
+    print(effect)
     print("members by man:", np.round(found.posterior().mean()[:5], 2))
 
 

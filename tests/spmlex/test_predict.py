@@ -110,6 +110,29 @@ def test_effects_and_their_influence_by_brute_force(data, grouped):
     assert made.influence[rows] / N_OBS == approx(slopes.T, 1e-6)
 
 
+def test_columns_are_called_as_their_coefficients(data):
+    """By name or by number, with names in what is printed and in the frame."""
+    named = fit(START, data, SUPP, names={"coef": ["wage", "married"]})
+    made = average_partial_effects(named, "x", columns=["married", "wage"])
+    by_number = average_partial_effects(named, "x", columns=[1, 0])
+    assert made.value.tolist() == by_number.value.tolist()
+    assert made.names == by_number.names == ("married", "wage")
+    assert "married" in str(made)
+    frame = made.intervals(0.9).to_frame()
+    assert list(frame["term"]) == ["married", "wage"]
+    assert frame["std_error"].to_numpy() == approx(made.standard_errors, 1e-12)
+    width = frame["conf_high"] - frame["conf_low"]
+    assert width.to_numpy() == approx(
+        2 * 1.6448536269514722 * made.standard_errors, 1e-12
+    )
+    with pytest.raises(ValueError, match="columns holds 'mask': x has wage, married"):
+        average_partial_effects(named, "x", columns=["mask"])
+    alone = data | {"z": data["x"][:, 0, 0]}
+    with pytest.raises(ValueError, match="z has no columns"):
+        average_partial_effects(fit(START, alone, SUPP), "z", columns=[0])
+    assert average_partial_effects(named, "x").names == ("x",)
+
+
 def test_a_change_is_a_difference_and_other_data_are_given(data, plain):
     made = average_partial_effects(plain, "x", columns=[1], change=(0.0, 1.0))
     off, on = (
