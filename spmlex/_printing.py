@@ -84,4 +84,9 @@ def _list_shapes(result: Any) -> str:
             parts.append(f"{field.name}={value.dtype}[{shape}]")
             traced = ", traced by JAX" if isinstance(value, Tracer) else traced
     text = f"{type(result).__name__}{traced}: {', '.join(parts) or 'no arrays'}"
+    return wrap(text)
+
+
+def wrap(text: str) -> str:
+    """Break text into lines of 80 columns, those after the first set in."""
     return "\n".join(textwrap.wrap(text, WIDTH, subsequent_indent="  "))

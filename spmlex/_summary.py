@@ -26,6 +26,7 @@ from spmlex._intervals import (
     make_intervals,
 )
 from spmlex._limits import tabulate
+from spmlex._printing import wrap
 from spmlex._table import Table
 
 _MOST_ATOMS = 20
@@ -59,9 +60,8 @@ def format_summary(
         title, table = f"{what}: nonparametric maximum likelihood of F", []
     support = describe_support(evidence, ending)
     rule = "-" * max(map(len, [title, *table]))
-    lines = [title, rule]
-    lines += [*table, rule] if table else []
-    lines += [
+    head = [title, rule, *([*table, rule] if table else [])]
+    lines = [
         f"observations {int(evidence.n_obs)}, log-likelihood "
         f"{float(evidence.log_likelihood):.4f} at the maximum",
         f"{support}; gap {max(float(ending.gap), 0.0):.1e} nats per observation",
@@ -74,9 +74,10 @@ def format_summary(
         lines += list_optima(ending.optima)
     if ending.certificate is not None:
         lines.append(describe_certificate(ending.certificate))
-    lines += _list_atoms(evidence)
-    lines += [f"Warning: {text}" for text in list_warnings(evidence, ending)]
-    return "\n".join(lines)
+    warnings = [wrap(f"Warning: {text}") for text in list_warnings(evidence, ending)]
+    # Sentences are broken; columns stand as they are.
+    lines = [line if line.startswith(" ") else wrap(line) for line in lines]
+    return "\n".join([*head, *lines, *_list_atoms(evidence), *warnings])
 
 
 def tabulate_maximum(evidence: Evidence, ending: Ending) -> Table:

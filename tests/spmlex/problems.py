@@ -15,6 +15,11 @@ SOLVERS = ("active_set", "interior_point", "mixsqp")
 """Solvers that reach the certificate; EM is compared at its own, looser, tolerance."""
 
 
+def said(text):
+    """Return a printed text as one line, however it was broken."""
+    return " ".join(text.split())
+
+
 class LinearFactor(eqx.Module):
     """The specification's example model, with its constant: log(2 pi) once."""
 

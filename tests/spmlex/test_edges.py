@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problems import approx
+from problems import approx, said
 
 from spmlex import fit, product_grid
 from spmlex._degenerate import grid_resolution
@@ -62,7 +62,7 @@ def test_an_atom_at_infinity_is_recognised(movers):
     assert not face.is_upper
     assert 0.2 < face.mass < 0.5
     assert face.gain < 0.05
-    text = wide.summary(kind="sandwich")
+    text = said(wide.summary(kind="sandwich"))
     assert "lower end of the range, beyond which the likelihood no longer" in text
     assert "widen" not in text
     assert "moves theta by at most about" in text
@@ -105,7 +105,7 @@ def test_mass_on_the_faces_of_a_box_is_warned_of(plane):
         assert face.name == name
         assert 0.2 < face.mass
         assert not face.saturates
-        assert f"ends of the range of {name}; widen it" in estimate.summary()
+        assert f"ends of the range of {name}; widen it" in said(estimate.summary())
     labels = {"a": rows[:, 0], "b": jnp.round(rows[:, 1]).astype(int)}
     estimate = fit(Plane(), plane, labels, support="grid")
     assert {face.name for face in find_loaded_faces(estimate.evidence)} == {"supp['a']"}
@@ -141,7 +141,7 @@ def test_a_coarse_grid_is_warned_of_in_two_dimensions(plane):
     fine, coarse = np.linspace(-3, 3, 25), np.linspace(-3, 3, 7)
     estimate = fit(Plane(), plane, product_grid(coarse, fine), support="grid")
     assert float(estimate.resolution) == approx(0.5, 0.15)
-    assert "grid is coarse" in estimate.summary()
+    assert "grid is coarse" in said(estimate.summary())
     better = fit(Plane(), plane, product_grid(fine, fine), support="grid")
     assert float(better.resolution) > 1.5
     assert "coarse" not in better.summary()

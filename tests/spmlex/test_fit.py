@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jaxopt
 import numpy as np
 import pytest
-from problems import LinearFactor, approx, flat, linear_factor, published_example
+from problems import LinearFactor, approx, flat, linear_factor, published_example, said
 
 from spmlex import (
     RESULT_CODES,
@@ -191,7 +191,7 @@ def test_summary_names_every_parameter_and_the_evidence(small):
 def test_summary_warns_of_mass_at_the_edge(small):
     _, model, data, _ = small
     narrow = fit(model, data, jnp.linspace(-3.0, 3.0, 30), throw=False)
-    assert "ends of the range" in narrow.summary()
+    assert "ends of the range" in said(narrow.summary())
 
 
 def test_the_edge_holds_less_than_one_observation(small):
@@ -199,7 +199,7 @@ def test_the_edge_holds_less_than_one_observation(small):
     for mass, warned in ((0.0008, False), (0.0012, True)):
         probs = estimate.probs * (1.0 - mass)
         edge = dataclasses.replace(estimate, probs=probs.at[-1].add(mass))
-        text = edge.summary(kind="observed")
+        text = said(edge.summary(kind="observed"))
         assert (f"{100 * mass:.2g}% of the mass sits on the ends" in text) == warned
     # The same mass is three of 4000 observations.
     rows = jax.tree.map(lambda leaf: jnp.tile(leaf, (20, 1)), estimate.given.data)
@@ -212,7 +212,7 @@ def test_the_edge_holds_less_than_one_observation(small):
         scores=jnp.tile(estimate.scores, (20, 1)),
         weights=jnp.full(4000, 1 / 4000),
     )
-    assert "0.08% of the mass sits on the ends" in many.summary(kind="observed")
+    assert "0.08% of the mass sits on the ends" in said(many.summary(kind="observed"))
 
 
 def test_summary_warns_of_a_coarse_grid(small):
@@ -221,7 +221,7 @@ def test_summary_warns_of_a_coarse_grid(small):
         estimate, resolution=jnp.array(3.0)
     ).summary(kind="observed")
     coarse = dataclasses.replace(estimate, resolution=jnp.array(0.9), moved=None)
-    assert "can rise and fall by 4.8 nats" in coarse.summary(kind="observed")
+    assert "can rise and fall by 4.8 nats" in said(coarse.summary(kind="observed"))
 
 
 def test_zero_likelihood_is_named():

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problems import LinearFactor, approx, linear_factor
+from problems import LinearFactor, approx, linear_factor, said
 
 from spmlex import RESULT_CODES, RESULTS, fit
 from spmlex._degenerate import is_degenerate
@@ -120,7 +120,7 @@ def test_the_interior_maximum_is_chosen_over_a_higher_degenerate_one():
     with pytest.warns(RuntimeWarning, match="degenerate maximum"):
         alone = fit(narrow, data, supp, support="grid")
     assert alone.log_likelihood == approx(degenerate, 1e-6)
-    assert "Warning: this looks like a degenerate maximum" in alone.summary()
+    assert "Warning: this looks like a degenerate maximum" in said(alone.summary())
 
 
 def test_choice_prefers_success_then_interior_then_criterion():
