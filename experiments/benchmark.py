@@ -3,10 +3,11 @@
 Times the inner solve with each solver, the gradient, the Hessian and the whole fit on
 linear factor data, all in one run on the same matrices, and prints the ratios to
 `mixsqpx` and to a plain BFGS loop on `profile_ll` with `mixsqpx` inside; then what the
-efficient score and its intervals cost, in fits, and what large samples take. The inner
-solve is timed from the matrix of log-likelihoods, exponential included, to its
+efficient score and its intervals cost, in fits; what a user waits for in a process that
+has compiled nothing yet, also in several dimensions; and what large samples take. The
+inner solve is timed from the matrix of log-likelihoods, exponential included, to its
 certificate. Medians of repeated calls, compiled; pin the process to one core for
-figures that repeat, but for large samples. Every run is kept in
+figures that repeat, but for the last three tables. Every run is kept in
 `results/benchmark.json`; `--compare` prints its times over those of the last one.
 """
 
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.benchmark_times import (
+    time_dimensions,
     time_efficient,
+    time_first,
     time_fit,
     time_inner,
     time_large,
@@ -35,6 +38,13 @@ QUICK_SIZES = SIZES[:2]
 FIT_SIZES = ((500, 50), (2000, 75), (2000, 200))
 EFFICIENT_SIZES = ((500, 66), (2000, 100))
 
+DIMENSIONS = (
+    "two slopes",
+    "two slopes, fine",
+    "three slopes",
+    "three slopes, fine",
+)
+
 LARGE_SIZES = ((1_000_000, 100), (10_000_000, 100))
 QUICK_LARGE = ((300_000, 100),)
 
@@ -42,6 +52,8 @@ TITLES = {
     "inner": "Inner problem, from lclk to certificate (milliseconds)",
     "fit": "Fit from the moment start, 5 parameters, with standard errors",
     "efficient": "Efficient score, intervals of all parameters, in fits",
+    "first": "First result: seconds in a new process, from its start to the summary",
+    "dimensions": "Several dimensions: the same; sandwich errors on the finer grids",
     "large": "Large data: seconds, processors kept busy and peak memory of a process",
 }
 
@@ -67,6 +79,16 @@ def time_all_efficient(*, quick: bool) -> list[dict[str, Any]]:
     return [row for size in sizes for row in time_efficient(*size)]
 
 
+def time_all_first(*, quick: bool) -> list[dict[str, Any]]:
+    """Time the README's example, also in a second process, and a panel."""
+    return time_first(("readme",) if quick else ("readme", "panel"))
+
+
+def time_all_dimensions(*, quick: bool) -> list[dict[str, Any]]:
+    """Time models with two and three random coefficients."""
+    return time_dimensions(DIMENSIONS[:1] if quick else DIMENSIONS)
+
+
 def time_all_large(*, quick: bool) -> list[dict[str, Any]]:
     """Time large samples, the first size also with devices that share its rows."""
     sizes = QUICK_LARGE if quick else LARGE_SIZES
@@ -80,7 +102,14 @@ def time_all_large(*, quick: bool) -> list[dict[str, Any]]:
 SECTIONS = dict(
     zip(
         TITLES,
-        (time_all_inner, time_all_fits, time_all_efficient, time_all_large),
+        (
+            time_all_inner,
+            time_all_fits,
+            time_all_efficient,
+            time_all_first,
+            time_all_dimensions,
+            time_all_large,
+        ),
         strict=True,
     )
 )

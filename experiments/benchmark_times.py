@@ -3,10 +3,11 @@
 import functools
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from experiments.benchmark_data import simulate
+from experiments.first_result import measure_first
 from experiments.large_data import measure_large
 
 SAMPLES = 7
@@ -161,6 +162,24 @@ def time_efficient(n_obs: int, n_supp: int) -> list[dict[str, Any]]:
             row[name] /= row["fit_ms"]
         rows.append(row)
     return rows
+
+
+def time_first(works: Sequence[str]) -> list[dict[str, Any]]:
+    """Measure what a user waits for at first, and again with programs that were kept.
+
+    Args:
+        works: Names of what is fitted; the first also by BFGS with `mixsqpx`.
+    """
+    rows: list[dict[str, Any]] = []
+    for work in works:
+        rows.append(measure_first(work, rival=work == works[0]))
+        rows.append(measure_first(work, kept=True))
+    return rows
+
+
+def time_dimensions(works: Sequence[str]) -> list[dict[str, Any]]:
+    """Measure the same with several random coefficients, in new processes."""
+    return [measure_first(work) for work in works]
 
 
 def time_large(n_obs: int, n_supp: int, *, shared: bool) -> list[dict[str, Any]]:

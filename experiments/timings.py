@@ -18,7 +18,7 @@ from experiments.store.atomic import replacing
 
 KEPT = Path("results/benchmark.json")
 
-_KEYS = ("F", "n_obs", "n_supp", "support", "devices", "allowed")
+_KEYS = ("work", "kept", "F", "n_obs", "n_supp", "support", "devices", "allowed")
 """What tells the rows of a table apart; all else in them is measured."""
 
 _TIMES = ("_ms", "_s")

@@ -70,7 +70,7 @@ def average_partial_effects(
     function = choose_function(function, problem)
     shape = check_value(function, problem, data)
     _check_variable(variable, data)
-    called = _name_columns(variable, jnp.shape(data[variable]), problem)
+    called = _name_columns(variable, data, problem)
     numbers = _read_columns(columns, variable, called)
     kept = jnp.ones(shape) if where is None else _read_mask(where, shape)
     if change is not None:
@@ -159,13 +159,12 @@ def _check_variable(variable: str, data: Data) -> None:
         raise ValueError(f"variable={show(variable)}: the data have {listed}.")
 
 
-def _name_columns(
-    variable: str, shape: tuple[int, ...], problem: OuterProblem
-) -> list[str]:
+def _name_columns(variable: str, data: Data, problem: OuterProblem) -> list[str]:
     """Return what the columns of a variable are called: as their coefficients.
 
     They have names where one field of the model alone has a parameter for each.
     """
+    shape = jnp.shape(data[variable])
     size = shape[-1] if len(shape) > 1 else 0
     own = [f"{variable}[{k}]" for k in range(size)]
     fields = names_by_field(problem.model, problem.free, problem.names)

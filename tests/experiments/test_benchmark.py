@@ -30,6 +30,12 @@ def run(monkeypatch, tmp_path, capsys):
             row = {"n_obs": n_obs, "n_supp": n_supp, "devices": 1, "cores": 1.9}
             return [row | {"fit_s": 2.0 * factor}]
 
+        def time_waits(works):
+            row = {"n_obs": 2000, "n_supp": "75", "all_s": 3.0 * factor}
+            return [{"work": work} | row for work in works]
+
+        for name in ("time_first", "time_dimensions"):
+            monkeypatch.setattr(benchmark, name, time_waits)
         for one in (time_inner, time_fit, time_efficient, time_large):
             monkeypatch.setattr(benchmark, one.__name__, one)
         assert benchmark.main(["--quick", "--out", str(path), *arguments]) == 0
@@ -57,10 +63,10 @@ def test_a_run_is_compared_with_the_last_one(run):
     assert "Last: a machine" in said
     assert "Another machine" not in said
     tables = said.split("now over last\n")[1:]
-    assert len(tables) == 4
+    assert len(tables) == 6
     for table in tables:
         head, *rows = table.split("\n\n")[0].splitlines()
-        assert head.split()[-1] in ("cold", "fit_compile", "fit")
+        assert head.split()[-1] in ("cold", "fit_compile", "fit", "all")
         assert rows
         assert all(row.split()[-1] == "1.50" for row in rows)
     _, said = run(3.0, "--compare", machine="another")
