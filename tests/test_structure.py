@@ -219,6 +219,29 @@ def test_every_module_says_what_lives_there():
         assert first.endswith((".", "?", ":", "`.")), (module, first)
 
 
+def count_lines(function):
+    """Return how many lines a function has beside its docstring."""
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function) is None:
+        return lines
+    text = function.body[0]
+    return lines - (text.end_lineno - text.lineno + 1)
+
+
+def test_no_function_is_longer_than_60_lines():
+    trees = MODULES | {
+        str(path.relative_to(ROOT)): ast.parse(path.read_text())
+        for path in (ROOT / "tests").rglob("*.py")
+    }
+    long = [
+        f"{module}.{node.name}: {count_lines(node)} lines"
+        for module, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and count_lines(node) > 60
+    ]
+    assert long == []
+
+
 def list_definitions(tree):
     """Yield the names that a module defines, and the methods of its classes."""
     for node in tree.body:
