@@ -50,8 +50,12 @@ ANALYSIS = {
 }
 WINGS = {"experiments": EXPERIMENTS, "analysis": ANALYSIS}
 
-# The likelihoods of rival estimators are climbed by the optimiser of spmlex.
-OPTIMISER = {"_covariance", "_evaluation", "_newton", "_trust_region", "_verdict"}
+# The likelihoods of rival estimators are climbed by the optimiser of spmlex, and their
+# intervals have its quantile.
+OPTIMISER = {
+    *("_covariance", "_evaluation", "_newton", "_student", "_trust_region"),
+    "_verdict",
+}
 
 
 # What makes a `Fit` or keeps it, and what says why it failed.
