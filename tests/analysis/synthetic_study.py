@@ -10,7 +10,7 @@ from analysis.measures.summarise import summarise_process
 
 PARAMETERS = ("coef[0]", "coef[1]", "log_std_e[0]")
 TRUTH = (1.5, 0.3, 0.0)
-KINDS = ("observed", "sandwich")
+INTERVAL_KINDS = ("observed", "sandwich")
 CODES = ("successful", "max_steps_reached", "zero_likelihood")
 CONFIG = """\
 study: synthetic
@@ -51,7 +51,7 @@ def make_process(
     scale = 3 / np.sqrt(np.array(sample_sizes))[None, None, :, None, None, None]
     shift = bias * 25 / np.array(n_supp)[None, None, None, :, None, None]
     estimate = np.array(TRUTH) + shift + scale * _draw_errors(rng, cell)
-    spread = rng.chisquare(50, size=(*cell, len(KINDS), len(PARAMETERS))) / 50
+    spread = rng.chisquare(50, size=(*cell, len(INTERVAL_KINDS), len(PARAMETERS))) / 50
     error = scale[..., None, :] * np.sqrt(spread)
 
     code = np.where(rng.random(cell) < share_failed, 1, 0)
@@ -87,7 +87,7 @@ def make_process(
         "n_supp": list(n_supp),
         "replication": np.arange(n_replications),
         "parameter": list(PARAMETERS),
-        "kind": list(KINDS),
+        "kind": list(INTERVAL_KINDS),
         "point": np.arange(max(n_supp)),
     }
     attrs = {"label": "Linear factor model, discrete F", "default_kind": "sandwich"}
