@@ -57,7 +57,6 @@ OPTIMISER = {
     "_verdict",
 }
 
-
 # What makes a `Fit` or keeps it, and what says why it failed.
 KNOW_FITS = {
     *("spmlex", "spmlex._explain", "spmlex._fit", "spmlex._free_support"),
@@ -165,6 +164,26 @@ def test_modules_beside_the_wings_know_the_parts_of_a_study_alone():
         imports = (x for x in own_imports(module) if x.startswith("experiments."))
         known = {wing_of(other) for other in imports} - {None}
         assert known <= PARTS, module
+
+
+def read_floors():
+    """Return the modules of each floor of `spmlex`, from its page."""
+    page = (ROOT / "spmlex" / "README.md").read_text()
+    table = page.split("\n## Where things are\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ([a-z ]+) \| .* \| ((?:`\w+` ?)+) \|$", table, re.M)
+    return {floor: re.findall(r"\w+", names) for floor, names in rows}
+
+
+def test_a_floor_of_the_library_knows_only_those_above_it():
+    floors = read_floors()
+    listed = [name for names in floors.values() for name in names]
+    place = {name: n for n, names in enumerate(floors.values()) for name in names}
+    inside = [x for x in MODULES if x.startswith("spmlex.")]
+    assert sorted(listed) == sorted({x.split(".")[1] for x in inside})
+    for module in inside:
+        for other in own_imports(module):
+            one, two = module.split(".")[1], other.split(".")[1]
+            assert place[two] <= place[one], (module, other)
 
 
 @pytest.mark.parametrize("package", OUTSIDE)
