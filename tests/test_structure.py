@@ -216,9 +216,18 @@ def test_every_module_is_checked_strictly():
     assert project["typeCheckingMode"] == "strict"
     assert {"spmlex", "experiments", "analysis"} <= set(project["include"])
     assert [x["root"] for x in project["executionEnvironments"]] == ["tests"]
-    for package in PACKAGES:
-        for path in (ROOT / package).rglob("*.py"):
-            assert not re.search("^# *pyright:", path.read_text(), re.M), path
+    texts = {
+        path: path.read_text()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+    }
+    for path, text in texts.items():
+        assert not re.search("^# *pyright:", text, re.M), path
+    # Exemptions become fewer: lower these numbers, never raise them.
+    tests = project["executionEnvironments"][0]
+    assert list(project.values()).count(False) <= 6
+    assert list(tests.values()).count(False) <= 11
+    assert sum(text.count("# pyright: ignore") for text in texts.values()) <= 16
 
 
 def test_private_names_stay_in_their_module():
