@@ -182,6 +182,32 @@ def _make_parser() -> argparse.ArgumentParser:
         help="its folder, results/<study>; or a CSV or Stata file of "
         "anybody's replications",
     )
+    _add_options_of_files(parser)
+    parser.add_argument(
+        "--exclusion-rule",
+        choices=get_args(ExclusionRule),
+        help="use every estimator's own successes, or only replications in which all "
+        "estimators succeeded (default: as the study's configuration says)",
+    )
+    parser.add_argument(
+        "--tidy-csv",
+        action="store_true",
+        help=f"write tables/<process>/{TIDY} for rsimsum, simsum and others",
+    )
+    parser.add_argument(
+        "--table",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.yaml",
+        help="lay a table out as this file says, such as conf/table/by_size.yaml; may "
+        "be given several times",
+    )
+    return parser
+
+
+def _add_options_of_files(parser: argparse.ArgumentParser) -> None:
+    """Add what describes a file of replications."""
     parser.add_argument(
         "--columns",
         nargs="+",
@@ -211,27 +237,6 @@ def _make_parser() -> argparse.ArgumentParser:
         type=Path,
         help="folder of the report of such a file (default: beside it, of its name)",
     )
-    parser.add_argument(
-        "--exclusion-rule",
-        choices=get_args(ExclusionRule),
-        help="use every estimator's own successes, or only replications in which all "
-        "estimators succeeded (default: as the study's configuration says)",
-    )
-    parser.add_argument(
-        "--tidy-csv",
-        action="store_true",
-        help=f"write tables/<process>/{TIDY} for rsimsum, simsum and others",
-    )
-    parser.add_argument(
-        "--table",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE.yaml",
-        help="lay a table out as this file says, such as conf/table/by_size.yaml; may "
-        "be given several times",
-    )
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,9 @@
-"""The page of the public API, from the docstrings: `python -m experiments.api_page`.
+"""Pages made from the source: `python -m experiments.api_page`.
 
-Writes `spmlex/API.md`. Griffe reads the source, so that signatures show the names of
-shapes that the code uses. A test holds that the page is current, and runs its examples.
+Writes `spmlex/API.md`, the public API from its docstrings. Griffe reads the source, so
+that signatures show the names of shapes that the code uses. And writes
+`experiments/REPORTED.md`, what an estimator reports. Tests hold that the pages are
+current, and run the examples.
 """
 
 import textwrap
@@ -11,9 +13,11 @@ from pathlib import Path
 import griffe
 
 import spmlex
+from experiments.estimators import QUANTITIES
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "spmlex" / "API.md"
+REPORTED = ROOT / "experiments" / "REPORTED.md"
 
 GROUPS = {
     "Estimate": ("fit", "Fit", "Optima", "SUPPORTS", "save", "load", "keep_programs"),
@@ -46,6 +50,19 @@ GROUPS = {
     ),
     "How it ended": ("RESULTS", "RESULT_CODES", "result_code"),
 }
+
+_ABOUT_REPORTED = """\
+# What an estimator reports
+
+Made from `experiments/estimators/outcome.py` by `python -m experiments.api_page`.
+
+Block files and `replications.nc` have these by these names. What is not known is NaN,
+of whole numbers -1, the merged file's `_FillValue`: missing once it is read. All have
+the dimensions of the study, estimator, grid, sample size, number of points and
+replication, and the axes named.
+
+| name | axes | type | unit | what it is |
+|---|---|---|---|---|"""
 
 SETTING = """\
 import equinox as eqx
@@ -167,6 +184,16 @@ def list_members(
             yield member
 
 
+def render_reported() -> str:
+    """Return the page of what an estimator of a study reports."""
+    rows = [
+        f"| `{name}` | {', '.join(of.axes) or '-'} | `{of.dtype}` | {of.unit} | "
+        f"{of.description} |"
+        for name, of in QUANTITIES.items()
+    ]
+    return "\n".join([_ABOUT_REPORTED, *rows, ""])
+
+
 def describe_function(function: griffe.Function, prefix: str = "") -> str:
     """Return a function's signature and docstring."""
     arguments = list_arguments(function)
@@ -262,3 +289,4 @@ def _format_section(section: griffe.DocstringSection) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(render(), encoding="utf-8")
+    REPORTED.write_text(render_reported(), encoding="utf-8")

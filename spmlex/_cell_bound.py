@@ -56,42 +56,27 @@ def bound_cells(
     def lclk_at(points: Array) -> Array:
         return conditional_likelihoods(model, data, box.to_supp(points))
 
-    def along(function: _OfPoints, direction: Array) -> _OfPoints:
-        """Return the derivative of a function of the centres in units of the radii."""
-
-        def slope(points: Array) -> Array:
-            moved: Array
-            _, moved = jax.jvp(function, (points,), (direction * radii,))
-            return moved
-
-        return slope
-
     lclk = lclk_at(centres)
     finite = jnp.isfinite(lclk)
 
     def known(values: Array):
         return jnp.where(finite, values, 0.0)
 
-    size = centres.shape[1]
-    # One diagonal of the cell for each pair of opposite corners.
-    signs = [
-        jnp.array((1.0, *rest))
-        for rest in itertools.product((1.0, -1.0), repeat=size - 1)
-    ]
+    signs = _list_diagonals(centres.shape[1])
     slopes: list[Array] = []
     curvatures: list[Array] = []
     bends: list[Array] = []
     for sign in signs:
-        slope = along(lclk_at, sign)
-        curvature = along(slope, sign)
+        slope = _along(lclk_at, sign, radii)
+        curvature = _along(slope, sign, radii)
         slopes.append(known(slope(centres)))
         curvatures.append(known(curvature(centres)))
-        bends.append(known(jnp.abs(along(curvature, sign)(centres))))
+        bends.append(known(jnp.abs(_along(curvature, sign, radii)(centres))))
     base, upper, concave = _bound_at_corners(
         lclk, finite, log_ratio, slopes, curvatures
     )
-    axes = jnp.eye(size)
-    slope = [along(lclk_at, axis) for axis in axes]
+    axes = jnp.eye(centres.shape[1])
+    slope = [_along(lclk_at, axis, radii) for axis in axes]
     bent = jnp.max(jnp.stack(bends), axis=0)
     curved = jnp.max(jnp.abs(jnp.stack(curvatures)), axis=0)
     ratio = bent / jnp.maximum(curved, 1e-300)
@@ -101,7 +86,9 @@ def bound_cells(
         jnp.stack([known(one(centres)) for one in slope]),
         jnp.stack(
             [
-                jnp.stack([known(along(one, axis)(centres)) * left for axis in axes])
+                jnp.stack(
+                    [known(_along(one, axis, radii)(centres)) * left for axis in axes]
+                )
                 for one in slope
             ]
         ),
@@ -109,6 +96,27 @@ def bound_cells(
     closer = jnp.where(concave & ~jnp.isnan(closer), closer, jnp.inf)
     values = log_gradient(model, data, box, log_ratio, centres)
     return jnp.minimum(upper, closer), values, concave
+
+
+def _list_diagonals(size: int) -> list[Float[Array, " d"]]:
+    """Return one diagonal of a cell for each pair of opposite corners."""
+    return [
+        jnp.array((1.0, *rest))
+        for rest in itertools.product((1.0, -1.0), repeat=size - 1)
+    ]
+
+
+def _along(
+    function: _OfPoints, direction: Float[Array, " d"], radii: Float[Array, "cells d"]
+) -> _OfPoints:
+    """Return the derivative of a function of the centres in units of the radii."""
+
+    def slope(points: Array) -> Array:
+        moved: Array
+        _, moved = jax.jvp(function, (points,), (direction * radii,))
+        return moved
+
+    return slope
 
 
 def _bound_at_corners(

@@ -149,22 +149,10 @@ def fit(
     given = (problem.model, starts, problem.data, problem.free)
     thetas, n_random = gather_starts(*given)
     problem, weights = weigh_rows(problem, weights, counts)
-    # Known before the search: what forbids free support is a wrong call.
-    obstacle = _why_not_free(problem, weights)
-    if support is not None and (
-        not isinstance(support, str) or support not in SUPPORTS
-    ):
-        raise ValueError(f"support={support!r}: choose from {', '.join(SUPPORTS)}.")
+    _check_support(support)
     plan = plan_rows(problem, support, memory)
     if support == "free":
-        unbounded = [] if obstacle else _unbounded_parameters(problem, weights)
-        if obstacle or unbounded:
-            reason = obstacle or (
-                f"the likelihood of model0={type(model0).__name__} grows without bound "
-                f"in {', '.join(unbounded)} where support points are free to move. "
-                "Hold noise scales at known values by `fixed`"
-            )
-            raise ValueError(f"support='free': {reason}; or fit on a grid.")
+        _check_that_free(problem, weights)
         estimate = search_free_support(problem, thetas, n_random, weights, max_steps)
     else:
         moves = support is None and _can_move(problem)
@@ -198,6 +186,27 @@ def _read_limits(tol: Any, max_steps: Any) -> Any:
         if read_count("max_steps", max_steps, 100) < 1:
             raise ValueError(f"max_steps={max_steps}: give 1 or more, such as 100.")
     return tol
+
+
+def _check_support(support: Any) -> None:
+    if support is not None and (
+        not isinstance(support, str) or support not in SUPPORTS
+    ):
+        raise ValueError(f"support={support!r}: choose from {', '.join(SUPPORTS)}.")
+
+
+def _check_that_free(problem: OuterProblem, weights: Weights) -> None:
+    """Refuse, before the search, free support where something forbids it."""
+    reason = _why_not_free(problem, weights)
+    unbounded = [] if reason else _unbounded_parameters(problem, weights)
+    if unbounded:
+        reason = (
+            f"the likelihood of model0={type(problem.model).__name__} grows without "
+            f"bound in {', '.join(unbounded)} where support points are free to move. "
+            "Hold noise scales at known values by `fixed`"
+        )
+    if reason:
+        raise ValueError(f"support='free': {reason}; or fit on a grid.")
 
 
 def _why_not_free(problem: OuterProblem, weights: Weights) -> str:

@@ -6,17 +6,39 @@ cost p + d passes, not p + K d.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from spmlex._derivatives import has_reverse
 from spmlex._types import LogCondLik, Weights
 
 CHUNK = 8
 """Atoms that are differentiated together."""
+
+
+class _Sums(NamedTuple):
+    """What the chunks of atoms so far add up to; rows of atoms to come are zero.
+
+    Attributes:
+        num_done: Atoms in them.
+        expected: First derivatives in theta.
+        moved: Those in places.
+        square: Second derivatives in theta.
+        mixed: In theta and a place.
+        alone: In the coordinates of a place.
+        per_mass: In theta and a place, and in the mass there.
+    """
+
+    num_done: int | Int[Array, ""]
+    expected: Float[Array, "p n_obs"]
+    moved: Float[Array, "k d n_obs"]
+    square: Float[Array, "p p"]
+    mixed: Float[Array, "p k d"]
+    alone: Float[Array, "k d d"]
+    per_mass: Float[Array, "k p+d"]
 
 
 def differentiate_atoms(
@@ -48,17 +70,12 @@ def differentiate_atoms(
     n_obs, flat = weights.size, count * dimension
     order = jnp.argsort(-mass)
     num_atoms = jnp.sum(mass > 0)
-    units = jnp.broadcast_to(jnp.eye(dimension)[:, None], (dimension, chunk, dimension))
-    tangents = (
-        jnp.concatenate([jnp.eye(size), jnp.zeros((dimension, size))]),
-        jnp.concatenate([jnp.zeros((size, chunk, dimension)), units]),
-    )
+    tangents = _list_tangents(size, chunk, dimension)
 
-    def add_chunk(state: tuple[Any, ...]) -> tuple[Any, ...]:
-        start, expected, own, square, mixed, alone, to_mass = state
-        first = jnp.minimum(start, count - chunk)
+    def add_chunk(sums: _Sums) -> _Sums:
+        first = jnp.minimum(sums.num_done, count - chunk)
         columns = jax.lax.dynamic_slice(order, (first,), (chunk,))
-        fresh = first + jnp.arange(chunk) >= start
+        fresh = first + jnp.arange(chunk) >= sums.num_done
         held = jnp.where(fresh, mass[columns], 0.0)
         ratio = relative[:, columns]
         posterior = ratio * held
@@ -79,17 +96,42 @@ def differentiate_atoms(
         moved = (by_place * posterior).transpose(2, 0, 1)
         # Repeated columns have been there before, with their mass.
         slots = jnp.where(fresh, columns, count)
-        return (
-            start + chunk,
-            expected + jnp.sum(by_theta * posterior, axis=2),
-            own.at[slots].set(moved, mode="drop"),
-            square + outer + bends[:size],
-            mixed.at[:, slots].set(across + turns[:size], mode="drop"),
-            alone.at[slots].set(curved + turns[size:].transpose(1, 0, 2), mode="drop"),
-            to_mass.at[slots].set(per_mass, mode="drop"),
+        return _Sums(
+            sums.num_done + chunk,
+            sums.expected + jnp.sum(by_theta * posterior, axis=2),
+            sums.moved.at[slots].set(moved, mode="drop"),
+            sums.square + outer + bends[:size],
+            sums.mixed.at[:, slots].set(across + turns[:size], mode="drop"),
+            sums.alone.at[slots].set(
+                curved + turns[size:].transpose(1, 0, 2), mode="drop"
+            ),
+            sums.per_mass.at[slots].set(per_mass, mode="drop"),
         )
 
-    start = (
+    sums: _Sums = jax.lax.while_loop(
+        lambda sums: sums.num_done < num_atoms,
+        add_chunk,
+        _start_sums(size, count, dimension, n_obs),
+    )
+    second, to_mass = _assemble(sums.square, sums.mixed, sums.alone, sums.per_mass)
+    first = jnp.concatenate([sums.expected, sums.moved.reshape(flat, n_obs)])
+    return first, second, to_mass
+
+
+def _list_tangents(
+    size: int, chunk: int, dimension: int
+) -> tuple[Float[Array, "q p"], Float[Array, "q k d"]]:
+    """Return a unit of every parameter, then one of every coordinate of all atoms."""
+    units = jnp.broadcast_to(jnp.eye(dimension)[:, None], (dimension, chunk, dimension))
+    return (
+        jnp.concatenate([jnp.eye(size), jnp.zeros((dimension, size))]),
+        jnp.concatenate([jnp.zeros((size, chunk, dimension)), units]),
+    )
+
+
+def _start_sums(size: int, count: int, dimension: int, n_obs: int) -> _Sums:
+    """Return what is known before the first chunk: nothing."""
+    return _Sums(
         0,
         jnp.zeros((size, n_obs)),
         jnp.zeros((count, dimension, n_obs)),
@@ -98,11 +140,6 @@ def differentiate_atoms(
         jnp.zeros((count, dimension, dimension)),
         jnp.zeros((count, size + dimension)),
     )
-    _, expected, own, square, mixed, alone, per_mass = jax.lax.while_loop(
-        lambda state: state[0] < num_atoms, add_chunk, start
-    )
-    second, to_mass = _assemble(square, mixed, alone, per_mass)
-    return jnp.concatenate([expected, own.reshape(flat, n_obs)]), second, to_mass
 
 
 def _differentiate_twice(

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import jax.scipy as jsp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._arguments import check_level
@@ -13,6 +12,7 @@ from spmlex._covariance import covariance_matrix
 from spmlex._evidence import Estimated, Evidence, evidence_of
 from spmlex._likelihood_ratio import likelihood_ratio
 from spmlex._progress import list_limits, report_part
+from spmlex._student import student_quantile
 from spmlex._types import Scalar
 
 _ROOT_STEPS = 12
@@ -47,7 +47,7 @@ def likelihood_ratio_interval(
     if evidence.problem is not None:
         return _interval(evidence, jnp.asarray(level, float))
     errors = _observed_errors(evidence)
-    critical = jsp.special.ndtri(0.5 + 0.5 * jnp.asarray(level, float))
+    critical = student_quantile(0.5 + 0.5 * jnp.asarray(level, float), jnp.inf)
 
     def limit(k: int, side: float) -> Scalar:
         wanted = _Limit(jnp.array(k), jnp.array(side), errors[k], critical)
@@ -134,7 +134,7 @@ def _conclude(state: _Secant, critical: Scalar) -> Scalar:
 def _interval(
     evidence: Evidence, level: Scalar
 ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
-    critical = jsp.special.ndtri(0.5 + 0.5 * level)
+    critical = student_quantile(0.5 + 0.5 * level, jnp.inf)
     errors = _observed_errors(evidence)
 
     def limit(item: tuple[Array, Array]) -> Scalar:

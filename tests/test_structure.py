@@ -50,9 +50,12 @@ ANALYSIS = {
 }
 WINGS = {"experiments": EXPERIMENTS, "analysis": ANALYSIS}
 
-# The likelihoods of rival estimators are climbed by the optimiser of spmlex.
-OPTIMISER = {"_covariance", "_evaluation", "_newton", "_trust_region", "_verdict"}
-
+# The likelihoods of rival estimators are climbed by the optimiser of spmlex, and their
+# intervals have its quantile.
+OPTIMISER = {
+    *("_covariance", "_evaluation", "_newton", "_student", "_trust_region"),
+    "_verdict",
+}
 
 # What makes a `Fit` or keeps it, and what says why it failed.
 KNOW_FITS = {
@@ -163,6 +166,26 @@ def test_modules_beside_the_wings_know_the_parts_of_a_study_alone():
         assert known <= PARTS, module
 
 
+def read_floors():
+    """Return the modules of each floor of `spmlex`, from its page."""
+    page = (ROOT / "spmlex" / "README.md").read_text()
+    table = page.split("\n## Where things are\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ([a-z ]+) \| .* \| ((?:`\w+` ?)+) \|$", table, re.M)
+    return {floor: re.findall(r"\w+", names) for floor, names in rows}
+
+
+def test_a_floor_of_the_library_knows_only_those_above_it():
+    floors = read_floors()
+    listed = [name for names in floors.values() for name in names]
+    place = {name: n for n, names in enumerate(floors.values()) for name in names}
+    inside = [x for x in MODULES if x.startswith("spmlex.")]
+    assert sorted(listed) == sorted({x.split(".")[1] for x in inside})
+    for module in inside:
+        for other in own_imports(module):
+            one, two = module.split(".")[1], other.split(".")[1]
+            assert place[two] <= place[one], (module, other)
+
+
 @pytest.mark.parametrize("package", OUTSIDE)
 def test_a_package_imports_only_what_it_may(package):
     for module in MODULES:
@@ -193,9 +216,18 @@ def test_every_module_is_checked_strictly():
     assert project["typeCheckingMode"] == "strict"
     assert {"spmlex", "experiments", "analysis"} <= set(project["include"])
     assert [x["root"] for x in project["executionEnvironments"]] == ["tests"]
-    for package in PACKAGES:
-        for path in (ROOT / package).rglob("*.py"):
-            assert not re.search("^# *pyright:", path.read_text(), re.M), path
+    texts = {
+        path: path.read_text()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+    }
+    for path, text in texts.items():
+        assert not re.search("^# *pyright:", text, re.M), path
+    # Exemptions become fewer: lower these numbers, never raise them.
+    tests = project["executionEnvironments"][0]
+    assert list(project.values()).count(False) <= 6
+    assert list(tests.values()).count(False) <= 11
+    assert sum(text.count("# pyright: ignore") for text in texts.values()) <= 16
 
 
 def test_private_names_stay_in_their_module():
@@ -217,6 +249,29 @@ def test_every_module_says_what_lives_there():
         first = text.partition("\n\n")[0].replace("\n", " ").rstrip()
         assert len(first) > 20, module
         assert first.endswith((".", "?", ":", "`.")), (module, first)
+
+
+def count_lines(function):
+    """Return how many lines a function has beside its docstring."""
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function) is None:
+        return lines
+    text = function.body[0]
+    return lines - (text.end_lineno - text.lineno + 1)
+
+
+def test_no_function_is_longer_than_60_lines():
+    trees = MODULES | {
+        str(path.relative_to(ROOT)): ast.parse(path.read_text())
+        for path in (ROOT / "tests").rglob("*.py")
+    }
+    long = [
+        f"{module}.{node.name}: {count_lines(node)} lines"
+        for module, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and count_lines(node) > 60
+    ]
+    assert long == []
 
 
 def list_definitions(tree):

@@ -3,10 +3,10 @@
 A row has masses on points, which may be in any order and padded with missing values.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 Rows = Float[np.ndarray, "rows point"]
 Grid = Float[np.ndarray, " grid"]
@@ -96,12 +96,7 @@ def measure_distances(
     j = next_of(i, at.size)
     ends = np.stack([truth[np.minimum(i, at.size - 1)], truth[j - 1]])
     largest = np.where(i < j, abs(height - ends).max(axis=0), 0.0)
-    # Beyond its grid the truth is constant.
-    low, high = (start < at[0]) & (start > -np.inf), (stop > at[-1]) & (stop < np.inf)
-    for beyond, value, reach in (
-        (low, truth[0], np.minimum(stop, at[0]) - start),
-        (high, truth[-1], stop - np.maximum(start, at[-1])),
-    ):
+    for beyond, value, reach in _list_ends(start, stop, at, truth):
         apart = abs(height[beyond] - value)
         area[beyond] += apart * reach[beyond]
         square[beyond] += apart**2 * reach[beyond]
@@ -115,3 +110,18 @@ def measure_distances(
         axis=1,
     )
     return np.where(known.any(1, keepdims=True), found, np.nan)
+
+
+def _list_ends(
+    start: Float[np.ndarray, " step"],
+    stop: Float[np.ndarray, " step"],
+    at: Grid,
+    truth: Grid,
+) -> Iterator[tuple[Bool[np.ndarray, " step"], float, Float[np.ndarray, " step"]]]:
+    """Yield which steps reach beyond an end of the grid, the truth there, and how far.
+
+    Beyond its grid the truth is constant.
+    """
+    low, high = (start < at[0]) & (start > -np.inf), (stop > at[-1]) & (stop < np.inf)
+    yield low, float(truth[0]), np.minimum(stop, at[0]) - start
+    yield high, float(truth[-1]), stop - np.maximum(start, at[-1])

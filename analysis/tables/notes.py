@@ -8,6 +8,7 @@ import xarray as xr
 
 from analysis import labels
 from analysis.dimensions import DESIGN_POINT
+from analysis.measures.formulas import Z
 from analysis.tables import rounding
 from analysis.tables.performance import BEST, COUNT_COLUMNS
 
@@ -114,16 +115,16 @@ def _tell_marks(table: pd.DataFrame) -> Iterator[str]:
     proportions = [x for x in measures if f"{x}_lower" in table.columns]
     if any(np.any(table[f"{x}_mcse"] == 0) for x in proportions):
         yield (
-            "At a proportion of 0 or 1 half of Wilson's interval over 1.96 stands in "
-            "for the error."
+            f"At a proportion of 0 or 1 half of Wilson's interval over {Z:.2f} stands "
+            "in for the error."
         )
     for column in map(str, table.columns):
         if column.startswith(BEST) and np.any(table[column]):
             words = labels.label_dim(column.removeprefix(BEST)).lower()
             yield (
                 f"Bold or *: the RMSE is below that of every other {words} at the "
-                "design point by more than 1.96 Monte Carlo errors of their paired "
-                "ratio."
+                f"design point by more than {Z:.2f} Monte Carlo errors of their "
+                "paired ratio."
             )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
+from analysis.dimensions import DESIGN_POINT
 from experiments import provenance
 from experiments.commands.kept import list_reproduced
 from experiments.commands.report import merge_done
@@ -32,9 +33,6 @@ MEASURES = ("bias", "rmse", "coverage")
 ROUNDING = 1e-9
 ERRORS = 4.0
 """Monte Carlo errors by which a number may differ on another processor."""
-
-CELL = ("grid", "estimator", "sample_size", "n_supp")
-"""Dimensions of a summary that tell cells apart, called as the settings are."""
 
 
 def main(arguments: list[str]) -> int:
@@ -113,7 +111,9 @@ def find_smallest(kept: "KeptStudy") -> tuple[str, dict[str, Any]]:
         seconds = (node["seconds"] * node["attempted"]).where(node["used"] > 0)
         place = seconds.argmin(list(seconds.dims))
         least = seconds.isel(place)
-        cell = {name: least[name].item() for name in CELL if name in seconds.dims}
+        cell = {
+            name: least[name].item() for name in DESIGN_POINT if name in seconds.dims
+        }
         found.append((float(least), process, cell))
     _, process, cell = min(found, key=lambda entry: entry[0])
     return process, cell

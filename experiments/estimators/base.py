@@ -3,13 +3,14 @@
 import dataclasses
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
-import jax.scipy as jsp
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 import spmlex
 from experiments.dgp import Data, Model
 from experiments.estimands import Estimand
 from experiments.estimators.outcome import Outcome
+from spmlex._student import student_quantile
 
 RAISED = 100
 """Result code of replications whose estimator raised an error instead of returning."""
@@ -156,5 +157,5 @@ def wald_interval(
     level: float,
 ) -> tuple[Float[Array, "*kind parameter"], Float[Array, "*kind parameter"]]:
     """Return the limits of normal intervals, for every kind of standard error."""
-    critical = jsp.special.ndtri(0.5 + 0.5 * level)
+    critical = student_quantile(0.5 + 0.5 * level, jnp.inf)
     return estimate - critical * standard_error, estimate + critical * standard_error

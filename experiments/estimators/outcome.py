@@ -1,8 +1,8 @@
 """What an estimator reports of one replication: every number, said once.
 
 A field of `Outcome` says its axes, how it is stored, in which unit, and what it is; the
-block files, the merged file, the actions `rerun` and `status`, and the table in
-`experiments/README.md` take it from there. A number more is a field more.
+block files, the merged file, the action `rerun` and the page `experiments/REPORTED.md`
+take it from there. A number more is a field more.
 """
 
 import dataclasses

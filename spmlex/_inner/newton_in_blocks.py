@@ -63,7 +63,6 @@ def climb_on_columns(
     Returns:
         The masses, with sum one, and how many passes it took.
     """
-    size = mass.size
 
     def is_running(state: _Newton) -> Bool[Array, ""]:
         return ~state.done & ~state.stuck & (state.num_passes < _MOST_PASSES)
@@ -84,30 +83,9 @@ def climb_on_columns(
         gap = jnp.max(sums.gradient) * total - 1.0
         residual = support_residual(sums.gradient * total, trial)
         done = accepted & (gap <= ATOL) & (residual <= ATOL)
-        # A start that leaves rows without density would have to climb out step by
-        # step: a little mass everywhere, none without density then.
         lost = first & (sums.lost > 0)
-        spread = 0.5 * trial + 0.5 / size
-        descent = sums.gradient - 1.0
-        start = jnp.where(jnp.any(trial <= 0), trial, 0.0)
-        # Not of a trial that is thrown away, whose Hessian may be anything.
-        target: Float[Array, " k"]
-        target = jax.lax.cond(
-            accepted & ~lost,
-            lambda: solve_nonnegative_qp(
-                sums.hessian, sums.hessian @ trial + descent, start
-            )[0],
-            lambda: state.target,
-        )
-        moved = _Newton(
-            jnp.where(lost, spread, trial),
-            jnp.where(lost, spread, target),
-            -jnp.sum(descent * (target - trial)),
-            jnp.where(lost, 0.0, 1.0),
-            state.num_passes + 1,
-            done & ~lost,
-            ~jnp.isfinite(gap) & ~lost,
-        )
+        moved = _go_on_from(trial, sums, state, accepted, lost)
+        moved = moved._replace(done=done & ~lost, stuck=~jnp.isfinite(gap) & ~lost)
         length = 0.5 * state.length
         shorter = state._replace(
             length=length,
@@ -122,6 +100,45 @@ def climb_on_columns(
     start = _Newton(mass, mass, zero, zero, jnp.array(0), no, no)
     end = jax.lax.while_loop(is_running, advance, start)
     return end.mass / jnp.sum(end.mass), end.num_passes
+
+
+def _go_on_from(
+    trial: Float[Array, " k"],
+    sums: _Sums,
+    state: _Newton,
+    accepted: Bool[Array, ""],
+    lost: Bool[Array, ""],
+) -> _Newton:
+    """Return the state at a trial, with the next one; `done` and `stuck` as before.
+
+    Args:
+        trial: The masses.
+        sums: What was measured there.
+        state: The one before.
+        accepted: Whether the trial is taken at all.
+        lost: Whether it is a start that leaves rows without density, which would have
+            to climb out step by step: a little mass everywhere, none without density
+            then.
+    """
+    spread = 0.5 * trial + 0.5 / trial.size
+    descent = sums.gradient - 1.0
+    start = jnp.where(jnp.any(trial <= 0), trial, 0.0)
+    # Not of a trial that is thrown away, whose Hessian may be anything.
+    target: Float[Array, " k"]
+    target = jax.lax.cond(
+        accepted & ~lost,
+        lambda: solve_nonnegative_qp(
+            sums.hessian, sums.hessian @ trial + descent, start
+        )[0],
+        lambda: state.target,
+    )
+    return state._replace(
+        mass=jnp.where(lost, spread, trial),
+        target=jnp.where(lost, spread, target),
+        slope=-jnp.sum(descent * (target - trial)),
+        length=jnp.where(lost, 0.0, 1.0),
+        num_passes=state.num_passes + 1,
+    )
 
 
 def _measure(

@@ -10,7 +10,7 @@ from analysis.measures.summarise import summarise_process
 
 PARAMETERS = ("coef[0]", "coef[1]", "log_std_e[0]")
 TRUTH = (1.5, 0.3, 0.0)
-KINDS = ("observed", "sandwich")
+INTERVAL_KINDS = ("observed", "sandwich")
 CODES = ("successful", "max_steps_reached", "zero_likelihood")
 CONFIG = """\
 study: synthetic
@@ -48,83 +48,38 @@ def make_process(
     """
     rng = np.random.default_rng(seed)
     cell = (len(estimators), len(grids), len(sample_sizes), len(n_supp), n_replications)
-    full = (*cell, len(PARAMETERS))
     scale = 3 / np.sqrt(np.array(sample_sizes))[None, None, :, None, None, None]
-    common = rng.standard_normal(
-        (1, 1, len(sample_sizes), 1, n_replications, len(PARAMETERS))
-    )
-    own = rng.standard_normal(full)
     shift = bias * 25 / np.array(n_supp)[None, None, None, :, None, None]
-    noise = np.sqrt(0.9) * common + np.sqrt(0.1) * own
-    estimate = np.array(TRUTH) + shift + scale * noise
-    spread = rng.chisquare(50, size=(*cell, len(KINDS), len(PARAMETERS))) / 50
+    estimate = np.array(TRUTH) + shift + scale * _draw_errors(rng, cell)
+    spread = rng.chisquare(50, size=(*cell, len(INTERVAL_KINDS), len(PARAMETERS))) / 50
     error = scale[..., None, :] * np.sqrt(spread)
 
     code = np.where(rng.random(cell) < share_failed, 1, 0)
     if not_run:
         code[..., n_replications - not_run :] = -1
-    failed = code != 0
-    estimate[failed] = np.nan
-    error[failed] = np.nan
+    probs, supp = _draw_distributions(rng, cell, n_supp)
+    for values in (estimate, error, probs, supp):
+        values[code != 0] = np.nan
     error[..., 0, 1, :] = np.nan  # the first replication has no sandwich
     z = stats.norm.ppf(0.975)
-    points = max(n_supp)
-    probs = np.full((*cell, points), np.nan)
-    supp = np.full((*cell, points), np.nan)
-    for k, number in enumerate(n_supp):
-        supp[:, :, :, k, :, :number] = np.linspace(-3, 3, number)
-        share = 0.4 + rng.uniform(-0.1, 0.1, probs.shape[:3] + (n_replications,))
-        probs[:, :, :, k, :, :number] = 0.0
-        probs[:, :, :, k, :, number // 4] = share
-        probs[:, :, :, k, :, 3 * number // 4] = 1 - share
-    probs[failed] = np.nan
-    supp[failed] = np.nan
-
-    def drawn(low: float, high: float) -> np.ndarray:
-        return np.where(code == -1, np.nan, rng.uniform(low, high, cell))
-
+    by_cell = _draw_numbers(rng, code)
     dims = ("estimator", "grid", "sample_size", "n_supp", "replication")
     names = (*dims, "kind", "parameter")
     middle = estimate[..., None, :]
-    by_cell = {
-        "flagged": np.where(code == -1, -1, rng.random(cell) < 0.1).astype(np.int8),
-        "gap": drawn(0, 1e-10),
-        "gradient_norm": drawn(0, 1e-9),
-        "log_likelihood": drawn(-4000, -3000),
-        "seconds": drawn(0.1, 0.2),
-        "num_steps": np.where(code == -1, -1, 7).astype(np.int32),
-        "num_atoms": np.where(code == -1, -1, 2).astype(np.int32),
-    }
     variables: dict[str, xr.Variable] = {
         "truth": _variable(("parameter",), np.array(TRUTH), "true value"),
         "estimate": _variable((*dims, "parameter"), estimate, "estimate"),
         "standard_error": _variable(names, error, "standard error"),
         "lower": _variable(names, middle - z * error, "lower limit"),
         "upper": _variable(names, middle + z * error, "upper limit"),
-        "code": _variable(dims, code.astype(np.int8), "result code"),
+        "code": _describe_codes(dims, code),
         "probs": _variable((*dims, "point"), probs, "mixing probability"),
         "supp": _variable((*dims, "point"), supp, "support point"),
-        "data_hash": _variable(
-            ("sample_size", "replication"),
-            rng.integers(0, 2**60, (len(sample_sizes), n_replications)),
-            "hash of the simulated data",
-        ),
+        "data_hash": _draw_hashes(rng, len(sample_sizes), n_replications),
     }
-    at = np.linspace(-3, 3, 2001)
-    cdf = 0.4 * (at >= -1.5) + 0.6 * (at >= 1.5)
-    variables |= {
-        "true_cdf_at": _variable(("cdf_point",), at, "latent value"),
-        "true_cdf": _variable(("cdf_point",), cdf, "true cdf"),
-        "true_mean": _variable((), np.array(0.3), "true mean"),
-        "true_variance": _variable((), np.array(2.16), "true variance"),
-    }
+    variables |= _describe_truth()
     variables |= {name: _variable(dims, x, name) for name, x in by_cell.items()}
     variables["lower"].attrs["level"] = variables["upper"].attrs["level"] = 0.95
-    variables["code"].attrs |= {
-        "flag_values": np.arange(len(CODES), dtype=np.int8),
-        "flag_meanings": " ".join(CODES),
-        "flag_sentences": "\n".join(f"Sentence of {name}." for name in CODES),
-    }
     coords = {
         "estimator": list(estimators),
         "grid": list(grids),
@@ -132,11 +87,79 @@ def make_process(
         "n_supp": list(n_supp),
         "replication": np.arange(n_replications),
         "parameter": list(PARAMETERS),
-        "kind": list(KINDS),
-        "point": np.arange(points),
+        "kind": list(INTERVAL_KINDS),
+        "point": np.arange(max(n_supp)),
     }
     attrs = {"label": "Linear factor model, discrete F", "default_kind": "sandwich"}
     return xr.Dataset(variables, coords, attrs)
+
+
+def _draw_errors(rng: np.random.Generator, cell: tuple[int, ...]) -> np.ndarray:
+    """Draw standard normal errors, most of their variance common to estimators."""
+    common = rng.standard_normal((1, 1, cell[2], 1, cell[4], len(PARAMETERS)))
+    own = rng.standard_normal((*cell, len(PARAMETERS)))
+    return np.sqrt(0.9) * common + np.sqrt(0.1) * own
+
+
+def _draw_numbers(rng: np.random.Generator, code: np.ndarray) -> dict[str, np.ndarray]:
+    """Draw what is one number a replication, missing where one was not run."""
+
+    def drawn(low: float, high: float) -> np.ndarray:
+        return np.where(code == -1, np.nan, rng.uniform(low, high, code.shape))
+
+    flagged = np.where(code == -1, -1, rng.random(code.shape) < 0.1)
+    return {
+        "flagged": flagged.astype(np.int8),
+        "gap": drawn(0, 1e-10),
+        "gradient_norm": drawn(0, 1e-9),
+        "log_likelihood": drawn(-4000, -3000),
+        "seconds": drawn(0.1, 0.2),
+        "num_steps": np.where(code == -1, -1, 7).astype(np.int32),
+        "num_atoms": np.where(code == -1, -1, 2).astype(np.int32),
+    }
+
+
+def _describe_codes(dims: tuple[str, ...], code: np.ndarray) -> xr.Variable:
+    found = _variable(dims, code.astype(np.int8), "result code")
+    found.attrs |= {
+        "flag_values": np.arange(len(CODES), dtype=np.int8),
+        "flag_meanings": " ".join(CODES),
+        "flag_sentences": "\n".join(f"Sentence of {name}." for name in CODES),
+    }
+    return found
+
+
+def _draw_hashes(rng: np.random.Generator, *shape: int) -> xr.Variable:
+    hashes = rng.integers(0, 2**60, shape)
+    dims = ("sample_size", "replication")
+    return _variable(dims, hashes, "hash of the simulated data")
+
+
+def _draw_distributions(
+    rng: np.random.Generator, cell: tuple[int, ...], n_supp: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw fitted distributions, with two atoms each: masses and support points."""
+    points = max(n_supp)
+    probs = np.full((*cell, points), np.nan)
+    supp = np.full((*cell, points), np.nan)
+    for k, number in enumerate(n_supp):
+        supp[:, :, :, k, :, :number] = np.linspace(-3, 3, number)
+        share = 0.4 + rng.uniform(-0.1, 0.1, cell[:3] + cell[-1:])
+        probs[:, :, :, k, :, :number] = 0.0
+        probs[:, :, :, k, :, number // 4] = share
+        probs[:, :, :, k, :, 3 * number // 4] = 1 - share
+    return probs, supp
+
+
+def _describe_truth() -> dict[str, xr.Variable]:
+    at = np.linspace(-3, 3, 2001)
+    cdf = 0.4 * (at >= -1.5) + 0.6 * (at >= 1.5)
+    return {
+        "true_cdf_at": _variable(("cdf_point",), at, "latent value"),
+        "true_cdf": _variable(("cdf_point",), cdf, "true cdf"),
+        "true_mean": _variable((), np.array(0.3), "true mean"),
+        "true_variance": _variable((), np.array(2.16), "true variance"),
+    }
 
 
 def make_replications(

@@ -23,7 +23,7 @@ from experiments.store.claims import Claims
 from experiments.study import Block
 
 SIZE = ["sample_size=20", "n_supp=4", "n_replications=4", "block_size=2"]
-KINDS = ("block", "replications.nc", "summary.nc", "study.yaml", "fields", "claim")
+DAMAGED = ("block", "replications.nc", "summary.nc", "study.yaml", "fields", "claim")
 ODD = [None, True, -1, 0, 2**70, 1e400, float("nan"), "", "x", "${oc.env:HOME}"]
 ODD += [[], {}, [[]], {"_target_": "os.getcwd"}, {"_target_": 1}, "\0", "../x"]
 
@@ -145,7 +145,7 @@ def fuzz_claims(study, count, rng):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DAMAGED)
 def test_no_damage_changes_a_number_in_silence(study, kind):
     counts = fuzz(study, kind, 100)
     print(kind, dict(counts))
@@ -178,7 +178,7 @@ if __name__ == "__main__":
     each = int(sys.argv[1]) if len(sys.argv) > 1 else 300
     with tempfile.TemporaryDirectory() as folder:
         made = make_study(Path(folder))
-        for name in KINDS:
+        for name in DAMAGED:
             rows.append({"file": name, "damaged": each, **fuzz(made, name, each)})
             print(rows[-1], flush=True)
     kept = Path(__file__).parents[2] / "results" / "fuzz.json"

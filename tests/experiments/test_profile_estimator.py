@@ -11,7 +11,7 @@ from experiments.mixing import Discrete
 from experiments.models.linear_factor import LinearFactor
 
 SUPP = jnp.linspace(-4.0, 4.0, 30)
-KINDS = ("sandwich", "observed", "jackknife", "bootstrap_exponential")
+INTERVAL_KINDS = ("sandwich", "observed", "jackknife", "bootstrap_exponential")
 
 
 def draw():
@@ -24,13 +24,15 @@ def draw():
 @pytest.mark.thorough
 def test_every_interval_is_that_of_the_fit():
     model, data = draw()
-    estimator = Profile(intervals=KINDS, n_draws=5, adequacy_on=[-8.0, 8.0, 801])
+    estimator = Profile(
+        intervals=INTERVAL_KINDS, n_draws=5, adequacy_on=[-8.0, 8.0, 801]
+    )
     found = jax.jit(lambda data: estimator.estimate(model, data, SUPP))(data)
     start = model.starting_values(data)
     fit = spmlex.fit(start, data, SUPP, starts=())
     np.testing.assert_allclose(found.estimate, fit.theta, atol=1e-6)
     assert estimator.default_kind == "sandwich"
-    for number, kind in enumerate(KINDS[:3]):
+    for number, kind in enumerate(INTERVAL_KINDS[:3]):
         made = fit.intervals(0.95, kind)
         np.testing.assert_allclose(found.lower[number], made.lower, atol=1e-5)
         np.testing.assert_allclose(found.upper[number], made.upper, atol=1e-5)

@@ -50,9 +50,9 @@ def to_data(rows):
     return {"x": jnp.asarray(rows[:, :3]), "sign": jnp.asarray(rows[:, 3:])}
 
 
-PATTERNS, COUNTS = draw()
-EVERY = np.repeat(PATTERNS, COUNTS, axis=0)
-CLUSTERS = np.arange(len(COUNTS)) // 3
+PATTERNS, REPEATS = draw()
+EVERY = np.repeat(PATTERNS, REPEATS, axis=0)
+CLUSTERS = np.arange(len(REPEATS)) // 3
 START = Choices(jnp.array(1.0))
 
 
@@ -61,13 +61,13 @@ def pair():
     """Return the fit to all the observations, and that to the patterns."""
     return (
         fit(START, to_data(EVERY), SUPP, support="grid"),
-        fit(START, to_data(PATTERNS), SUPP, counts=COUNTS, support="grid"),
+        fit(START, to_data(PATTERNS), SUPP, counts=REPEATS, support="grid"),
     )
 
 
 def test_patterns_with_counts_are_the_observations(pair):
     every, patterns = pair
-    assert len(COUNTS) < 40
+    assert len(REPEATS) < 40
     assert patterns.n_obs == 300
     assert patterns.theta == approx(every.theta, 1e-10)
     assert patterns.log_likelihood == approx(every.log_likelihood, 1e-8)
@@ -76,19 +76,19 @@ def test_patterns_with_counts_are_the_observations(pair):
     for kind in spmlex.COVARIANCE_KINDS:
         assert patterns.covariance(kind) == approx(every.covariance(kind), 1e-10)
     within = patterns.covariance("sandwich", clusters=CLUSTERS)
-    repeated = np.repeat(CLUSTERS, COUNTS)
+    repeated = np.repeat(CLUSTERS, REPEATS)
     assert within == approx(every.covariance("sandwich", clusters=repeated), 1e-10)
     assert "observations 300" in patterns.summary(kind="sandwich")
 
 
 def test_weights_alone_say_nothing_of_the_size_of_the_sample(pair):
     _, patterns = pair
-    share = jnp.asarray(COUNTS, float)
+    share = jnp.asarray(REPEATS, float)
     weighted = fit(START, to_data(PATTERNS), SUPP, weights=share, support="grid")
     assert weighted.theta == approx(patterns.theta, 1e-10)
-    assert weighted.n_obs == len(COUNTS)
+    assert weighted.n_obs == len(REPEATS)
     ratio = weighted.covariance("observed") / patterns.covariance("observed")
-    assert ratio == approx([[300 / len(COUNTS)]], 1e-8)
+    assert ratio == approx([[300 / len(REPEATS)]], 1e-8)
 
 
 def test_both_kinds_are_multiplied(pair):
@@ -98,11 +98,11 @@ def test_both_kinds_are_multiplied(pair):
         START,
         to_data(PATTERNS),
         SUPP,
-        counts=COUNTS,
+        counts=REPEATS,
         weights=jnp.asarray(twice),
         support="grid",
     )
-    all_rows = jnp.asarray(np.repeat(twice, COUNTS))
+    all_rows = jnp.asarray(np.repeat(twice, REPEATS))
     other = fit(START, to_data(EVERY), SUPP, weights=all_rows, support="grid")
     assert one.theta == approx(other.theta, 1e-9)
     assert one.covariance("sandwich") == approx(other.covariance("sandwich"), 1e-10)
@@ -132,14 +132,14 @@ def test_the_efficient_estimate_is_that_of_the_observations(pair):
     every, patterns = (each.efficient() for each in pair)
     assert patterns.theta == approx(every.theta, 1e-9)
     assert patterns.covariance() == approx(every.covariance(), 1e-10)
-    repeated = np.repeat(CLUSTERS, COUNTS)
+    repeated = np.repeat(CLUSTERS, REPEATS)
     assert patterns.covariance(CLUSTERS) == approx(every.covariance(repeated), 1e-10)
     for here, there in zip(
         patterns.score_limits(0.9), every.score_limits(0.9), strict=True
     ):
         assert here == approx(there, 1e-8)
     data = to_data(PATTERNS)
-    plain = spmlex.efficient_estimate(START, data, SUPP, counts=COUNTS)
+    plain = spmlex.efficient_estimate(START, data, SUPP, counts=REPEATS)
     assert plain.covariance() == approx(patterns.covariance(), 1e-4)
 
 
@@ -147,7 +147,7 @@ def test_the_efficient_estimate_is_that_of_the_observations(pair):
 @pytest.mark.parametrize("support", [None, "free"])
 def test_points_that_move_count_them_too(support):
     every = fit(START, to_data(EVERY), SUPP, support=support)
-    patterns = fit(START, to_data(PATTERNS), SUPP, support=support, counts=COUNTS)
+    patterns = fit(START, to_data(PATTERNS), SUPP, support=support, counts=REPEATS)
     assert patterns.log_likelihood == approx(every.log_likelihood, 1e-6)
     assert patterns.theta == approx(every.theta, 1e-4)
     found = patterns.covariance("sandwich")
@@ -157,12 +157,12 @@ def test_points_that_move_count_them_too(support):
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        (COUNTS + 0.5, "counts holds .* give whole numbers"),
-        (-COUNTS, "counts holds .* nonnegative"),
-        (COUNTS[:-1], "counts has shape"),
-        (0 * COUNTS, "counts are all zero"),
+        (REPEATS + 0.5, "counts holds .* give whole numbers"),
+        (-REPEATS, "counts holds .* nonnegative"),
+        (REPEATS[:-1], "counts has shape"),
+        (0 * REPEATS, "counts are all zero"),
     ],
 )
 def test_counts_that_are_none_are_refused(counts, message):
     with pytest.raises(ValueError, match=message):
-        read_sample(None, counts, len(COUNTS))
+        read_sample(None, counts, len(REPEATS))

@@ -101,13 +101,13 @@ def faults():
     return {"y": jnp.asarray(table[:, 1]), "x": jnp.asarray(table[:, 2])}
 
 
-COUNTS = Counts(jnp.array(1.0))
+POISSON = Counts(jnp.array(1.0))
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("n_supp", [51, 101, 201, 401, 801])
 def test_known_maximum_is_reached_on_every_grid(faults, n_supp):
-    found = fit(COUNTS, faults, jnp.linspace(-7.0, 1.0, n_supp))
+    found = fit(POISSON, faults, jnp.linspace(-7.0, 1.0, n_supp))
     assert found.support == "free"
     assert float(found.theta[0]) == pytest.approx(0.7991, abs=1e-4)
     assert -2 * float(found.log_likelihood) == pytest.approx(172.66217, abs=1e-5)
@@ -119,10 +119,10 @@ def test_known_maximum_is_reached_on_every_grid(faults, n_supp):
 
 def test_fit_is_the_same_compiled_and_in_a_batch(faults):
     supp = jnp.linspace(-7.0, 1.0, 51)
-    plain = fit(COUNTS, faults, supp)
+    plain = fit(POISSON, faults, supp)
 
     def run(data):
-        found = fit(COUNTS, data, supp, throw=False)
+        found = fit(POISSON, data, supp, throw=False)
         return found.theta, found.hessian, found.supp, found.moved
 
     compiled = jax.jit(run)(faults)
@@ -136,12 +136,12 @@ def test_fit_is_the_same_compiled_and_in_a_batch(faults):
 
 
 def test_derivatives_are_those_of_points_that_move_with_theta(faults):
-    found = fit(COUNTS, faults, jnp.linspace(-7.0, 1.0, 51))
+    found = fit(POISSON, faults, jnp.linspace(-7.0, 1.0, 51))
     assert found.problem is not None
     there = found.problem.evaluate(found.theta, found.probs, found.weights)
     assert np.asarray(there.hessian) == approx(found.hessian, 1e-8)
     assert np.asarray(there.scores) == approx(found.scores, 1e-6)
-    nailed = fit(COUNTS, faults, jnp.linspace(-7.0, 1.0, 51), support="grid")
+    nailed = fit(POISSON, faults, jnp.linspace(-7.0, 1.0, 51), support="grid")
     assert nailed.moved is None
     assert float(nailed.hessian[0, 0]) > 20 * float(found.hessian[0, 0])
 
@@ -168,12 +168,12 @@ def test_joint_derivatives_are_right():
 
 def test_what_a_shift_of_the_atoms_can_replace_is_not_identified(faults):
     ones = {**faults, "x": jnp.ones(faults["x"].shape)}
-    found = fit(COUNTS, ones, jnp.linspace(-7.0, 4.0, 51), throw=False)
+    found = fit(POISSON, ones, jnp.linspace(-7.0, 4.0, 51), throw=False)
     assert found.result == RESULTS.singular_hessian
 
 
 def test_groups_stay_on_the_grid(faults):
     groups = jnp.arange(faults["y"].size) % 2
-    found = fit(COUNTS, faults, jnp.linspace(-7.0, 1.0, 51), groups=groups)
+    found = fit(POISSON, faults, jnp.linspace(-7.0, 1.0, 51), groups=groups)
     assert found.support == "grid"
     assert found.moved is None
