@@ -30,6 +30,9 @@ EFFICIENT_LABELS = {
 }
 """How tables call the kinds of interval around the root."""
 
+_NEARLY = 1e-3
+"""Share of the information with F known that shifts and stretches of F leave."""
+
 
 class EfficientEstimate(HasIntervals):
     """The root of the efficient score, with all that its intervals need.
@@ -75,6 +78,44 @@ class EfficientEstimate(HasIntervals):
         Where some are not, the others are estimated with these at their start.
         """
         return ~self.root.here.directions.involved
+
+    @property
+    def nearly_shifted(self) -> Bool[Array, " p"]:
+        """Which parameters a shift or stretch of F all but takes the place of.
+
+        As it does for the coefficient of a covariate whose mean is many times its
+        standard deviation: the search for the root is then hard, for numbers too.
+        """
+        left = jnp.diagonal(self.root.here.carried.remaining)
+        share = left / jnp.diagonal(self.root.here.parametric)
+        return self.identified & (share < _NEARLY)
+
+    def describe_end(self) -> str:
+        """Say why the search failed, and what to try; nothing where it did not.
+
+        Of concrete arrays, not under `jit`.
+
+        Examples:
+            >>> efficient_estimate(model0, data, supp).describe_end()
+            ''
+        """
+        if self.result == RESULTS.successful:
+            return ""
+        text = RESULTS[self.result]
+        if self.result == RESULTS.max_steps_reached:
+            text = (
+                "The search for the root of the efficient score did not settle. Start "
+                "closer, by a method `starting_values(data)` of the model, or give a "
+                "finer grid that covers F."
+            )
+        near = np.asarray(self.nearly_shifted)
+        if not near.any():
+            return text
+        named = ", ".join(np.array(self.names)[near])
+        return (
+            f"{text} A shift of F all but takes the place of {named}: subtract the "
+            "mean from its covariate, and move the grid along."
+        )
 
     @property
     def information(self) -> Float[Array, "p p"]:
@@ -203,7 +244,7 @@ class EfficientEstimate(HasIntervals):
             "are Wald's: `intervals()` has the test's"
         ]
         if self.result != RESULTS.successful:
-            notes.append(f"Warning: {RESULTS[self.result]}")
+            notes.append(f"Warning: {self.describe_end()}")
         return table._replace(notes=tuple(notes))
 
 

@@ -126,7 +126,15 @@ def efficient_estimate(
     if read_count("n_draws", n_draws, N_DRAWS) < 2:
         raise ValueError(f"n_draws={n_draws}: give 2 or more, such as {N_DRAWS}.")
     estimate = solve_efficiently(problem, weights, int(n_draws), seed)
-    return raise_if_failed(estimate, estimate.result) if throw else estimate
+    return _raise_if_failed(estimate) if throw else estimate
+
+
+def _raise_if_failed(estimate: EfficientEstimate) -> EfficientEstimate:
+    """Return the estimate, or raise with what is known of how it ended."""
+    failed = estimate.result != RESULTS.successful
+    if isinstance(failed, Tracer) or not bool(failed):
+        return raise_if_failed(estimate, estimate.result)
+    raise RuntimeError(estimate.describe_end())
 
 
 def solve_efficiently(

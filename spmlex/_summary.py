@@ -167,7 +167,7 @@ def _describe_intervals(
         f"are its own, intervals: {row.sentence}"
     ]
     if found.result != RESULTS.successful:
-        lines.append(f"Warning: efficient score: {RESULTS[found.result]}")
+        lines.append(f"Warning: efficient score: {found.describe_end()}")
     known = np.asarray(found.identified)
     if not known.all():
         lines.append(

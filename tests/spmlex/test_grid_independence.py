@@ -10,7 +10,7 @@ import pytest
 from experiments.models.duration import WeibullHazard
 from experiments.models.panel_binary import PanelBinary
 from experiments.models.poisson import MixedPoisson
-from spmlex import RESULTS, fit
+from spmlex import RESULTS, efficient_estimate, fit
 from spmlex._joint import make_joint
 from tests.spmlex.problems import DATA, approx, central_differences, linear_factor
 
@@ -92,6 +92,21 @@ def test_mean_of_a_covariate_does_not_matter(name, kind):
     apart = np.abs(centred.theta - moved.theta) / errors(centred)
     assert np.max(apart) < 0.05
     assert np.max(np.abs(errors(moved) / errors(centred) - 1.0)) < 0.05
+
+
+@pytest.mark.thorough
+def test_a_mean_that_is_too_large_is_told_with_its_cure():
+    """A covariate whose mean is a hundred standard deviations, as a year's."""
+    start, data, supp = draw("three counts", "normal", 0)
+    centred = efficient_estimate(start, data, supp)
+    assert centred.describe_end() == ""
+    assert not bool(centred.nearly_shifted.any())
+    with pytest.raises(
+        RuntimeError, match=r"of coef\[0\]: subtract the mean"
+    ) as raised:
+        efficient_estimate(start, *shift(data, supp, 100.0))
+    assert "did not settle" in str(raised.value)
+    assert "max_steps" not in str(raised.value)
 
 
 @pytest.fixture(scope="module")
