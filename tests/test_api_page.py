@@ -8,7 +8,7 @@ import pytest
 
 import spmlex
 from experiments.api_page import GROUPS, PAGE, SETTING, find_objects, render
-from spmlex import _kept_programs
+from spmlex._programs import kept_programs as _kept_programs
 
 TEXT = PAGE.read_text(encoding="utf-8")
 OBJECTS = find_objects()

@@ -53,15 +53,20 @@ WINGS = {"experiments": EXPERIMENTS, "analysis": ANALYSIS}
 # The likelihoods of rival estimators are climbed by the optimiser of spmlex, and their
 # intervals have its quantile.
 OPTIMISER = {
-    *("_covariance", "_evaluation", "_newton", "_student", "_trust_region"),
-    "_verdict",
+    *("_evidence.covariance", "_evidence.student", "_profile.evaluation"),
+    *("_climb.newton", "_climb.trust_region", "_climb.verdict"),
 }
 
 # What makes a `Fit` or keeps it, and what says why it failed.
 KNOW_FITS = {
-    *("spmlex", "spmlex._explain", "spmlex._fit", "spmlex._free_support"),
-    *("spmlex._polish", "spmlex._grid_search", "spmlex._saving"),
-    "spmlex._mixing_test",
+    *(
+        "spmlex",
+        "spmlex._result.explain",
+        "spmlex._fit.fit",
+        "spmlex._fit.free_support",
+    ),
+    *("spmlex._fit.polish", "spmlex._fit.grid_search", "spmlex._result.saving"),
+    "spmlex._fit.mixing_test",
 }
 
 
@@ -103,7 +108,7 @@ def test_no_module_imports_itself_by_a_detour():
     graph = {module: own_imports(module) for module in MODULES}
     order = list(TopologicalSorter(graph).static_order())  # raises CycleError
     assert set(order) == MODULES.keys()
-    assert order.index("spmlex._types") < order.index("spmlex")
+    assert order.index("spmlex._words.types") < order.index("spmlex")
 
 
 def list_annotations(tree):
@@ -128,7 +133,7 @@ def test_the_library_has_no_circle_of_meaning_either():
         names = {name for _, name in list_imports(tree)}
         assert "TYPE_CHECKING" not in names, module
         # Inference asks an `Evidence`; what was estimated is known above it.
-        if "spmlex._result" in own_imports(module):
+        if "spmlex._result.result" in own_imports(module):
             assert module in KNOW_FITS, module
 
 
@@ -167,23 +172,20 @@ def test_modules_beside_the_wings_know_the_parts_of_a_study_alone():
 
 
 def read_floors():
-    """Return the modules of each floor of `spmlex`, from its page."""
+    """Return the folders of `spmlex` as its page lists them."""
     page = (ROOT / "spmlex" / "README.md").read_text()
     table = page.split("\n## Where things are\n")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| ([a-z ]+) \| .* \| ((?:`\w+` ?)+) \|$", table, re.M)
-    return {floor: re.findall(r"\w+", names) for floor, names in rows}
+    return re.findall(r"^\| `(\w+)` \|", table, re.M)
 
 
 def test_a_floor_of_the_library_knows_only_those_above_it():
-    floors = read_floors()
-    listed = [name for names in floors.values() for name in names]
-    place = {name: n for n, names in enumerate(floors.values()) for name in names}
+    floors = ["_version", *read_floors()]
     inside = [x for x in MODULES if x.startswith("spmlex.")]
-    assert sorted(listed) == sorted({x.split(".")[1] for x in inside})
+    assert sorted(floors) == sorted({x.split(".")[1] for x in inside})
     for module in inside:
         for other in own_imports(module):
             one, two = module.split(".")[1], other.split(".")[1]
-            assert place[two] <= place[one], (module, other)
+            assert floors.index(two) <= floors.index(one), (module, other)
 
 
 @pytest.mark.parametrize("package", OUTSIDE)

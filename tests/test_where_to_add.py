@@ -132,7 +132,7 @@ def add_number(root):
 
 
 def add_interval_kind(root):
-    module = root / "spmlex/_intervals.py"
+    module = root / "spmlex/_inference/intervals.py"
     change(module, "\n_GENERATES = ", KIND)
     change(module, '\n        "efficient": IntervalKind(', ROW)
     names = "\nINTERVAL_NAMES = {\n"

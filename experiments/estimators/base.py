@@ -10,7 +10,7 @@ import spmlex
 from experiments.dgp import Data, Model
 from experiments.estimands import Estimand
 from experiments.estimators.outcome import Outcome
-from spmlex._student import student_quantile
+from spmlex._evidence.student import student_quantile
 
 RAISED = 100
 """Result code of replications whose estimator raised an error instead of returning."""

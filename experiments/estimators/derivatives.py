@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.scipy as jsp
 from jaxtyping import Array, Float
 
-from spmlex._evaluation import Evaluation
+from spmlex._profile.evaluation import Evaluation
 
 Points = Float[Array, "k d"]
 LogMasses = Float[Array, " k"]

@@ -19,10 +19,10 @@ from experiments.estimators.base import LIKELIHOOD_KINDS, wald_interval
 from experiments.estimators.derivatives import NodeSum, differentiate
 from experiments.estimators.functionals import Reported, append_values
 from experiments.estimators.outcome import Outcome
-from spmlex._covariance import covariance_matrix
-from spmlex._evaluation import Evaluation
-from spmlex._newton import climb
-from spmlex._verdict import judge
+from spmlex._climb.newton import climb
+from spmlex._climb.verdict import judge
+from spmlex._evidence.covariance import covariance_matrix
+from spmlex._profile.evaluation import Evaluation
 
 _TOL = 1e-7
 

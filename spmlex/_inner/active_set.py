@@ -27,10 +27,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._inner import interior_point
+from spmlex._inner.mixture import support_residual, weight_per_density
 from spmlex._inner.nonnegative_qp import solve_nonnegative_qp
 from spmlex._inner.working_set import take_part
-from spmlex._mixture import support_residual, weight_per_density
-from spmlex._types import Probs, Scalar, ScaledLik, Weights
+from spmlex._words.types import Probs, Scalar, ScaledLik, Weights
 
 # Five: by then densities are of the right order, and Newton's steps do better.
 _EM_STEPS = 5

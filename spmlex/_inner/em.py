@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from spmlex._mixture import weight_per_density
-from spmlex._types import Probs, ScaledLik, Weights
+from spmlex._inner.mixture import weight_per_density
+from spmlex._words.types import Probs, ScaledLik, Weights
 
 _State = tuple[Probs, Probs, Int[Array, ""]]
 """Mixing probabilities, gradient there, steps."""

@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._inner.mixture import scale_rows, support_residual, weight_per_density
 from spmlex._inner.newton_in_blocks import ATOL, LOST, climb_on_columns
 from spmlex._inner.working_set import choose_working_set
-from spmlex._mixture import scale_rows, support_residual, weight_per_density
-from spmlex._rows import Blocks
-from spmlex._types import Data, LogCondLik, Probs, Scalar, Weights
+from spmlex._programs.rows import Blocks
+from spmlex._words.types import Data, LogCondLik, Probs, Scalar, Weights
 
 _SIZES = (24, 120)
 """Columns of the working set, and of a larger one where that is too small."""

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._mixture import support_residual, weight_per_density
-from spmlex._types import Probs, Scalar, ScaledLik, Weights
+from spmlex._inner.mixture import support_residual, weight_per_density
+from spmlex._words.types import Probs, Scalar, ScaledLik, Weights
 
 # Share of the way to the boundary that a step goes: on it the next could not move.
 _TO_BOUNDARY = 0.995

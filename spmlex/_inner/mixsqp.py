@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from spmlex._types import Probs, ScaledLik, Weights
+from spmlex._words.types import Probs, ScaledLik, Weights
 
 
 def _import_mixsolve():

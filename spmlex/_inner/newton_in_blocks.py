@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._inner.mixture import scale_rows, support_residual
 from spmlex._inner.nonnegative_qp import solve_nonnegative_qp
-from spmlex._mixture import scale_rows, support_residual
-from spmlex._rows import Blocks
-from spmlex._types import Data, LogCondLik, Scalar, Weights
+from spmlex._programs.rows import Blocks
+from spmlex._words.types import Data, LogCondLik, Scalar, Weights
 
 ATOL = 1e-10
 """Gap and support residual at which a solve stops, nats per observation."""

@@ -16,22 +16,22 @@ import numpy as np
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Int
 
-from spmlex._arguments import check_truth, read_floats
-from spmlex._codes import RESULTS, raise_if_failed
 from spmlex._inner.active_set import ActiveSet
 from spmlex._inner.em import EM
 from spmlex._inner.interior_point import InteriorPoint
 from spmlex._inner.mixsqp import MixSQP
-from spmlex._mixture import (
+from spmlex._inner.mixture import (
     normalise_weights,
     row_max,
     scale_rows,
     support_residual,
     weight_per_density,
 )
-from spmlex._printing import Printed, write
-from spmlex._table import Table
-from spmlex._types import (
+from spmlex._words.arguments import check_truth, read_floats
+from spmlex._words.codes import RESULTS, raise_if_failed
+from spmlex._words.printing import Printed, write
+from spmlex._words.table import Table
+from spmlex._words.types import (
     GivenLclk,
     GivenProbs,
     GivenWeights,

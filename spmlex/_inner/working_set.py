@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._types import Probs, ScaledLik, Weights
+from spmlex._words.types import Probs, ScaledLik, Weights
 
 
 def choose_working_set(mass: Probs, gradient: Probs, size: int) -> Int[Array, " k"]:

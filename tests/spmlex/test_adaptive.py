@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from spmlex import RESULTS, Fit, adequacy, fit, gradient_on, solve_probs
-from spmlex._continuum import box_of, log_ratios, maximise_gradient
-from spmlex._grid import product_grid
-from spmlex._outer import OuterProblem
+from spmlex._profile.outer import OuterProblem
+from spmlex._support.continuum import box_of, log_ratios, maximise_gradient
+from spmlex._support.grid import product_grid
 from tests.spmlex.problems import approx, linear_factor
 
 

@@ -10,8 +10,8 @@ import pytest
 from problems import approx
 
 from spmlex import RESULTS, fit, product_grid
-from spmlex._cell_bound import bound_cells
-from spmlex._continuum import log_gradient, log_ratios, make_box
+from spmlex._adequacy.cell_bound import bound_cells
+from spmlex._support.continuum import log_gradient, log_ratios, make_box
 
 
 class Coefficients(eqx.Module):

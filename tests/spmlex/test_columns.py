@@ -8,9 +8,9 @@ import pytest
 from small_fits import NAMES, SUPP, AbleLogit, Logit, data, named
 
 from spmlex import data_range, fit, halton_grid, product_grid, uniform_grid
-from spmlex._columns import read_tables
-from spmlex._inputs import read_inputs, read_weights
-from spmlex._starts import gather_starts
+from spmlex._climb.starts import gather_starts
+from spmlex._words.columns import read_tables
+from spmlex._words.inputs import read_inputs, read_weights
 
 MODEL = AbleLogit(jnp.zeros(2))
 X = np.arange(3.0)

@@ -11,8 +11,8 @@ import pytest
 from small_fits import efficient, named, one_slope
 
 from spmlex import compare_fits
-from spmlex._limits import Intervals
-from spmlex._table import Table, to_latex, to_markdown, to_text
+from spmlex._evidence.limits import Intervals
+from spmlex._words.table import Table, to_latex, to_markdown, to_text
 
 TIDY = [
     "term",
@@ -109,7 +109,7 @@ def test_intervals_and_stars_are_there_for_the_asking():
 
 
 def test_a_small_standard_error_gets_the_digits_to_be_seen():
-    from spmlex._comparison import _places
+    from spmlex._answers.comparison import _places
 
     assert _places([0.0123, 20.0], 3) == 3
     assert _places([0.000123], 3) == 5

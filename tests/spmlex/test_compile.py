@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import pytest
 from problems import approx
 
-from spmlex import _compile
-from spmlex._compile import compile_for_one_call
+from spmlex._programs import compile as _compile
+from spmlex._programs.compile import compile_for_one_call
 
 
 class Numbers(eqx.Module):

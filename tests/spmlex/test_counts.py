@@ -11,7 +11,7 @@ from problems import approx
 
 import spmlex
 from spmlex import fit
-from spmlex._weights import read_sample
+from spmlex._inner.weights import read_sample
 
 SUPP = np.linspace(-4.0, 4.0, 17)
 CELLS = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))

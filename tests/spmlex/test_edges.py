@@ -8,8 +8,8 @@ import pytest
 from problems import approx, said
 
 from spmlex import fit, product_grid
-from spmlex._degenerate import grid_resolution
-from spmlex._edges import find_loaded_faces
+from spmlex._adequacy.edges import find_loaded_faces
+from spmlex._support.degenerate import grid_resolution
 
 
 class Moves(eqx.Module):

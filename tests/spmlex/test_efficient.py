@@ -13,12 +13,12 @@ from panels import make_problem
 from problems import approx
 
 from experiments.models.panel_binary import PanelBinary
-from spmlex._draws import draw_rows, how_rows_are_made, list_outcomes
+from spmlex._efficient.draws import draw_rows, how_rows_are_made, list_outcomes
+from spmlex._efficient.projection import Projection, project_score, sum_moments
+from spmlex._efficient.score_parts import find_seen, make_rows, split_score, spread_out
+from spmlex._efficient.smooth_mixing import count_effective
 from spmlex._inner import get_solver
-from spmlex._outer import OuterProblem
-from spmlex._projection import Projection, project_score, sum_moments
-from spmlex._score_parts import find_seen, make_rows, split_score, spread_out
-from spmlex._smooth_mixing import count_effective
+from spmlex._profile.outer import OuterProblem
 
 slow = pytest.mark.thorough
 MODELS = [

@@ -18,7 +18,7 @@ from spmlex import (
     profile_ll,
     result_code,
 )
-from spmlex._trust_region import solve_trust_region
+from spmlex._climb.trust_region import solve_trust_region
 
 LOADINGS = [1.5166264, 0.29513692]
 VARIANCES = [1.03415027, 1.52428492, 0.55158215]

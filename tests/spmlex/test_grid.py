@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spmlex._grid import (
+from spmlex._support.grid import (
     data_range,
     halton_grid,
     most_likely_points,

@@ -11,7 +11,7 @@ from experiments.models.duration import WeibullHazard
 from experiments.models.panel_binary import PanelBinary
 from experiments.models.poisson import MixedPoisson
 from spmlex import RESULTS, efficient_estimate, fit
-from spmlex._joint import make_joint
+from spmlex._atoms.joint import make_joint
 from tests.spmlex.problems import DATA, approx, central_differences, linear_factor
 
 N_OBS, SLOPE = 500, 0.7

@@ -24,7 +24,7 @@ from experiments.models.linear_factor import LinearFactor
 from experiments.models.panel_binary import PanelBinary
 from experiments.models.poisson import MixedPoisson
 from spmlex import RESULTS, efficient_estimate
-from spmlex._identification import split_directions
+from spmlex._adequacy.identification import split_directions
 
 slow = pytest.mark.slow  # each compiles estimates and intervals of its own
 SHAPES = ("two", "normal")
@@ -139,7 +139,7 @@ def test_share_does_not_depend_on_the_mean_of_a_covariate():
         split = split_directions(*given)
         assert np.all(split.identified)
         shares.append(split.share)
-    # The floor of `_identification.py` is relative to what grows with the mean.
+    # The floor of `identification.py` is relative to what grows with the mean.
     assert shares[1] == approx(shares[0], 1e-6)
     assert shares[2] == approx(shares[0], 1e-2)
 

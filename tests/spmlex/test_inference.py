@@ -20,7 +20,7 @@ from spmlex import (
     likelihood_ratio_test,
     profile_ll,
 )
-from spmlex._normal_points import covariance_root, normal_design
+from spmlex._climb.normal_points import covariance_root, normal_design
 
 NAMES = ("coef[0]", "coef[1]", "log_std_e[0]", "log_std_e[1]", "log_std_e[2]")
 

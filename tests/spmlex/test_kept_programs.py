@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import spmlex
-from spmlex import _kept_programs
-from spmlex._codes import RESULTS
-from spmlex._kept_programs import Program, keep_programs
+from spmlex._programs import kept_programs as _kept_programs
+from spmlex._programs.kept_programs import Program, keep_programs
+from spmlex._words.codes import RESULTS
 
 SCRIPT = """
 import equinox as eqx, jax.numpy as jnp, numpy as np, spmlex

@@ -9,7 +9,7 @@ from mistakes import DATA, FITS, MISTAKES, MODEL, SUPP, Logit, N
 from problems import approx
 
 from spmlex import fit
-from spmlex._degenerate import grid_resolution
+from spmlex._support.degenerate import grid_resolution
 
 
 @pytest.fixture(scope="module")

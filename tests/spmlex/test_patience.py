@@ -16,10 +16,10 @@ from problems import approx
 from small_fits import NAMES, SUPP, AbleLogit, data, named
 
 import spmlex
-from spmlex._interrupt import _setting, run_interruptibly
-from spmlex._newton import climb
-from spmlex._problem import pose_problem
-from spmlex._progress import STEPS, announce, list_limits, report, report_part
+from spmlex._climb.newton import climb
+from spmlex._profile.problem import pose_problem
+from spmlex._programs.interrupt import _setting, run_interruptibly
+from spmlex._words.progress import STEPS, announce, list_limits, report, report_part
 
 SCRIPT = Path(__file__).parent / "interrupted.py"
 

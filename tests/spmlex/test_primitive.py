@@ -8,7 +8,7 @@ from problems import approx, central_differences, flat, linear_factor, random_lc
 
 from spmlex import profile, profile_ll, solve_probs
 from spmlex._inner import EM
-from spmlex._mixture import posterior_weights
+from spmlex._inner.mixture import posterior_weights
 
 LCLK = random_lclk(60, 12, spread=0.7)
 

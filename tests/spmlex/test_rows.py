@@ -15,9 +15,9 @@ from problems import linear_factor, published_example
 
 import spmlex
 from spmlex._inner.in_blocks import solve_in_blocks
-from spmlex._memory import check_room, plan_rows, read_memory
-from spmlex._problem import pose_problem
-from spmlex._rows import GRAIN, RowPlan, put_in_blocks
+from spmlex._profile.memory import check_room, plan_rows, read_memory
+from spmlex._profile.problem import pose_problem
+from spmlex._programs.rows import GRAIN, RowPlan, put_in_blocks
 
 N_OBS = 2 * GRAIN + 77
 

@@ -7,8 +7,8 @@ import pytest
 from problems import LinearFactor, approx, linear_factor, said
 
 from spmlex import RESULT_CODES, RESULTS, fit
-from spmlex._degenerate import is_degenerate
-from spmlex._starts import choose_start, gather_starts, number_optima
+from spmlex._climb.starts import choose_start, gather_starts, number_optima
+from spmlex._support.degenerate import is_degenerate
 
 CODES = {name: code for code, name, _ in RESULT_CODES}
 

@@ -7,8 +7,8 @@ import pytest
 from problems import approx
 from scipy import stats
 
-from spmlex._intervals import Intervals
-from spmlex._student import student_p_value, student_quantile
+from spmlex._evidence.student import student_p_value, student_quantile
+from spmlex._inference.intervals import Intervals
 
 FREEDOM = np.array([0.7, 1.0, 2.0, 3.5, 9.0, 100.0, 2999.0, 3001.0, 1e6, np.inf])
 LEVELS = np.array([1e-4, 0.02, 0.5, 0.5 + 1e-7, 0.6, 0.975, 0.99, 0.995, 0.9999])

@@ -13,9 +13,9 @@ from problems import LinearFactor, approx, linear_factor
 from scipy import stats
 
 from spmlex import RESULTS, data_range, fit
-from spmlex._continuum import box_of
-from spmlex._mixture import normalise_weights
-from spmlex._unbounded import unbounded_parameters
+from spmlex._adequacy.unbounded import unbounded_parameters
+from spmlex._inner.mixture import normalise_weights
+from spmlex._support.continuum import box_of
 
 UNITS = (1e-8, 1e-3, 1e4, 1e8)
 

@@ -7,8 +7,8 @@ import pytest
 from problems import approx, linear_factor
 
 from spmlex import RESULTS, bootstrap, fit, jackknife, likelihood_ratio_test
-from spmlex._degenerate import grid_ripple
-from spmlex._weights import weighted_median
+from spmlex._inner.weights import weighted_median
+from spmlex._support.degenerate import grid_ripple
 
 KEPT = np.arange(100) % 2 == 0
 

@@ -19,7 +19,7 @@ import numpy as np
 from mistakes import DATA, MODEL, SUPP, Logit
 
 import spmlex
-from spmlex import _kept_programs
+from spmlex._programs import kept_programs as _kept_programs
 
 
 class Able(Logit):

@@ -1,0 +1,1 @@
+"""What a grid leaves to be gained, and what data can't tell."""

@@ -1,0 +1,1 @@
+"""What an estimate says of F, of units and of other data."""

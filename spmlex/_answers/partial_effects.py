@@ -1,0 +1,217 @@
+"""Average partial effects, their errors by the delta method."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from spmlex._answers.posterior import Groups, choose_data, own_masses
+from spmlex._answers.predict import Outcome, check_value, choose_function, open_estimate
+from spmlex._efficient.efficient_estimate import EfficientEstimate
+from spmlex._evidence.evidence import Estimated
+from spmlex._inference.delta_method import Functional, apply_function, expand
+from spmlex._profile.outer import OuterProblem
+from spmlex._words.arguments import read_number, show
+from spmlex._words.inputs import read_count
+from spmlex._words.parameters import names_by_field
+from spmlex._words.types import Data, Weights
+
+
+def average_partial_effects(
+    estimate: Estimated | EfficientEstimate,
+    variable: str,
+    function: Outcome | None = None,
+    data: Data | None = None,
+    *,
+    columns: Sequence[int | str] | None = None,
+    change: tuple[float, float] | None = None,
+    where: Bool[Array | np.ndarray, "n_obs ..."] | None = None,
+    groups: Groups = None,
+) -> Functional:
+    """Average what a variable adds to an expected outcome, over observations and F.
+
+    The derivative with the variable, or the difference between two of its values.
+    With the fit's own data the standard error counts that they are a sample: other
+    observations would have other covariates. With `data` it takes these as given.
+
+    Args:
+        estimate: A fit, or what `efficient_estimate` returns.
+        variable: Its name in the data, a dictionary.
+        function: Of model, data and supp, (n_obs, n_supp) or (n_obs, n_supp, ...): by
+            default `model.expected_outcome(data, supp)`.
+        data: Of other observations; by default those of the fit.
+        columns: Entries of the last axis of the variable, moved one by one, an effect
+            each: by number, or by the name of the coefficient in its place. By default
+            all of the variable moves at once, and has one effect.
+        change: Two values, such as (0.0, 1.0): the effect is that of the second in
+            place of the first; by default the derivative.
+        where: Which values of the function count, such as the mask of an unbalanced
+            panel: in the shape of the function's value without support points.
+        groups: Group of each of the other observations, where the fit has groups.
+
+    Raises:
+        ValueError: There is no such variable or column, or no function.
+
+    Examples:
+        >>> def index(model, data, supp):
+        ...     return model.coef * data["x"][:, None, :] + supp[:, None]
+        >>> effect = average_partial_effects(estimate, "x", index)
+        >>> bool(jnp.isclose(effect.value[0], estimate.model.coef))
+        True
+    """
+    source, problem, weights = open_estimate(estimate)
+    is_own = data is None
+    data, own = choose_data(problem, source.probs, data, groups)
+    function = choose_function(function, problem)
+    shape = check_value(function, problem, data)
+    _check_variable(variable, data)
+    called = _name_columns(variable, data, problem)
+    numbers = _read_columns(columns, variable, called)
+    kept = jnp.ones(shape) if where is None else _read_mask(where, shape)
+    if change is not None:
+        _check_change(change)
+    if not is_own:
+        # Other data have no weights of the fit's, and are taken as they are.
+        weights = jnp.full(shape[0], 1.0 / shape[0])
+    cells = kept.reshape(shape[0], -1)
+    size = weights @ jnp.sum(cells, axis=1)
+    effects = _Effects(data, own, cells / size, function, variable, numbers, change)
+    averages = _Averages(effects, weights)
+    made = apply_function(expand(source), averages)
+    names = tuple(variable if k is None else called[k] for k in numbers)
+    made = dataclasses.replace(made, names=names)
+    if not is_own:
+        return made
+    model, supp, probs = source.model, source.supp, source.probs
+    # The sample is a draw as well: what effects vary by between observations is error
+    # of their average, beside that of theta and F.
+    each = eqx.filter_jit(effects)(model, supp, probs)
+    mine = jnp.sum(cells, axis=1) / size
+    sampled = each - made.value * mine[:, None]
+    influence = made.influence + sampled
+    return dataclasses.replace(made, influence=influence)
+
+
+class _Effects(eqx.Module):
+    """What each observation adds to the averages, by column."""
+
+    data: Data
+    groups: Array | None
+    cells: Float[Array, "n_obs k"]
+    function: Outcome = eqx.field(static=True)
+    variable: str = eqx.field(static=True)
+    columns: tuple[int | None, ...] = eqx.field(static=True)
+    change: tuple[float, float] | None = eqx.field(static=True)
+
+    def __call__(
+        self, model: Any, supp: Any, probs: Array
+    ) -> Float[Array, "n_obs n_columns"]:
+        """Return the sums over an observation's values that count."""
+        each = [self._effect(model, supp, column) for column in self.columns]
+        masses = own_masses(probs, self.groups)
+        masses = jnp.broadcast_to(masses, each[0].shape[:2])
+        means = [jnp.einsum("ij,ij...->i...", masses, effect) for effect in each]
+        rows = [mean.reshape(mean.shape[0], -1) for mean in means]
+        # Values that do not count may be nan, as what is under a mask.
+        some = self.cells > 0
+        summed = [jnp.where(some, self.cells * row, 0.0).sum(axis=1) for row in rows]
+        return jnp.stack(summed, axis=1)
+
+    def _effect(self, model: Any, supp: Any, column: int | None) -> Array:
+        values = jnp.asarray(self.data[self.variable], float)
+        where = jnp.ones_like(values)
+        if column is not None:
+            where = jnp.zeros_like(values).at[..., column].set(1.0)
+
+        def at(values: Array) -> Array:
+            return self.function(model, self.data | {self.variable: values}, supp)
+
+        if self.change is not None:
+            first, second = (jnp.where(where > 0, x, values) for x in self.change)
+            return at(second) - at(first)
+        slope: Array
+        # Rows depend on their own values alone: one pass differentiates all of them.
+        _, slope = jax.jvp(at, (values,), (where,))
+        return slope
+
+
+class _Averages(eqx.Module):
+    """The averages over observations as a function of theta and F."""
+
+    effects: _Effects
+    weights: Weights
+
+    def __call__(self, model: Any, supp: Any, probs: Array) -> Array:
+        """Return them, one for each column."""
+        each = self.effects(model, supp, probs)
+        return self.weights @ jnp.where(self.weights[:, None] > 0, each, 0.0)
+
+
+def _check_variable(variable: str, data: Data) -> None:
+    names = list(data) if isinstance(data, dict) else []
+    if not isinstance(variable, str) or variable not in names:
+        listed = ", ".join(map(str, names)) or "no names: make it a dictionary"
+        raise ValueError(f"variable={show(variable)}: the data have {listed}.")
+
+
+def _name_columns(variable: str, data: Data, problem: OuterProblem) -> list[str]:
+    """Return what the columns of a variable are called: as their coefficients.
+
+    They have names where one field of the model alone has a parameter for each.
+    """
+    shape = jnp.shape(data[variable])
+    size = shape[-1] if len(shape) > 1 else 0
+    own = [f"{variable}[{k}]" for k in range(size)]
+    fields = names_by_field(problem.model, problem.free, problem.names)
+    fitting = [names for names in fields.values() if len(names) == size > 0]
+    return fitting[0] if len(fitting) == 1 else own
+
+
+def _read_columns(
+    columns: Any, variable: str, called: list[str]
+) -> tuple[int | None, ...]:
+    """Return the numbers of the columns that were asked for."""
+    if columns is None:
+        return (None,)
+    if not isinstance(columns, Sequence) or isinstance(columns, str) or not columns:
+        raise ValueError(f"columns={show(columns)}: give a list, such as [0, 1].")
+    if not called:
+        raise ValueError(f"columns={show(columns)}: {variable} has no columns.")
+    numbers: list[int | None] = []
+    for column in columns:
+        if isinstance(column, str):
+            if column not in called:
+                listed = ", ".join(called) or "no columns"
+                raise ValueError(
+                    f"columns holds {column!r}: {variable} has {listed}. Or give "
+                    "their numbers."
+                )
+            numbers.append(called.index(column))
+        elif not 0 <= read_count("columns", column, 0) < len(called):
+            size = len(called)
+            raise ValueError(f"columns holds {column}: {variable} has {size}, from 0.")
+        else:
+            numbers.append(int(column))
+    return tuple(numbers)
+
+
+def _read_mask(where: Any, shape: tuple[int, ...]) -> Array:
+    mask = np.asarray(where)
+    if mask.dtype != bool or mask.shape != shape:
+        raise ValueError(
+            f"where has shape {mask.shape} and dtype {mask.dtype}; give truth values "
+            f"of shape {shape}."
+        )
+    return jnp.asarray(mask, float)
+
+
+def _check_change(change: Any) -> None:
+    if not isinstance(change, tuple) or len(change) != 2:
+        raise ValueError(f"change={show(change)}: give two values, as (0.0, 1.0).")
+    for value in change:
+        read_number("change", value, "(0.0, 1.0)")

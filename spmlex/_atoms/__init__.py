@@ -1,0 +1,1 @@
+"""Theta and support points that move together."""

@@ -1,0 +1,82 @@
+"""Atoms and maxima on a grid: its support points and their neighbours."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from spmlex._atoms.joint import Atoms, JointProblem
+from spmlex._words.types import Probs
+
+_BESIDE = 1.5
+"""Points of a grid closer than this many steps are neighbours."""
+
+_MOST_POINTS = 64
+"""A grid with more support points with positive mass is not searched."""
+
+
+def merge_neighbours(
+    problem: JointProblem, probs: Probs, n_slots: int
+) -> tuple[Atoms, Bool[Array, ""]]:
+    """Return the atoms that a distribution on the grid stands for.
+
+    A grid represents an atom between its points by the points around it. So every local
+    maximum of the mass is an atom; support points with positive mass beside it join it,
+    at the mean place.
+
+    Args:
+        problem: The problem, with the grid.
+        probs: Mixing probabilities on the grid.
+        n_slots: Slots for atoms.
+
+    Returns:
+        The atoms, and whether there was a slot for each.
+    """
+    n_supp, dimension = problem.trial.shape
+    mass, columns = jax.lax.top_k(probs, min(n_supp, _MOST_POINTS))
+    places = problem.to_places(problem.trial)
+    if dimension == 1:
+        # The rank, whatever the spacing.
+        order = jnp.argsort(problem.trial[:, 0])
+        steps = jnp.zeros((n_supp, 1)).at[order, 0].set(jnp.arange(n_supp) * 1.0)
+    else:
+        steps = places / grid_step(n_supp, dimension)
+    places, steps = places[columns], steps[columns]
+    apart = jnp.max(jnp.abs(steps[:, None] - steps[None]), axis=2)
+    beside = (apart < _BESIDE) & (mass > 0)
+    heaviest = jnp.argmax(jnp.where(beside, mass, -1.0), axis=1)
+    # Follow heavier neighbours to the top, twice as far each time.
+    heaviest = jax.lax.fori_loop(
+        0, mass.size.bit_length(), lambda _, of: of[of], heaviest
+    )
+    joins = (heaviest[:, None] == jnp.arange(mass.size)) * mass[:, None]
+    total = jnp.sum(joins, axis=0)
+    means = (joins.T @ places) / jnp.where(total > 0, total, 1.0)[:, None]
+    found, chosen = jax.lax.top_k(total, min(n_slots, mass.size))
+    blank = n_slots - found.size
+    fits = (jnp.sum(probs > 0) <= mass.size) & (jnp.sum(total > 0) <= n_slots)
+    found = jnp.pad(found, (0, blank))
+    places = jnp.pad(means[chosen], ((0, blank), (0, 0)))
+    places = jnp.where((found > 0)[:, None], places, places[0])
+    return Atoms(places, found > 0, found), fits
+
+
+def are_peaks(
+    rows: Float[Array, "n_supp d"], places: Float[Array, "n_supp d"], values: Probs
+) -> Bool[Array, " n_supp"]:
+    """Return the points of a grid that are not below their nearest neighbours."""
+    n_supp, dimension = rows.shape
+    if dimension == 1:
+        order = jnp.argsort(rows[:, 0])
+        padded = jnp.pad(values[order], 1, constant_values=-jnp.inf)
+        peaks = (padded[1:-1] >= padded[:-2]) & (padded[1:-1] >= padded[2:])
+        return jnp.zeros(n_supp, bool).at[order].set(peaks)
+    # A point and what surrounds it on a lattice; of a scattered grid as many.
+    count = min(3**dimension, n_supp)
+    distance = jnp.sum((places[:, None] - places[None]) ** 2, axis=2)
+    _, near = jax.lax.top_k(-distance, count)
+    return values >= jnp.max(values[near], axis=1)
+
+
+def grid_step(n_supp: int, dimension: int) -> float:
+    """Return the spacing of an even grid, as a share of its range."""
+    return 1.0 / max(n_supp ** (1.0 / dimension) - 1.0, 1.0)

@@ -1,0 +1,1 @@
+"""Newton's method over theta, its starts and its verdict."""

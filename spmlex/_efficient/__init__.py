@@ -1,0 +1,1 @@
+"""Theta with F unrestricted: the score, its root, its test."""

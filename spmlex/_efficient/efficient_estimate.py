@@ -1,0 +1,290 @@
+"""The estimate by the efficient score, and what its intervals need."""
+
+import functools
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from spmlex._efficient.score_equation import ScoreEquation
+from spmlex._efficient.score_inversion import invert_score
+from spmlex._efficient.score_parts import N_DRAWS
+from spmlex._efficient.score_root import Root
+from spmlex._efficient.smooth_mixing import BANDWIDTHS
+from spmlex._evidence.covariance import errors_of, sum_within
+from spmlex._evidence.limits import HasIntervals, Intervals, tabulate
+from spmlex._evidence.student import student_quantile
+from spmlex._programs.compile import compile_for_one_call, compile_together
+from spmlex._words.arguments import check_choice, check_level, read_floats
+from spmlex._words.codes import RESULTS
+from spmlex._words.inputs import number_clusters
+from spmlex._words.table import Table
+from spmlex._words.types import Model, Scalar, Support
+
+Clusters = Int[Array | np.ndarray, " _"] | None
+
+EFFICIENT_LABELS = {
+    "efficient": "efficient score, inverted",
+    "efficient_wald": "efficient score, Wald",
+}
+"""How tables call the kinds of interval around the root."""
+
+_NEARLY = 1e-3
+"""Share of the information with F known that shifts and stretches of F leave."""
+
+
+class EfficientEstimate(HasIntervals):
+    """The root of the efficient score, with all that its intervals need.
+
+    Attributes:
+        model: The model at the estimate.
+        theta: Its free parameters as one vector, in the order of `parameter_names`.
+        probs: The smooth estimate of F on the grid; a column for each group.
+        supp: The grid.
+        equation: The efficient-score equation.
+        root: Where the search for its root ended.
+        result: Result code.
+        free: Which leaves of the model are theta.
+    """
+
+    model: Model
+    theta: Float[Array, " p"]
+    probs: Float[Array, " n_supp *n_groups"]
+    supp: Support
+    equation: ScoreEquation
+    root: Root
+    result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
+    free: tuple[bool, ...] = eqx.field(static=True)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the entries of `theta`: the user's, or those of the model."""
+        return self.equation.problem.names
+
+    @property
+    def verbose(self) -> bool:
+        """Whether what is computed from it prints its progress."""
+        return self.equation.problem.verbose
+
+    def cost(self, n_made: int) -> int:
+        """Return what an evaluation of `lclk` costs on the grid."""
+        return self.equation.problem.cost(n_made)
+
+    @property
+    def identified(self) -> Bool[Array, " p"]:
+        """Which parameters a movement of F can't take the place of.
+
+        Where some are not, the others are estimated with these at their start.
+        """
+        return ~self.root.here.directions.involved
+
+    @property
+    def nearly_shifted(self) -> Bool[Array, " p"]:
+        """Which parameters a shift or stretch of F all but takes the place of.
+
+        As it does for the coefficient of a covariate whose mean is many times its
+        standard deviation: the search for the root is then hard, for numbers too.
+        """
+        left = jnp.diagonal(self.root.here.carried.remaining)
+        share = left / jnp.diagonal(self.root.here.parametric)
+        return self.identified & (share < _NEARLY)
+
+    def describe_end(self) -> str:
+        """Say why the search failed, and what to try; nothing where it did not.
+
+        Of concrete arrays, not under `jit`.
+
+        Examples:
+            >>> efficient_estimate(model0, data, supp).describe_end()
+            ''
+        """
+        if self.result == RESULTS.successful:
+            return ""
+        text = RESULTS[self.result]
+        if self.result == RESULTS.max_steps_reached:
+            text = (
+                "The search for the root of the efficient score did not settle. Start "
+                "closer, by a method `starting_values(data)` of the model, or give a "
+                "finer grid that covers F."
+            )
+        near = np.asarray(self.nearly_shifted)
+        if not near.any():
+            return text
+        named = ", ".join(np.array(self.names)[near])
+        return (
+            f"{text} A shift of F all but takes the place of {named}: subtract the "
+            "mean from its covariate, and move the grid along."
+        )
+
+    @property
+    def information(self) -> Float[Array, "p p"]:
+        """Efficient information, nats per observation."""
+        return self.root.here.information
+
+    @property
+    def parametric_information(self) -> Float[Array, "p p"]:
+        """Information with F known, nats per observation: how much F costs."""
+        return self.root.here.parametric
+
+    @property
+    def bandwidth(self) -> Float[Array, "*n_groups"]:
+        """Mean bandwidth of the estimate of F, in its standard deviations."""
+        bandwidth = self.root.here.mixing.shares @ jnp.array(BANDWIDTHS)
+        return bandwidth[0] if self.probs.ndim == 1 else bandwidth
+
+    @property
+    def scores(self) -> Float[Array, "n_obs p"]:
+        """Efficient score of each observation, nats."""
+        return self.root.here.scores
+
+    def covariance(self, clusters: Clusters = None) -> Float[Array, "p p"]:
+        """Return the covariance matrix of theta; `nan` where it is not identified.
+
+        That of the sandwich `A^{-1} V A^{-1}' / n`, with A the mean product of the
+        efficient scores and the scores and V that of the efficient scores; a standard
+        error is not less than what the efficient information says. What shifts and
+        stretches of F explain is taken out of the scores in A: they are uncorrelated
+        with the efficient scores, but in a sample only nearly so, and large where a
+        covariate has a large mean.
+
+        Args:
+            clusters: Whole number for each observation; those with the same one may
+                depend on each other.
+        """
+        if clusters is not None:  # in words, before they are traced
+            number_clusters(clusters, self.equation.weights.shape[0])
+        return _covariance(self, clusters)
+
+    def sum_scores(
+        self, scores: Float[Array, "n_obs p"], clusters: Clusters = None
+    ) -> Float[Array, "n_obs p"]:
+        """Return scores weighted with mean one and summed within clusters.
+
+        Raises:
+            ValueError: `scores` has no row for each observation, or `clusters` is no
+                whole number for each.
+        """
+        equation = self.equation
+        scores = read_floats("scores", scores, "estimate.scores")
+        shape = self.scores.shape
+        if scores.shape != shape:
+            raise ValueError(f"scores has shape {scores.shape}; give one of {shape}.")
+        return sum_within(scores, equation.weights, clusters, equation.problem.counts)
+
+    def standard_errors(self, clusters: Clusters = None) -> Float[Array, " p"]:
+        """Return standard errors of theta; `nan` where it is not identified."""
+        return errors_of(self.covariance(clusters))
+
+    def wald_limits(
+        self, level: float | Scalar, clusters: Clusters = None
+    ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+        """Return the estimate plus and minus the normal quantile times its error.
+
+        Raises:
+            ValueError: `level` is not between 0 and 1, or `clusters` is no whole number
+                for each observation.
+        """
+        check_level(level)
+        critical = student_quantile(0.5 + 0.5 * level, jnp.inf)
+        margin = critical * self.standard_errors(clusters)
+        margin = jnp.where(self.identified, margin, jnp.inf)
+        return self.theta - margin, self.theta + margin
+
+    def score_limits(
+        self, level: float | Scalar, clusters: Clusters = None
+    ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+        """Return the least and the largest value that the score test does not reject.
+
+        Infinite where the data set no limit, `nan` where the search for one did not
+        end. Equation (13).
+
+        Raises:
+            ValueError: As `wald_limits`.
+        """
+        check_level(level)
+        if clusters is not None:  # in words, before they are traced
+            number_clusters(clusters, self.equation.weights.shape[0])
+        return _invert(self, jnp.asarray(level, float), clusters)
+
+    def intervals(
+        self,
+        level: float | int = 0.95,
+        kind: str | None = None,
+        *,
+        clusters: Clusters = None,
+    ) -> Intervals:
+        """Return confidence intervals with centre, standard error and names.
+
+        Args:
+            level: Confidence level, between 0 and 1.
+            kind: "efficient": the values that the score test does not reject, the
+                default; or "efficient_wald".
+            clusters: Whole number for each observation; those with the same one may
+                depend on each other.
+
+        Raises:
+            ValueError: The level or the kind do not exist, or `clusters` is no whole
+                number for each observation.
+        """
+        kind = "efficient" if kind is None else kind
+        what = "a kind of interval around an efficient-score estimate"
+        check_choice("kind", kind, EFFICIENT_LABELS, what)
+        limits = self.score_limits if kind == "efficient" else self.wald_limits
+        lower, upper = limits(level, clusters)
+        made = Intervals(self.theta, self.standard_errors(clusters), lower, upper)
+        return made.named(self.names, level, EFFICIENT_LABELS[kind])
+
+    def _tabulate(self) -> Table:
+        """Return the estimate with Wald limits, which need no further search."""
+        made = self.intervals(kind="efficient_wald")
+        table = tabulate(made, f"{type(self.model).__name__}: efficient-score estimate")
+        notes = [
+            f"{float(self.equation.n_obs):.0f} observations; std. errors and intervals "
+            "are Wald's: `intervals()` has the test's"
+        ]
+        if self.result != RESULTS.successful:
+            notes.append(f"Warning: {self.describe_end()}")
+        return table._replace(notes=tuple(notes))
+
+
+@functools.partial(compile_for_one_call, n_made=2 * N_DRAWS)
+def _invert(
+    estimate: EfficientEstimate, level: Scalar, clusters: Clusters
+) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+    errors = estimate.standard_errors(clusters)
+    known = estimate.identified
+    lower, upper = invert_score(
+        estimate.equation,
+        estimate.root,
+        jnp.where(known, errors, 1.0),
+        student_quantile(0.5 + 0.5 * level, jnp.inf),
+        lambda scores: estimate.sum_scores(scores, clusters),
+    )
+    return jnp.where(known, lower, -jnp.inf), jnp.where(known, upper, jnp.inf)
+
+
+@compile_together
+def _covariance(estimate: EfficientEstimate, clusters: Clusters) -> Float[Array, "p p"]:
+    here, n_obs = estimate.root.here, estimate.equation.n_obs
+    weights = estimate.equation.weights
+    directions = here.directions
+    kept = directions.identified
+    summed = estimate.sum_scores(here.scores, clusters) @ directions.basis
+    middle = summed.T @ summed / n_obs
+    by_score = (weights[:, None] * here.raw) @ directions.basis
+    bread = (here.scores @ directions.basis).T @ by_score
+    both = kept[:, None] & kept
+    bread = jnp.where(both, bread, jnp.eye(kept.size))
+    inverse: Float[Array, "p p"] = jnp.linalg.inv(bread)
+    inverse = jnp.where(both, inverse, 0.0)
+    turned = directions.basis @ inverse
+    sandwich = turned @ middle @ turned.T / n_obs
+    sample = jnp.diagonal(sandwich)
+    model = jnp.diagonal(directions.inverse) / n_obs
+    # Stretched, not replaced: correlations are the sandwich's.
+    longer = jnp.sqrt(jnp.maximum(model, sample) / jnp.maximum(sample, 1e-300))
+    longer = jnp.where(sample > 0, longer, 1.0)
+    covariance = longer[:, None] * sandwich * longer
+    known = estimate.identified
+    return jnp.where(known[:, None] & known, covariance, jnp.nan)

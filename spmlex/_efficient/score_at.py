@@ -1,0 +1,70 @@
+"""The efficient score at one theta, and what an evaluation hands to the next."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from spmlex._adequacy.identification import Directions
+from spmlex._efficient.score_parts import Rows
+from spmlex._efficient.smooth_mixing import SmoothMixing
+from spmlex._words.types import Scalar
+
+
+class Carried(NamedTuple):
+    """What an evaluation takes from the one before it.
+
+    Attributes:
+        mixing: The smooth estimate of F, by group: gives its bandwidths.
+        rows: Rows of the model, by group.
+        theta: Where these were made.
+        remaining: Information there, nats per observation, shifts and stretches of F
+            taken out: how fast the density of the rows changes with theta.
+    """
+
+    mixing: SmoothMixing
+    rows: Rows
+    theta: Float[Array, " p"]
+    remaining: Float[Array, "p p"]
+
+
+class ScoreAt(NamedTuple):
+    """The efficient score at one theta, with all that inference needs of it.
+
+    Attributes:
+        theta: Where.
+        scores: Efficient score of each observation.
+        raw: Score of theta with F held, less what shifts and stretches of F explain.
+        mean: Weighted mean of the efficient scores, nats per observation.
+        information: Efficient information, nats per observation.
+        parametric: Information with F known.
+        directions: Which combinations of theta are identified.
+        carried: What the next evaluation may start from: F and rows of the model.
+        misfit: Largest of the groups, see `Projection`.
+    """
+
+    theta: Float[Array, " p"]
+    scores: Float[Array, "n_obs p"]
+    raw: Float[Array, "n_obs p"]
+    mean: Float[Array, " p"]
+    information: Float[Array, "p p"]
+    parametric: Float[Array, "p p"]
+    directions: Directions
+    carried: Carried
+    misfit: Scalar
+
+    @property
+    def mixing(self) -> SmoothMixing:
+        """The smooth estimate of F, by group."""
+        return self.carried.mixing
+
+    @property
+    def step(self) -> Float[Array, " p"]:
+        """The step to the root, `I^{-1}` times the mean, along what is identified."""
+        return self.directions.inverse @ self.mean
+
+    def step_length(self, n_obs: Scalar) -> Scalar:
+        """Return the longest entry of the step in standard errors."""
+        error = jnp.sqrt(jnp.diagonal(self.directions.inverse) / n_obs)
+        apart = jnp.abs(self.step) / jnp.where(error > 0, error, jnp.inf)
+        return jnp.max(apart, initial=0.0)

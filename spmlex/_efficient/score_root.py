@@ -1,0 +1,167 @@
+"""The root of the mean efficient score: Newton's steps, none of them long."""
+
+import functools
+from dataclasses import replace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from spmlex._efficient.score_at import ScoreAt
+from spmlex._efficient.score_equation import ScoreEquation
+from spmlex._words.progress import ROOT, report
+from spmlex._words.types import Scalar
+
+_MAX_STEPS = 30
+_TOL = 0.02
+"""Of the last step, in standard errors: the step itself is still taken."""
+
+_LONGEST = 3.0
+"""Longest step, in standard errors."""
+
+_CHOOSING = 2
+"""Evaluations in which the data choose the bandwidths."""
+
+
+class Root(NamedTuple):
+    """Where the search for a root ended.
+
+    Attributes:
+        here: The last evaluation, or the one with the shortest step where the search
+            did not settle.
+        theta: One step further: the estimate.
+        converged: Whether the search settled, and many draws did not deny it.
+        num_steps: Evaluations.
+    """
+
+    here: ScoreAt
+    theta: Float[Array, " p"]
+    converged: Bool[Array, ""]
+    num_steps: Int[Array, ""]
+
+
+class _State(NamedTuple):
+    """Where the search is.
+
+    Attributes:
+        theta: Evaluated next.
+        best: The evaluation with the shortest step.
+        shortest: Its step, in standard errors.
+        last: The last step that the score asked for.
+        taken: What was taken of it.
+        damping: Share of a step that is taken.
+        offset: What more draws change in the mean score.
+        num_steps: Evaluations.
+        refines: Whether the next one is the last, with many draws, at the best.
+        refined: Whether that found what the search did.
+        running: Whether there is a next one.
+    """
+
+    theta: Float[Array, " p"]
+    best: ScoreAt
+    shortest: Scalar
+    last: Scalar
+    taken: Scalar
+    damping: Scalar
+    offset: Float[Array, " p"]
+    num_steps: Int[Array, ""]
+    refines: Bool[Array, ""]
+    refined: Bool[Array, ""]
+    running: Bool[Array, ""]
+
+
+def solve_score(
+    equation: ScoreEquation, theta0: Float[Array, " p"]
+) -> tuple[ScoreEquation, Root]:
+    """Find theta at which the mean efficient score is zero. Equation (12).
+
+    Scoring: steps of `I^{-1}` times the mean, which is Newton's method but for the
+    error of the information. F is estimated anew at each theta, its bandwidths
+    chosen in the first two. The search does with few draws; at its root the score is
+    evaluated once more with many, and one step is taken from there. What more draws
+    change in the mean score is carried to wherever else the equation is evaluated, so
+    that estimate and limits move together.
+
+    Args:
+        equation: The equation, without an offset.
+        theta0: Where the search starts.
+
+    Returns:
+        The equation with its offset, and the root of that.
+    """
+    end = jax.lax.while_loop(
+        lambda state: state.running,
+        functools.partial(_advance, equation),
+        _begin(equation, theta0),
+    )
+    converged = end.shortest <= _TOL if equation.is_exact else end.refined
+    theta = end.best.theta + jnp.where(converged, end.best.step, 0.0)
+    root = Root(end.best, theta, converged, end.num_steps)
+    return replace(equation, offset=end.offset), root
+
+
+def _begin(equation: ScoreEquation, theta0: Float[Array, " p"]) -> _State:
+    """Return the state before the first evaluation."""
+    carried = equation.nothing_carried(theta0)
+    shape = jax.eval_shape(equation.at, theta0, carried)
+    # Zeros in the shapes that the loop carries: the evaluation, most of what there is
+    # to compile, then stands in the program once.
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+    infinite, no = jnp.array(jnp.inf), jnp.array(False)
+    return _State(
+        theta0,
+        nothing._replace(theta=theta0, carried=carried),
+        infinite,
+        infinite,
+        jnp.array(0.0),
+        jnp.array(1.0),
+        equation.offset,
+        jnp.array(0),
+        no,
+        no,
+        jnp.array(True),
+    )
+
+
+def _advance(equation: ScoreEquation, state: _State) -> _State:
+    """Evaluate once, and choose the next theta or the end."""
+    refines, best = state.refines, state.best
+    chooses = (state.num_steps < _CHOOSING) & ~refines
+    theta = jnp.where(refines, best.theta, state.theta)
+    here = equation.at(theta, best.carried, chooses, refines)
+    length = here.step_length(equation.n_obs)
+    finite = jnp.isfinite(length) & jnp.all(jnp.isfinite(here.step))
+    # Where many draws say that the root is far off, none was found.
+    refined = refines & finite & (length <= _LONGEST)
+    offset = jnp.where(refined, here.mean - best.mean, 0.0)
+    # The bandwidths may change in the second evaluation: the first is no rival.
+    better = ~refines & finite & ((length < state.shortest) | chooses)
+    best = jax.tree.map(lambda a, b: jnp.where(better | refined, a, b), here, best)
+    shortest = jnp.where(better, length, state.shortest)
+    # Where a step left more than 0.7 of what it should have taken, the search goes
+    # back and forth: take half of the steps.
+    missed = length > state.last - 0.3 * state.taken
+    damping = jnp.where(missed, 0.5 * state.damping, state.damping)
+    damping = jnp.maximum(jnp.where(chooses, 1.0, damping), 0.1)
+    taken = damping * jnp.minimum(length, _LONGEST)
+    step = here.step * taken / jnp.maximum(length, 1e-300)
+    settled = (length <= _TOL) & (state.num_steps > 0)
+    ended = ~finite | settled | (state.num_steps + 1 >= _MAX_STEPS)
+    refines_next = ~refines & ended & (shortest <= _TOL) & (not equation.is_exact)
+    if equation.problem.verbose:
+        title = "root of the efficient score"
+        report(title, ROOT, state.num_steps + 1, length)
+    return _State(
+        jnp.where(finite, state.theta + step, state.theta),
+        best,
+        shortest,
+        length,
+        taken,
+        damping,
+        offset,
+        state.num_steps + 1,
+        refines_next,
+        refined,
+        ~refines & (~ended | refines_next),
+    )

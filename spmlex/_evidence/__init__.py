@@ -1,0 +1,1 @@
+"""What inference needs of a maximum; covariances, Student's t, limits."""

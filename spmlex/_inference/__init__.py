@@ -1,0 +1,1 @@
+"""Intervals, tests, refits, the delta method."""

@@ -1,0 +1,1 @@
+"""The likelihood of theta, F profiled out, and all its derivatives."""

@@ -1,0 +1,92 @@
+"""The problem that a call poses: its arguments read, checked and put together."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+
+from spmlex._inner import InnerSolver, get_solver
+from spmlex._inner.weights import fill_rows_without_weight, read_sample
+from spmlex._profile.outer import OuterProblem
+from spmlex._words.inputs import (
+    conditional_likelihoods,
+    read_count,
+    read_groups,
+    read_inputs,
+)
+from spmlex._words.parameters import Names, free_leaves, parameter_names
+from spmlex._words.types import (
+    Counts,
+    Data,
+    GivenGroups,
+    GivenWeights,
+    Model,
+    Support,
+    Weights,
+)
+
+
+def pose_problem(
+    model0: Model,
+    data: Data,
+    supp: Support,
+    groups: GivenGroups | None,
+    n_groups: int | None,
+    fixed: Callable[[Any], Any] | None,
+    solver: InnerSolver,
+    names: Names | None = None,
+) -> OuterProblem:
+    """Return the problem of arguments as users pass them, each row counting the same.
+
+    Raises:
+        ValueError: The message names the argument.
+    """
+    model0, data, supp = read_inputs(model0, data, supp)
+    free = free_leaves(model0, fixed)
+    n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
+    if n_groups is not None:
+        n_groups = read_count("n_groups", n_groups, 2)
+    if groups is not None:
+        groups, n_groups = read_groups(groups, n_groups, n_obs)
+    solver = get_solver(solver)
+    labels = _label(model0, free, names)
+    return OuterProblem(
+        model0, data, supp, groups, n_groups, free, solver, labels=labels
+    )
+
+
+def _label(
+    model0: Model, free: tuple[bool, ...], names: Names | None
+) -> tuple[str, ...] | None:
+    """Return what the user calls the parameters, by the call or by the model."""
+    if names is not None:
+        return tuple(parameter_names(model0, free, names))
+    own = getattr(model0, "names", None)
+    if own is None:
+        return None
+    try:
+        return tuple(parameter_names(model0, free, own))
+    except ValueError as error:
+        raise ValueError(
+            f"model0={type(model0).__name__} has an attribute `names`, which is to say "
+            f"what its parameters are called: {error}"
+        ) from error
+
+
+def weigh_rows(
+    problem: OuterProblem, weights: GivenWeights | None, counts: Counts | None
+) -> tuple[OuterProblem, Weights]:
+    """Return the problem with counts, and the share of each row in the sample.
+
+    Data of rows without weight are replaced by those of a row with some.
+
+    Raises:
+        ValueError: The message names the argument.
+    """
+    is_weighted = weights is not None or counts is not None
+    weights, counts = read_sample(weights, counts, problem.n_obs)
+    if not is_weighted:
+        return problem, weights
+    data = fill_rows_without_weight(problem.data, weights)
+    return dataclasses.replace(problem, data=data, counts=counts), weights

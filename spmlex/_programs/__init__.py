@@ -1,0 +1,1 @@
+"""What is compiled, kept and interrupted; rows in blocks."""

@@ -1,0 +1,115 @@
+"""How programs are compiled that a call outside `jit` needs: in little time.
+
+Such a program mostly runs once, for milliseconds, after half a minute of compilation,
+two thirds of which go into making it fast. Without that it runs at a third of the
+speed. So it is left out where a call stands alone and calls of its shape have not cost
+much yet. Inside `jit`, `vmap` or a study, where one program serves
+thousands of samples, everything is optimised. The numbers are the same up to rounding.
+"""
+
+import functools
+from collections import Counter
+from collections.abc import Callable
+from typing import Concatenate, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+from spmlex._programs.interrupt import run_interruptibly
+from spmlex._programs.kept_programs import Program
+from spmlex._words.progress import announce
+
+_BUDGET = 30_000_000
+"""Cost of all calls of one shape after which it is compiled once more, to run fast:
+they then have lost about as much time as that takes, so that no one waits twice as long
+as need be. Where one call costs more there is but the one program."""
+
+_IN_LITTLE_TIME = {
+    "xla_backend_optimization_level": 0,
+    # The emitters of fused loops are most of what is left, and gain little here.
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_disable_hlo_passes": "tree_reduction_rewriter",
+}
+
+
+@runtime_checkable
+class HasCost(Protocol):
+    """What knows what an evaluation of its likelihoods costs, and whether to tell."""
+
+    def cost(self, n_made: int) -> int:
+        """Return how many numbers `lclk` reads, with so many rows beside the data's."""
+        ...
+
+    @property
+    def verbose(self) -> bool:
+        """Whether its searches print their progress."""
+        ...
+
+
+def compile_for_one_call[First: HasCost, **P, R](
+    function: Callable[Concatenate[First, P], R], n_made: int = 0
+) -> Callable[Concatenate[First, P], R]:
+    """Return `eqx.filter_jit(function)`, not optimised where that is better.
+
+    Args:
+        function: What is to be compiled.
+        n_made: How many rows of data it makes and evaluates beside those it is given.
+    """
+    optimised = Program(function)
+    in_little_time = Program(function, _IN_LITTLE_TIME)
+    spent: Counter[object] = Counter()
+
+    @functools.wraps(function)
+    def call(first: First, *args: P.args, **kwargs: P.kwargs) -> R:
+        given = (first, args, kwargs)
+        if is_traced(given):
+            return optimised(first, *args, **kwargs)
+        shape = _shape_of(given)
+        cost, before = first.cost(n_made), spent[shape]
+        spent[shape] += cost
+        on_cpu = jax.default_backend() == "cpu"
+        brief = on_cpu and before + cost <= _BUDGET
+        program = in_little_time if brief else optimised
+        if not first.verbose:
+            return run_interruptibly(program, first, *args, **kwargs)
+        again = on_cpu and not brief and before <= _BUDGET
+        announce(function.__name__, before == 0 or again)
+        found = run_interruptibly(program, first, *args, **kwargs)
+        jax.effects_barrier()
+        return found
+
+    return call
+
+
+def compile_together[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function whose operations are one program where a call stands alone.
+
+    For what is computed in passing, by a dozen operations. Outside `jit` each of them
+    is a program of its own, which takes 50 ms to compile and microseconds to run.
+    """
+    optimised = Program(function)
+    in_little_time = Program(function, _IN_LITTLE_TIME)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if is_traced((args, kwargs)):
+            return function(*args, **kwargs)
+        brief = jax.default_backend() == "cpu"
+        return (in_little_time if brief else optimised)(*args, **kwargs)
+
+    return call
+
+
+def _shape_of(arguments: object) -> object:
+    """Return what decides which program a call needs, but for its constants."""
+    leaves, structure = jax.tree.flatten(arguments)
+    return structure, tuple(getattr(leaf, "shape", None) for leaf in leaves)
+
+
+def is_traced(arguments: object) -> bool:
+    """Tell whether a call is part of a larger program."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arguments)):
+        return True
+    # Inside `jit` what is computed from constants is traced as well.
+    return isinstance(jnp.zeros(()) + 0.0, Tracer)

@@ -1,0 +1,1 @@
+"""A fit, how it ended, its summary and its file."""

@@ -1,0 +1,1 @@
+"""Grids, the continuum, degenerate F."""
