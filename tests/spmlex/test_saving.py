@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from small_fits import AbleLogit, Logit, named
 
-from spmlex import RESULTS, _saving, load, save
+from spmlex import RESULTS, load, save
+from spmlex._result import saving
 
 MODEL = Logit(jnp.ones(2))
 
@@ -85,7 +86,7 @@ def test_the_file_appears_whole_or_not_at_all(saved, tmp_path, monkeypatch):
         file.write(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(_saving.np, "savez", fail)
+    monkeypatch.setattr(saving.np, "savez", fail)
     with pytest.raises(OSError, match="disk full"):
         save(named(), path)
     assert path.read_bytes() == saved.read_bytes()
@@ -153,9 +154,9 @@ def test_a_model_of_another_form_is_refused(saved, model0, words):
 
 def test_constants_of_the_model_are_compared():
     one, two = Other(jnp.ones(2)), Other(jnp.ones(2), power=2)
-    _saving._check_form(one, _saving._form_of(one))
+    saving._check_form(one, saving._form_of(one))
     with pytest.raises(ValueError, match="its constants"):
-        _saving._check_form(two, _saving._form_of(one))
+        saving._check_form(two, saving._form_of(one))
 
 
 def test_what_cannot_be_saved_is_named(tmp_path):
