@@ -8,6 +8,7 @@ process at its smallest sizes, with all estimators and grids, in a folder of its
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -133,10 +134,18 @@ def _reduce(config: dict[str, Any]) -> list[str]:
 def _call(command: list[str]) -> tuple[int, resource.struct_rusage]:
     """Run a command to its end; return its exit code, and what it used."""
     process = subprocess.Popen(command)
-    while True:
-        try:
-            _, status, used = os.wait4(process.pid, 0)
-        except KeyboardInterrupt:
-            continue  # the study heard it too, and keeps what is done
-        process.returncode = os.waitstatus_to_exitcode(status)
-        return process.returncode, used
+    # A scheduler tells this process alone that its time is over: the study keeps what
+    # is done and ends, and how long it took is still written down here.
+    before = signal.signal(
+        signal.SIGTERM, lambda number, _: os.kill(process.pid, number)
+    )
+    try:
+        while True:
+            try:
+                _, status, used = os.wait4(process.pid, 0)
+            except KeyboardInterrupt:
+                continue  # the study heard it too
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, used
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,6 +1,8 @@
 """Kept studies are run again by one command, and compared by another."""
 
 import resource
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -95,6 +97,30 @@ def test_a_stop_is_kept_and_ends_it(sweeps, tmp_path):
     assert code == 130
     assert len(called) == 1
     assert not reproduced.read_record(tmp_path)["quick"].complete
+
+
+STUDY = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
+print("begun", flush=True)
+time.sleep(60)
+"""
+
+REPRODUCE = """
+import sys
+from experiments.commands import reproduce
+code, used = reproduce._call([sys.executable, "-c", sys.argv[1]])
+print(code, used.ru_utime > 0)
+"""
+
+
+def test_a_study_hears_that_time_is_over_and_its_time_is_kept():
+    command = [sys.executable, "-c", REPRODUCE, STUDY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.terminate()
+        assert process.stdout.read() == "130 True\n"
 
 
 @pytest.mark.parametrize(
