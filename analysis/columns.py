@@ -177,6 +177,7 @@ def _read_key(column: pd.Series, key: str, name: str, rows: int) -> pd.Series:
         row = int(np.flatnonzero(wrong)[0])
         text = found.iloc[row]
         what = "empty" if text == "" else f"{text!r}, no whole number"
+        # As in the file: its first line has names, and melting repeats the others.
         raise ValueError(f"row {row % rows + 2}: the {key}, column {name}, is {what}.")
     if key in _WHOLE:
         return found.astype(float).astype(int)

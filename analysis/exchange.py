@@ -212,6 +212,7 @@ def _to_dataset(tidy: pd.DataFrame, level: float | int) -> xr.Dataset:
     finite = (np.isfinite(data["estimate"]) | data["row"].isnull()).all("parameter")
     ended = xr.where(finite, 0, FAILED)
     if "code" in data:
+        # A replication failed where one of its parameters says so.
         given = data["code"].max("parameter").fillna(FAILED)
         ended = xr.where((given == 0) & ~finite, FAILED, given)
     code = xr.where(run, ended, NOT_RUN).astype(np.int8)

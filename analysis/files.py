@@ -19,6 +19,7 @@ LIST = ".made.json"
 def write_file(path: Path, write: Callable[[Path], object]) -> Path:
     """Write a file under a temporary name beside its own, then rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # The ending stays the last: writers of figures choose the format by it.
     name = f".{path.stem}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}"
     temporary = path.with_name(name)
     try:
@@ -67,6 +68,7 @@ def remove_outdated(folder: Path, made: Sequence[Path]) -> list[Path]:
             path.unlink()
             removed.append(path)
             _remove_empty(path.parent, folder)
+    # Only now: a list written first would forget what an interruption left.
     text = json.dumps(hashes, indent=1, sort_keys=True) + "\n"
     write_text(folder / LIST, text)
     return removed

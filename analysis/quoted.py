@@ -272,6 +272,7 @@ class KeptStudy:
         error = node.get(f"{measure}_mcse", xr.full_like(value, np.nan, float))
         if "kind" in value.dims and "kind" not in cell:
             shown = node["kind"] == node["default_kind"]
+            # One kind is left of each estimator: the largest is that one.
             value, error = (x.where(shown).max("kind") for x in (value, error))
         for name, wanted in cell.items():
             if name not in value.dims:

@@ -76,6 +76,7 @@ def in_unicode(name: str) -> str:
     functions = "|".join(_FUNCTIONS)
     text = re.sub(rf"\\({functions})(?![A-Za-z])\s*(?=[\\A-Za-z])", r"\1 ", text)
     text = re.sub(r"\\[A-Za-z]+\s*", lambda found: _sign(found[0].strip()), text)
+    # After the commands, so that an index may be one of them.
     text = _shift(text, "_", _SUBSCRIPTS)
     text = _shift(text, r"\^", _SUPERSCRIPTS)
     return re.sub(" +", " ", text.replace("{", "").replace("}", "")).strip()

@@ -45,6 +45,7 @@ def linear_factor(
     labels = by_period("coef", panel.periods[1:]), by_period("log_std_e", panel.periods)
     model = LinearFactor(jnp.ones(n_periods - 1), jnp.zeros(n_periods), labels=labels)
     first = outcomes[:, 0]
+    # A range needs a length, also where all outcomes are equal.
     margin = 0.5 * np.ptp(first) + 1e-12
     ends = float(first.min() - margin), float(first.max() + margin)
     return pose(model, {"outcomes": outcomes}, ends)

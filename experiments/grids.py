@@ -205,6 +205,7 @@ class Product:
     def _root(self, n_supp: int) -> int:
         """Return the number of points along each coordinate."""
         size = len(self.low)
+        # Rounded, since 64 ** (1 / 3) is a little below 4.
         root = round(n_supp ** (1 / size))
         if root**size != n_supp:
             near = sorted(

@@ -67,6 +67,7 @@ def measure(
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": ""}  # keeps none
     print(f"{'cells':>8} {'MB held':>8} {'MB most':>8} {'cpu s':>8}")
     most, shown, seconds = 0.0, 0, 0.0
+    # A session of its own, by which all processes are found that it starts.
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
     ) as sweep:

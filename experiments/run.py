@@ -91,6 +91,7 @@ def main(arguments: list[str]) -> int:
                 bare = text.lstrip("-")
                 hint = f"write {bare}" if "=" in bare else "try --help"
                 raise InputError(f"{text}: no such option; {hint}.")
+        # Only the action that is asked for: most of them import JAX.
         return importlib.import_module(f"experiments.commands.{action}").main(rest)
     except (ComputeError, InputError, StoreError) as error:
         if show_traceback:
@@ -146,5 +147,6 @@ def _columns(rows: dict[str, str], indent: int = 2) -> str:
 if __name__ == "__main__":
     from experiments import environment
 
+    # Before an action imports JAX, which reads the environment then.
     environment.prepare()
     raise SystemExit(main(sys.argv[1:]))

@@ -66,6 +66,7 @@ def copy_fonts() -> dict[str, Path]:
     Returns:
         The copy of each face, by the name of the original's file.
     """
+    # Not a context manager: figures are saved at any time until the process ends.
     folder = Path(tempfile.mkdtemp(prefix="fonts-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for face in _FACES:

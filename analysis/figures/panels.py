@@ -98,6 +98,7 @@ def draw_panels(
             ax.remove()
         axes = axes[: len(entries)]
         _trim_labels(axes, across, share_x=share_x, share_y=share_y)
+        # Where the legend is too wide for the free places it goes below all panels.
         for free in (across * down - len(axes), 0):
             below, needed = _add_legend(figure, legend, free=free, down=down)
             figure.set_figheight(tall * down + below)
@@ -109,6 +110,7 @@ def draw_panels(
         return axes
 
     axes = draw(across)
+    # What words on the axes leave of the width is known only once it is drawn.
     while across > 1 and axes[0].get_position().width * WIDTHS[chosen] < _NARROWEST:
         across -= 1
         axes = draw(across)

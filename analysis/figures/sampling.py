@@ -27,6 +27,7 @@ def plot_density(process: xr.Dataset, ax: Axes) -> Axes:
         return ax
     heights, edges = np.histogram(values, bins="auto", density=True)
     ax.stairs(heights, edges, fill=True, color="C0", alpha=0.35, label="estimates")
+    # Divisor n - 1, as the empirical standard error of the summary has it.
     mean, spread = values.mean(), values.std(ddof=1)
     x = np.linspace(edges[0], edges[-1], 200)
     normal = np.exp(-0.5 * ((x - mean) / spread) ** 2) / (spread * np.sqrt(2 * np.pi))

@@ -146,6 +146,7 @@ def _by_parameter(
         return xr.Dataset()
     picked = xr.DataArray(first, dims="parameter")
     names = {x: str(x).replace("rejection", name) for x in found.data_vars}
+    # A parameter without such a test takes the first, until `where` drops it.
     at = found.isel(nominal=0, drop=True).isel(test=picked.clip(min=0))
     return at.reset_coords(drop=True).where(picked >= 0).rename(names)
 

@@ -116,6 +116,7 @@ def rejection(
     """
     margin = _critical_value(level, df) * mo.as_finite(standard_error)
     distance = abs(mo.as_finite(estimate) - mo.as_finite(null))
+    # A comparison with NaN is false, and would count as not rejecting.
     rejects = (distance >= margin).where(distance.notnull() & margin.notnull())
     return proportion_of(rejects, name="rejection", dim=dim)
 

@@ -39,6 +39,7 @@ def mean(values: xr.DataArray, dim: str) -> xr.DataArray:
 def variance(values: xr.DataArray, dim: str) -> xr.DataArray:
     """Return the variance with divisor n - 1; missing with fewer than two values."""
     n = count(values, dim)
+    # Centred first: a mean of squares less a squared mean would cancel.
     squares = (values - mean(values, dim)) ** 2
     return squares.sum(dim) / (n - 1).where(n > 1)
 
@@ -122,6 +123,7 @@ def jackknife_error(
     # Without what was missing anyway the sample is the full one: no value of its own.
     every = every.where(used.rename({dim: "left_out"}).drop_vars(dim, errors="ignore"))
     n = count(every, "left_out")
+    # The sum of squares again, of which the jackknife takes another share.
     spread = variance(every, "left_out") * (n - 1)
     return (spread * (n - 1) / n.where(n > 0)) ** 0.5
 
@@ -145,6 +147,7 @@ def _maritz_jarrett(
     cumulated = special.betainc(shape, shape, np.minimum(rank / np.maximum(n, 1), 1))
     # Beyond the n present both ends are one: what is missing has no weight.
     weight = np.diff(cumulated, axis=-1)
+    # Missing values have no weight, but zero times NaN is NaN.
     ordered = np.nan_to_num(ordered)
     centre = (weight * ordered).sum(-1, keepdims=True)
     spread = (weight * (ordered - centre) ** 2).sum(-1)

@@ -165,6 +165,7 @@ def rate_of(
     spread = (influence**2).sum(dim)  # variance of the log
     known = (n > 1) & (spread > 0)
     enough = known.sum(size_dim) > 1
+    # Zero, not NaN: the sums below run over all sizes.
     weight = (1 / spread.where(known)).fillna(0.0)
     log_n = xr.ufuncs.log((loss[size_dim] if sizes is None else sizes).astype(float))
     distance = log_n - (weight * log_n).sum(size_dim) / weight.sum(size_dim).where(
@@ -176,6 +177,7 @@ def rate_of(
     # Added over sizes first: the same draw may be in all of them.
     joint = (leverage * influence).sum(size_dim)
     used = loss.notnull().any(size_dim).sum(dim)
+    # As a standard deviation, with divisor n - 1: influences have mean zero.
     error = ((joint**2).sum(dim) * used / (used - 1).where(used > 1)) ** 0.5
     return with_mcse(name, slope.where(enough), error.where(enough))
 

@@ -26,6 +26,7 @@ def apply_by_rows(
     step = max(1, 2_000_000 // grids[0].size)
     chunks = [
         kernel(probs[i : i + step], supp[i : i + step], *grids)
+        # Once at least: without rows the result still has its columns.
         for i in range(0, max(1, len(probs)), step)
     ]
     found = np.concatenate(chunks)
@@ -59,6 +60,7 @@ def measure_distances(
     """
     known = np.isfinite(probs) & np.isfinite(supp)
     mass, place = np.where(known, probs, 0.0), np.where(known, supp, np.inf)
+    # Mostly they are in order, and to look takes less than to sort.
     if (place[:, 1:] < place[:, :-1]).any():
         order = np.argsort(place, axis=1)
         mass, place = (np.take_along_axis(x, order, axis=1) for x in (mass, place))
@@ -84,6 +86,7 @@ def measure_distances(
     b = next_of(a, width.size)
     # From this cell on the truth is above the fitted value.
     cross = np.clip(np.searchsorted(middle, height), a, b)
+    # Integrals up to every cell: over a step each is a difference of two of them.
     zeroth, one, two = (
         np.append(0.0, np.cumsum(width * middle**power)) for power in (0, 1, 2)
     )
@@ -105,6 +108,7 @@ def measure_distances(
         [
             np.add.reduceat(area, first),
             np.maximum.reduceat(largest, first),
+            # A difference of sums, which rounding may leave below zero.
             np.maximum(np.add.reduceat(square, first), 0.0),
         ],
         axis=1,

@@ -216,6 +216,7 @@ def _interval_measures(
     lower, upper = process["lower"], process["upper"]
     known = attempted & lower.notnull() & upper.notnull()
     kinds = ("estimator", "kind", "parameter")
+    # A kind that an estimator does not have is none that it failed to give.
     offered = known.any([x for x in known.dims if x not in kinds])
     yield mi.coverage_of_attempted(lower, upper, process["truth"], attempted & offered)
     lower, upper = process["lower"].where(used), process["upper"].where(used)

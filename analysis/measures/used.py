@@ -59,6 +59,7 @@ def choose_used(
     if rule == "per_estimator" or "estimator" not in succeeded.dims:
         return succeeded
     in_design = attempted.any("replication")
+    # An estimator that was not run at a design point fails no replication there.
     return succeeded & (succeeded | ~in_design).all("estimator")
 
 

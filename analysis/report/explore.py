@@ -136,6 +136,7 @@ def _list_entries(table: pd.DataFrame, dims: list[str]) -> dict[str, list[Any]]:
     entries = {x: list(dict.fromkeys(table[x])) for x in dims}
     for name in ("sample_size", "n_supp"):
         if name in entries:
+            # A pair, so that no number is compared with the text of no grid.
             entries[name].sort(key=lambda x: (x == NONE, x))
     return entries
 

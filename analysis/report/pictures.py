@@ -31,6 +31,7 @@ def say_seen(process: xr.Dataset, picture: Drawn) -> str:
     """
     stem = picture.path.stem
     found = [str(x) for x in labels.MEASURES if stem.startswith(x) and x in process]
+    # The longest is meant: names of other measures may begin it.
     found.sort(key=len)
     measure = found[-1] if found else ""
     if not measure:

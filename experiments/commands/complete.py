@@ -57,6 +57,7 @@ def main(arguments: list[str], actions: Iterable[str]) -> int:
         line = line[: int(os.environ.get("COMP_POINT", len(line)))]
         breaks = os.environ.get("COMP_WORDBREAKS", "=")
         words = line.partition(f"{PROGRAM} ")[2].split(" ")
+        # Bash breaks words at these, and replaces what follows the last one alone.
         kept = max((words[-1].rfind(x) + 1 for x in "=:" if x in breaks), default=0)
         for word in complete([x for x in words[:-1] if x], words[-1], actions):
             print(word[kept:])

@@ -142,9 +142,11 @@ def _call(command: list[str]) -> tuple[int, resource.struct_rusage]:
     try:
         while True:
             try:
+                # What this child used: `getrusage` would have that of all children.
                 _, status, used = os.wait4(process.pid, 0)
             except KeyboardInterrupt:
                 continue  # the study heard it too
+            # It was not `Popen` that waited, so it has to be told.
             process.returncode = os.waitstatus_to_exitcode(status)
             return process.returncode, used
     finally:

@@ -131,6 +131,7 @@ def compare(
         if len(old) != len(new):
             yield f"number of {measure}", float(len(old)), float(len(new)), 0.0
             continue
+        # A number without an error may differ by rounding only.
         rows = zip(old.values, new.values, np.nan_to_num(old.mcses), strict=True)
         for one, other, error in rows:
             yield measure, float(one), float(other), float(error)

@@ -57,7 +57,7 @@ class DaskLocal:
             distributed.LocalCluster(
                 n_workers=self.count_workers(),
                 threads_per_worker=1,
-                dashboard_address="127.0.0.1:0",
+                dashboard_address="127.0.0.1:0",  # nobody else's, any free port
                 silence_logs=logging.CRITICAL,
                 preload=PRELOAD,
             ) as cluster,
@@ -118,7 +118,7 @@ class DaskSlurm:
         with (
             _import("dask_jobqueue").SLURMCluster(
                 cores=self.cores,
-                processes=1,
+                processes=1,  # whose threads share the programs compiled
                 memory=self.memory,
                 walltime=self.walltime,
                 queue=self.partition,
@@ -269,7 +269,7 @@ class DaskWorkers:
 def _take_all(done: "queue.SimpleQueue[Any]") -> Iterator[Any]:
     """Take what is in a queue, after waiting half a second for the first."""
     with contextlib.suppress(queue.Empty):
-        yield done.get(timeout=0.5)
+        yield done.get(timeout=0.5)  # not for ever: someone may ask to stop
         while True:
             yield done.get_nowait()
 

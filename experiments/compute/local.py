@@ -96,6 +96,7 @@ class Local:
                         del running[future]
                 if not running:
                     return
+                # Not for ever: someone may ask to stop while all blocks are long.
                 done, _ = cf.wait(running, timeout=0.5, return_when=cf.FIRST_COMPLETED)
                 for future in done:
                     yield running.pop(future), future.result()

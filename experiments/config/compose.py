@@ -90,6 +90,7 @@ def read_stored(config: dict[str, Any]) -> dict[str, Any]:
     found = OmegaConf.structured(Study)
     for name in Study.__dataclass_fields__:
         try:
+            # One by one, so that the error can name the setting.
             found = OmegaConf.merge(found, {name: config[name]})
         except (OmegaConfBaseException, ValueError) as error:
             raise InputError(f"study.yaml: {name}: {_first_line(error)}") from error

@@ -57,6 +57,7 @@ def _quote(text: str) -> str:
     """Write a text so that Hydra takes it as it is."""
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text
+    # Hydra takes backslashes as they are, and those before a quote doubled.
     ends = len(text) - len(text.rstrip("\\"))
     escaped = re.sub(r"(\\*)'", r"\1\1\'", text) + "\\" * ends
     return f"'{escaped}'"

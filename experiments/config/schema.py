@@ -165,6 +165,7 @@ def has_target(config: dict[str, Any]) -> bool:
 def _check_sizes(name: str, sizes: list[Any], most: int) -> None:
     if not sizes:
         raise ValueError(f"{name}=[] leaves nothing to run: give at least one number.")
+    # `isinstance` would take true for 1.
     if any(type(size) is not int for size in sizes):
         raise ValueError(f"{name}={sizes}: give whole numbers, such as 500.")
     if min(sizes) < 1:

@@ -46,6 +46,7 @@ def check_targets(node: Any, place: str) -> None:
 def _locate(target: str) -> Any:
     """Import what a path leads to, modules of this package alone."""
     parts = target.split(".")
+    # The longest module first; what is left may be a class within a class.
     for count in range(len(parts) - 1, 0, -1):
         try:
             found: Any = importlib.import_module(".".join(parts[:count]))

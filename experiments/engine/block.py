@@ -192,12 +192,14 @@ def _join(results: list[Result]) -> Result:
     lost["code"] = np.full(1, RAISED, np.int8)
     rows = [lost if result.error else result.arrays for result in results]
     arrays = {name: np.concatenate([row[name] for row in rows]) for name in lost}
+    # A replication that raised has no time, see `lose`.
     seconds = float(np.nansum([result.seconds for result in results]))
     peak_memory = max(result.peak_memory for result in results if not result.error)
     return Result(arrays, seconds, errors[0] if errors else "", peak_memory)
 
 
 def _make_missing(name: str, value: np.ndarray) -> np.ndarray:
+    # Those that estimators name themselves are floats, all of them.
     if find_own(name):
         return np.full_like(value, np.nan)
     # A hash of 0 stands for no data.

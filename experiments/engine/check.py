@@ -25,6 +25,7 @@ def check_design(engine: Engine) -> None:
     design = engine.design
     estimator = next(iter(design.estimators))
     for dgp, process in design.processes.items():
+        # The largest sample reaches farthest into the tails, which a grid has to cover.
         n = max(design.sample_size)
         cell = Cell(dgp, next(iter(design.grids)), n, design.n_supp[0], estimator)
         data = _draw(engine, cell)

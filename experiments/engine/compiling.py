@@ -147,6 +147,7 @@ def map_first(
     batch_size = min(batch_size, size)
 
     def apply(rows: Int[Array, " batch"]) -> Any:
+        # Without `vmap`, under which a `cond` of the fit would run both branches.
         if batch_size == 1:
             y = function(jax.tree.map(lambda x: x[rows[0]], xs))
             return jax.tree.map(lambda leaf: leaf[None], y)

@@ -83,6 +83,7 @@ def estimate(
 
 def erase(model: Any) -> Any:
     """Replace every parameter by NaN: an estimator knows the model, not the truth."""
+    # NaN, not zero: it spreads, and shows that an estimator has read the truth.
     return jax.tree.map(
         lambda leaf: (
             jnp.full_like(leaf, jnp.nan)

@@ -70,6 +70,7 @@ def differentiate(likelihood: NodeSum, params: Float[Array, " q"]) -> Evaluation
     seen, frozen = posterior > 0, posterior / n_obs
 
     def expected(theta: Float[Array, " p"], points: Points) -> Float[Array, ""]:
+        # Where a node has no weight its term may be -inf, and zero times that NaN.
         return jnp.sum(jnp.where(seen, frozen * lclk_at(theta, points), 0.0))
 
     def push(

@@ -78,6 +78,7 @@ class FiniteMixture(LikelihoodEstimator):
             return build(theta).lclk(data, like_grid(points, supp))
 
         def fit(count: Count) -> Maximum:
+            # Shapes do not depend on K: one program fits them all.
             present = jnp.arange(most) < count
             points0, masses0 = _cluster(grid, pilot, grid[order], present)
             logits0 = jnp.log(masses0[1:] / masses0[0])
@@ -218,4 +219,5 @@ def _cluster(
 
     centres = jax.lax.fori_loop(0, _CLUSTER_STEPS, improve, centres)
     masses = jnp.sum(assign(centres), axis=0)
+    # A start without mass on a point would have no finite logit.
     return centres, jnp.where(present, jnp.maximum(masses, 1e-3), 1.0)

@@ -105,6 +105,7 @@ class JointEM(LikelihoodEstimator):
         n_supp = jax.eval_shape(lclk_at, theta0).shape[1]
 
         def is_running(state: _State) -> Bool[Array, ""]:
+            # Before the first step the mean is -inf, which says nothing.
             broken = (state.num_steps > 0) & ~jnp.isfinite(state.mean)
             return ~state.converged & ~broken & (state.num_steps < self.max_steps)
 
@@ -178,6 +179,7 @@ def _climb(
 
     def loses(state: tuple[Float[Array, ""], Int[Array, ""]]) -> Bool[Array, ""]:
         share, halvings = state
+        # Written so that NaN counts as worse.
         worse = ~(loss(theta + share * step) <= value)
         return worse & (halvings < _HALVINGS)
 

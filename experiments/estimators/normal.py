@@ -157,4 +157,5 @@ def _resolve(lclk: Float[Array, "n_obs k"]) -> Float[Array, ""]:
     """Return the median width of the kernels in steps between nodes."""
     scaled = jnp.exp(lclk - lclk.max(axis=1, keepdims=True))
     effective = jnp.sum(scaled, axis=1) ** 2 / jnp.sum(scaled**2, axis=1)
+    # A normal kernel that is w steps wide has 2 sqrt(pi) w effective nodes.
     return jnp.median(effective) / (2.0 * jnp.sqrt(jnp.pi))

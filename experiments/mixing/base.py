@@ -99,4 +99,5 @@ def draw_index(
     """Draw positions with the given probabilities, increasing in one uniform each."""
     uniform = jr.uniform(rng, (n,))
     index = jnp.searchsorted(jnp.cumsum(weights), uniform, side="right")
+    # Rounding may leave the last sum below one, and a uniform above it.
     return jnp.minimum(index, weights.shape[0] - 1)

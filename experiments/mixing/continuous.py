@@ -111,6 +111,7 @@ class ShiftedGamma(AbstractScalarMixing):
     def cdf(self, x: Float[Array, " n"]) -> Float[Array, " n"]:
         """Evaluate Pr(X <= x)."""
         standard = (x - self.loc) / self.scale * jnp.sqrt(self.shape) + self.shape
+        # Below the support `gammainc` is NaN.
         return jsp.special.gammainc(self.shape, jnp.maximum(standard, 0.0))
 
     def mean(self) -> Float[Array, ""]:

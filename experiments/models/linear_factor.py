@@ -174,6 +174,7 @@ class LinearFactor(Named):
         ) -> tuple[Float[Array, " p"], Float[Array, ""]]:
             phi, _ = state
             slope = whitener @ jax.jacfwd(implied)(phi)
+            # Columns of one length: the product squares the units, which differ.
             unit = jnp.sqrt((slope**2).sum(axis=0))
             slope = slope / unit
             residual = whitener @ (moments - implied(phi))

@@ -152,6 +152,7 @@ def _draw_counts(
     deviate = jsp.special.ndtri(uniform)
     large = mean + deviate * jnp.sqrt(mean) + (deviate**2 - 1.0) / 6.0
     is_large = mean > _LARGE
+    # Else the loop below, as long as its largest mean says, would run for these.
     mean = jnp.where(is_large, 1.0, mean)
     spread = 12.0 * jnp.sqrt(mean)
     first = jnp.maximum(jnp.floor(mean - spread), 0.0)

@@ -71,6 +71,7 @@ class Display:
         self._n_done += 1
         self._begun.add(block.cell)
         name = block.cell.estimator
+        # By the mean of its cell: a block that raised has no time of its own.
         self._spent[name] += self._foresee(block.cell, len(block))
         self._worked[name] += len(block) * _count_entries(block.cell)
         now = time.monotonic()
@@ -126,6 +127,7 @@ class Display:
         """
         elapsed = max(1e-3, time.monotonic() - self._start)
         spent = sum(self._spent.values())
+        # A cluster's size need not be given: blocks tell how many ran at once.
         n_workers = max(self._n_workers, spent / elapsed)
         compiling = max(0.0, n_workers * elapsed - spent) / max(1, len(self._begun))
         n_new = len({block.cell for block in self._queued} - self._begun)

@@ -66,7 +66,9 @@ def open_session(arguments: list[str], console: StudyConsole) -> Session:
     files = Store(
         Path(config["results_dir"]) / config["study"], Fingerprint.from_config(config)
     )
+    # First: it refuses another study's folder, whose blocks `clean` would move.
     files.open(config, overwrite=config["overwrite"])
+    # Only now is the folder known to be this study's.
     console.keep(files.folder, f"$ {' '.join(arguments)}")
     for cell in design.cells():
         for line in files.clean(cell, overwrite=config["overwrite"]):
@@ -97,11 +99,13 @@ def run_rounds(session: Session, plan: Callable[[], list[Block]]) -> bool:
             display.expect(blocks)
             while blocks and not should_stop():
                 elsewhere: list[Block] = []
+                # A generator: a block is claimed when a worker gets to it, no earlier.
                 todo = _claim(session, claims, display, blocks, elsewhere)
                 for block, outcome in workers.map(
                     session.engine.run, todo, should_stop
                 ):
                     result = _read_outcome(block, outcome)
+                    # Before its claim is given up: else another process would begin it.
                     session.files.write(block, result)
                     claims.release(block)
                     tracker.add(block.cell, block.first, result)
@@ -186,10 +190,12 @@ def stopping(console: Console) -> Generator[Callable[[], bool]]:
 
     def ask(number: int, frame: types.FrameType | None) -> None:
         if asked.is_set():
+            # `sys.exit` would wait for the threads that run blocks.
             os._exit(INTERRUPTED)  # block files are written whole or not at all
         asked.set()
         console.print("Stopping after the blocks that run; once more to end at once.")
 
+    # Python lets the main thread alone set handlers.
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return

@@ -58,6 +58,7 @@ class Record:
         self._known.clear()
         self._reach(rows.stop)
         used = arrays["code"][:count] == 0
+        # Each once: processes with other block sizes may have blocks that overlap.
         self.failed += int((~used & ~self.done[rows]).sum())
         self.done[rows] = True
         if np.isfinite(seconds):
@@ -159,11 +160,13 @@ class Record:
         known = self.done[:n_replications]
         if len(known) < n_replications:  # nothing beyond is done
             known = np.append(known, False)
+        # Between done ones at either end every gap has two edges.
         done = np.concatenate([[True], known, [True]])
         edges = np.flatnonzero(np.diff(done.astype(int)))
         spans = [
             (int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)
         ]
+        # The one appended stands for all that are beyond.
         if len(known) > len(self.done):
             spans[-1] = spans[-1][0], n_replications - 1
         return spans
@@ -179,6 +182,7 @@ class Record:
         return self._limit if prefix == self._limit else None
 
     def _prefix(self) -> int:
+        # The first False; one is appended, since of True alone `argmin` is 0.
         return int(np.argmin(np.append(self.done, False)))
 
     def _minimum(self) -> int:
@@ -214,8 +218,10 @@ class Record:
             _, half = wilson_interval(share, n)
             coverage = np.where(n > 0, half / Z, np.inf)
             mse = squares / n_errors
+            # Of the mean square, with divisor n - 1; rounding may leave it negative.
             variance = np.maximum(fourths / n_errors - mse**2, 0) / (n_errors - 1)
             relative = error_of_root(np.sqrt(mse), np.sqrt(variance)) / np.sqrt(mse)
+            # Where every error is zero the RMSE is known exactly, and not 0/0.
             rmse = np.where(squares > 0, relative, 0.0)
             rmse = np.where(n_errors > 1, rmse, np.inf)
         return coverage.max(axis=1), rmse.max(axis=1)

@@ -38,6 +38,7 @@ class Tracker:
                     unusable += 1
                     continue
                 self.commits.add(name_code(attrs))
+                # One in which something raised is run again, see `Store.clean`.
                 if not attrs["error"]:
                     with naming(path):
                         self.add(cell, attrs["first"], read_result(arrays, attrs))
@@ -47,6 +48,7 @@ class Tracker:
         """Count a block of a cell, from replication `first` on."""
         record = self.records[cell]
         record.add(first, result.seconds, result.arrays)
+        # `max` would keep the NaN that stands for not known.
         record.peak_memory = np.fmax(record.peak_memory, result.peak_memory)
 
     def check_failures(self, block: Block, codes: np.ndarray, error: str) -> str:

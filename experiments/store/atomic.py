@@ -28,6 +28,7 @@ def replacing(path: Path) -> Generator[Path]:
     Raises:
         StoreError: The file can't be written; whatever was at `path` is still there.
     """
+    # Beside it, since a rename is atomic within one file system only.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         with write_errors(path):
@@ -75,6 +76,7 @@ def _try_to_write(path: Path) -> None:
         with path.open("wb") as file:
             file.write(bytes(2**16))
             file.flush()
+            # Some file systems, NFS for one, notice only here that they are full.
             os.fsync(file.fileno())
     finally:
         path.unlink(missing_ok=True)

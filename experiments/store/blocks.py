@@ -112,6 +112,7 @@ class Store:
             "config": config,
         }
         write_manifest(self.folder, manifest)
+        # Of a file just written: the file system's clock may differ from ours.
         now = (self.folder / NAME).stat().st_mtime
         remove_leftovers(self.folder, now=now)
 
@@ -159,6 +160,7 @@ class Store:
             if not has_seal(path):
                 raise UnusableBlockError(path, "unreadable")
             with netCDF4.Dataset(path) as file:
+                # A number that happens to be the library's fill value is a number here.
                 file.set_auto_mask(False)
                 attrs = {
                     name: np.asarray(file.getncattr(name)).item()
@@ -167,6 +169,7 @@ class Store:
                 values = {name: file.variables[name][:] for name in file.variables}
                 found, first, last = attrs["content"], attrs["first"], attrs["last"]
         except PermissionError as error:
+            # An OSError too, but no damage: such a file must not be set aside.
             raise StoreError(
                 f"{path} can't be read: {error.strerror}. See who may read it."
             ) from error

@@ -90,6 +90,7 @@ class Claims:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with path.open("x") as file:
+                    # First: one that a full disk leaves empty is given up too.
                     self._held.add(path)
                     file.write(self._me)
             except FileExistsError:
@@ -118,8 +119,10 @@ class Claims:
     def _is_dead(self, holder: str) -> bool:
         """Return whether a claim was made by a process of this machine that is gone."""
         words = holder.split()
+        # On Windows `os.kill` is no question: 0 is Ctrl-C there.
         if len(words) != 3 or words[0] != platform.node() or os.name != "posix":
             return False  # another machine's, or being written, or no claim of ours
+        # `os.kill` takes 0 for our own group, and raises on what is no C integer.
         if not re.fullmatch("[1-9][0-9]{0,8}", words[1]):
             return False
         pid = int(words[1])
@@ -130,11 +133,13 @@ class Claims:
         except ProcessLookupError:
             return True
         except PermissionError:
+            # It is there, and another user's.
             pass
         return False
 
     def _renew(self) -> None:
         while not self._ended.wait(SECONDS_BETWEEN_RENEWALS):
+            # A copy: the main thread claims and releases meanwhile.
             for path in list(self._held):
                 with contextlib.suppress(OSError):
                     os.utime(path)

@@ -53,6 +53,7 @@ class Fingerprint:
             "numbers": NUMBERS,
             "seed": self.seed,
             "streams": self.streams,
+            # With its name, which goes into independent streams.
             "dgp": [cell.dgp, self.dgp[cell.dgp]],
             "grid": None if cell.grid is None else self.grid[cell.grid],
             "estimator": self.estimator[cell.estimator],
@@ -60,6 +61,7 @@ class Fingerprint:
             "n_supp": cell.n_supp,
         }
         if self.estimand:  # an axis of every block; without any nothing is new
+            # As a list, whose order `sort_keys` leaves alone: it is that of the axis.
             address["estimand"] = list(self.estimand.items())
         text = json.dumps(address, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -93,6 +93,7 @@ def fill(frame: Frame, files: Store) -> set[str]:
         for path in files.find(cell):
             values, attrs = files.read(path, cell)
             first = attrs["first"]
+            # With a target blocks may reach beyond the end of their cell.
             count = max(0, min(len(values["code"]), n_replications - first))
             if not count:
                 continue
@@ -117,6 +118,7 @@ def count_held(frame: Frame) -> dict[Cell, int]:
     code, design = frame.arrays["code"], frame.design
     held = {}
     for cell, n_replications in frame.counts.items():
+        # What does not use an axis stands everywhere along it: one place tells.
         at = (
             frame.coords["estimator"].index(cell.estimator),
             0 if cell.grid is None else frame.coords["grid"].index(cell.grid),

@@ -39,6 +39,7 @@ class _Dumper(yaml.SafeDumper):
     """Writes everything out."""
 
 
+# PyYAML writes one for a list that it meets twice, and `_Loader` refuses them.
 _Dumper.ignore_aliases = lambda *_: True  # pyright: ignore
 
 
@@ -54,6 +55,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
             raise yaml.YAMLError(f"it is larger than {MOST_BYTES} bytes")
         manifest = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
         _check_literal(manifest["config"])
+        # For the errors alone: what lacks a part is no manifest.
         Fingerprint.from_config(manifest["config"])
         manifest["created"]
     except FileNotFoundError:

@@ -103,6 +103,7 @@ def _encode(group: xr.Dataset) -> dict[str, Any]:
     """Return how variables are stored; a count that is not known is missing."""
     encoding = encode(group, SMALL)
     for name, quantity in VARIABLES.items():
+        # Of codes -1 is one, "not run", and must not be read as NaN.
         if np.dtype(quantity.dtype).kind == "i" and name != "code":
             encoding[name]["_FillValue"] = quantity.missing
     return encoding

@@ -172,6 +172,7 @@ def _revise(
     places = problem.to_places(problem.trial)
     peaks = jnp.where(are_peaks(problem.trial, places, values), values, -jnp.inf)
     heights, chosen = jax.lax.top_k(peaks, min(n_supp, _PEAKS))
+    # Fewer peaks than places: the first once more, which is merged away below.
     chosen = jnp.where(heights > -jnp.inf, chosen, chosen[0])
     reach = problem.span * grid_step(n_supp, dimension)
     blocks = problem.blocks
@@ -200,6 +201,7 @@ def _revise(
     nearest = jnp.argmin(jnp.where(present, distance, jnp.inf), axis=1)
     # Masses go to the nearest of the next atoms: a start, which the solve corrects.
     probs = jnp.zeros(n_slots).at[nearest].add(atoms.probs)
+    # Empty slots have a place too, since the model is asked about all of them.
     following = Atoms(jnp.where(present[:, None], places, places[0]), present, probs)
     return following, jnp.max(heights), width, fits
 

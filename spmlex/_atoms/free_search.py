@@ -129,6 +129,7 @@ def _go_on(
     theta = before.state.theta[:size]
     places = before.state.theta[size:].reshape(count, -1)
     probs = before.state.here.probs
+    # An empty one where there is any; else the search says that it does not fit.
     slot = jnp.argmin(probs)
     atoms = Atoms(
         jnp.clip(places, 0.0, 1.0).at[slot].set(problem.to_places(place[None])[0]),

@@ -172,8 +172,10 @@ def _accept_or_shrink(
     length: Scalar = jnp.linalg.norm(state.step * scale)
     radius = jnp.where(accepted, state.radius, 0.25 * length)
     radius = jnp.where(accepted & (ratio < 0.25) & ~negligible, 0.5 * length, radius)
+    # A larger radius is of use only where this one held the step back.
     grow = accepted & (ratio > 0.75) & (length > 0.8 * radius)
     radius = jnp.where(grow, 3.0 * radius, radius)
+    # No step led to the first point: it says nothing of the radius.
     radius = jnp.where(first, 1.0, radius)
 
     theta = jnp.where(accepted, theta, state.theta)

@@ -66,6 +66,7 @@ def climb_in_blocks(
         def at(theta: Array, probs0: Array) -> Evaluation:
             return evaluate_in_blocks(problem, some, theta, probs0)
 
+        # Zero rows of scores: evaluations in blocks have none.
         state = climb(at, 0, theta, probs, tol, max_steps, watch=watch)
         num_steps += state.num_steps
         # An end that is none is no start.
@@ -73,6 +74,7 @@ def climb_in_blocks(
         probs = jnp.where(state.converged, state.here.probs, probs)
         return (theta, probs, num_steps), state._replace(num_steps=num_steps)
 
+    # A scan, not a loop in Python: the search stands in the program once.
     _, states = jax.lax.scan(run, (theta0, probs0, jnp.array(0)), blocks.shares)
     state: State = jax.tree.map(lambda leaf: leaf[-1], states)
     here = state.here

@@ -57,6 +57,7 @@ def number_optima(
     apart = jnp.abs(theta[:, None] - theta[None, :]) * unit
     apart = jnp.max(apart, axis=2, initial=0.0)
     same = (apart < _SAME_OPTIMUM) & (code == 0)[None, :]
+    # Of truth values `argmax` is the first that is true.
     return jnp.where(code == 0, jnp.argmax(same, axis=1), -1)
 
 

@@ -61,6 +61,7 @@ def judge(state: State, weights: Weights, resolution: Scalar, tol: float) -> Any
     singular = succeeded & _is_singular(here) & ~(diverging & jnp.any(_is_flat(state)))
     result = RESULTS.where(singular, RESULTS.singular_hessian, result)
     result = RESULTS.where(succeeded & uncertified, RESULTS.inner_not_certified, result)
+    # The gravest last: each takes the place of what was found before.
     result = RESULTS.where(is_finite(here), result, RESULTS.non_finite)
     result = RESULTS.where(here.zero_likelihood, RESULTS.zero_likelihood, result)
     # Only the end of a failed search: a maximum may be that narrow, and is flagged.

@@ -275,6 +275,7 @@ def _covariance(estimate: EfficientEstimate, clusters: Clusters) -> Float[Array,
     by_score = (weights[:, None] * here.raw) @ directions.basis
     bread = (here.scores @ directions.basis).T @ by_score
     both = kept[:, None] & kept
+    # A unit block in place of what is not identified: the rest can be inverted.
     bread = jnp.where(both, bread, jnp.eye(kept.size))
     inverse: Float[Array, "p p"] = jnp.linalg.inv(bread)
     inverse = jnp.where(both, inverse, 0.0)

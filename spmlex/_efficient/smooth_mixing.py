@@ -157,10 +157,12 @@ def smoothing_kernel(
     mean = each @ points
     second = jnp.einsum("gk,ki,kj->ij", each, points, points) / each.shape[0]
     spread = second - mean.T @ mean / each.shape[0]
+    # A distribution on one point has no spread that could be factorised.
     floor = _FLOOR * jnp.eye(points.shape[1])
     root = jnp.linalg.cholesky(spread + floor)
     white = jax.scipy.linalg.solve_triangular(root, points.T, lower=True).T
     apart = jnp.sum((white[:, None] - white) ** 2, axis=2)
+    # With the floor bandwidth zero gives the identity, and not 0/0.
     log_kernel = -0.5 * apart / jnp.maximum(bandwidth, _FLOOR) ** 2
     return jax.nn.softmax(log_kernel + _log_spacing(points)[:, None], axis=0)
 

@@ -107,6 +107,7 @@ class ActiveSet(eqx.Module):
         def fall_back(state: _State):
             total = jnp.sum(state.mass)
             equal: Probs = jnp.full(n_supp, 1.0 / n_supp)
+            # What was left behind may be anything; this begins with a distribution.
             start: Probs = jax.lax.cond(
                 jnp.isfinite(total), lambda: state.mass / total, lambda: equal
             )
@@ -155,6 +156,7 @@ def _cold_start(scaled: ScaledLik, weights: Weights) -> Probs:
     stride = max(1, n_obs // _EM_ROWS)
     scaled, weights = scaled[:, ::stride], weights[::stride]
     total = jnp.sum(weights)
+    # Every k-th row may be without weight.
     weights = jnp.where(total > 0, weights / total, 0.0)
     uniform: Probs = jnp.full(n_supp, 1.0 / n_supp)
 

@@ -86,6 +86,7 @@ def minimise(
             jnp.where(better, pruned, state.best),
             jnp.where(better, reached, state.best_violation),
             state.num_steps + 1,
+            # Complementary up to rounding: from there no step changes anything.
             (reached <= atol) | ~finite | (mass @ dual < 1e-24 * n_supp),
         )
 

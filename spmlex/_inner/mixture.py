@@ -88,6 +88,7 @@ def mix_columns(lclk: LogCondLik, kernel: Kernel) -> LogCondLik:
         scaled, shift = scale_rows(lclk)
         mixed = scaled @ kernel
         positive = mixed > 1e-140
+        # A `where` inside too: the outer one alone would leave nan in the derivatives.
         logs = jnp.log(jnp.where(positive, mixed, 1.0)) + shift[:, None]
         return jnp.where(positive, logs, -jnp.inf)
 

@@ -76,6 +76,7 @@ def climb_on_columns(
         sums = _measure(blocks, lclk, trial, state.mass)
         first = state.length == 0.0
         change = jnp.sum(trial) - jnp.sum(state.mass) - sums.gain
+        # Up to rounding of the sum, as in `active_set`.
         enough = change <= _ARMIJO * state.length * state.slope + 1e-15
         accepted = first | (enough & (sums.lost == 0))
 
@@ -151,6 +152,7 @@ def _measure(
         scaled, _ = scale_rows(lclk(data))
         density, before = scaled @ new, scaled @ old
         seen = (weights > 0) & jnp.any(scaled != 0.0, axis=1)
+        # No density falls below a hundredth of what it was, as in `active_set`.
         lost = seen & ((density < LOST) | (density < 0.01 * before))
         density = jnp.where(density < LOST, LOST, density)
         before = jnp.where(before < LOST, LOST, before)

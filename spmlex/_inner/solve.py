@@ -81,6 +81,7 @@ class MixingSolution(Printed):
     def _tabulate(self) -> Table:
         probs = np.asarray(self.probs)
         kept = np.flatnonzero(probs > 0)
+        # Stable, so that of equal masses always the same are shown.
         shown = np.sort(kept[np.argsort(-probs[kept], kind="stable")[:_SHOWN]])
         rows = tuple((f"point {k}", write(probs[k])) for k in shown)
         title = f"Mixing probabilities: {kept.size} of {probs.size} points have mass"

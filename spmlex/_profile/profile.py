@@ -102,8 +102,10 @@ def _profile_value_jvp(
     lclk_dot, weights_dot, _ = tangents
     relative = relative_densities(lclk, probs)
     terms = log_mixture(lclk, probs)
+    # Where a density is zero its log may have no slope, and zero times nan is nan.
     lclk_dot = jnp.where(relative > 0, lclk_dot, 0.0)
     expected = (relative * lclk_dot) @ probs
+    # A tangent of zero times -inf would be nan.
     known = jnp.where(jnp.isfinite(terms), terms, 0.0)
     return profile_value(lclk, weights, probs), -(
         weights @ expected + weights_dot @ known

@@ -76,6 +76,7 @@ def compile_for_one_call[First: HasCost, **P, R](
         again = on_cpu and not brief and before <= _BUDGET
         announce(function.__name__, before == 0 or again)
         found = run_interruptibly(program, first, *args, **kwargs)
+        # Prints are effects, which JAX may otherwise be late with.
         jax.effects_barrier()
         return found
 

@@ -138,6 +138,7 @@ def _describe(node: Any, models: tuple[type, ...]) -> Iterator[str]:
         yield f"{type(node).__name__} {node!r}"
     elif isinstance(node, dict):
         yield f"{type(node).__name__} of {len(node)}"
+        # In one order, as JAX takes them: not that in which they were put in.
         for key in sorted(node, key=repr):
             yield from _describe(key, models)
             yield from _describe(node[key], models)
@@ -201,6 +202,7 @@ def _describe_code(code: CodeType) -> Iterator[str]:
         if isinstance(constant, CodeType):
             yield from _describe_code(constant)
         elif isinstance(constant, frozenset):
+            # The order of a set of texts differs from process to process.
             yield repr(sorted(map(repr, constant)))
         else:
             yield repr(constant)

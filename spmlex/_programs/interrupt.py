@@ -64,6 +64,7 @@ def run_interruptibly[**P, R](
         except BaseException as error:  # raised below, in the thread that called
             ended["error"] = error
 
+    # A daemon: a process that was interrupted can end while XLA still works.
     thread = threading.Thread(target=work, daemon=True, name="spmlex")
     thread.start()
     thread.join()

@@ -100,6 +100,8 @@ def keep_programs(folder: str | os.PathLike[str]) -> Path:
             "run their code: take that right away by chmod go-w, or give another."
         )
     _Folder.path = path
+    # JAX tells XLA of a level, but not of none: set back, JAX's own messages are as
+    # before, and those of XLA stay off.
     level = _setting("jax_logging_level")
     jax.config.update("jax_logging_level", "CRITICAL")
     jax.config.update("jax_logging_level", level)
@@ -183,6 +185,7 @@ class Program:
         # A name of its own: what XLA has read from JAX's cache, where that is in use,
         # it can't write again whole.
         flat.__name__ = f"{self.function.__name__}_{secrets.token_hex(4)}"
+        # It is called with all arrays of a call, whether it uses them or not.
         jitted = jax.jit(flat, compiler_options=self.options, keep_unused=True)
         lowered = jitted.lower(*map(_open_key, leaves))
         compiled = lowered.compile()

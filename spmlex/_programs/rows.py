@@ -92,6 +92,7 @@ class Blocks(eqx.Module):
             parts = jax.tree.map(lambda part: jnp.swapaxes(part, 0, 1), parts)
             return self._share(_add_in_order(sums, parts))
 
+        # A bound known at run time only: some of the rows need no other program.
         each = jax.lax.fori_loop(0, self.num_used, add_block, self._share(nothing))
         first = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[0]), each)
         return _add_in_order(first, each)
@@ -202,6 +203,7 @@ def put_in_blocks(plan: RowPlan, data: Data, weights: Weights) -> Blocks:
         where = NamedSharding(plan.mesh, PartitionSpec(plan.axis))
         return jax.lax.with_sharding_constraint(dealt, where)
 
+    # A row of the data, not zeros, which a model may have no likelihood for.
     dealt = jax.tree.map(lambda leaf: deal(leaf, leaf[0]), data)
     num_used = jnp.array(blocks // plan.num_devices)
     return Blocks(dealt, deal(weights, jnp.zeros(())), num_used, n_obs, plan)
@@ -218,4 +220,5 @@ def _add_in_order[Sums](sums: Sums, parts: Sums) -> Sums:
     def add(k: Array, sums: Sums) -> Sums:
         return jax.tree.map(lambda total, part: total + part[k], sums, parts)
 
+    # `jnp.sum` may add in another order where there are more of them.
     return jax.lax.fori_loop(0, count, add, sums)

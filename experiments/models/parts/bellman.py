@@ -177,6 +177,7 @@ def _differentiate_bellman(
     ) -> _Values:
         return _solve_step(discount, problem, values, right, transposed)
 
+    # With the transpose, so that derivatives can be taken backwards as well.
     tangent = jax.lax.custom_linear_solve(
         multiply,
         moved,

@@ -32,6 +32,7 @@ def conditional_logit(
 
     def log_density(coef: Float[Array, " n_covariates"]) -> Float[Array, " n_obs"]:
         index = covariates @ coef
+        # Cancels given the number chosen, and keeps the products from overflowing.
         index = index - index.mean(axis=1, keepdims=True)
         sums = jnp.zeros((index.shape[0], index.shape[1] + 1)).at[:, 0].set(1.0)
         # After period t column k holds the sum over choices of k of the first t.
@@ -85,6 +86,7 @@ def _maximise(
         # Probits are steep far out: halve the step until it gains.
         shares = 0.5 ** jnp.arange(6.0)
         values = jax.lax.map(lambda share: mean(theta + share * rise), shares)
+        # A step too long may give NaN, which `argmax` would take for the largest.
         return theta + shares[jnp.nanargmax(values)] * rise
 
     theta = jax.lax.fori_loop(0, _NEWTON_STEPS, step, theta0)
@@ -92,6 +94,7 @@ def _maximise(
     bread = jnp.linalg.inv(-jax.hessian(mean)(theta))
     covariance = bread @ (scores.T @ scores) @ bread / scores.shape[0] ** 2
     settled = jnp.abs(scores.mean(axis=0)).max() < 1e-8
+    # Where outcomes are separated theta runs off, and the score vanishes on the way.
     settled &= jnp.isfinite(covariance).all() & (jnp.abs(theta).max() < 1e2)
     missing = jnp.where(settled, 0.0, jnp.nan)
     return theta + missing, covariance + missing

@@ -80,4 +80,5 @@ def _scaled_mills_jvp(
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     (z,), (z_dot,) = primals, tangents
     value = _scaled_mills(z)
+    # M' = z M - phi(0), of M itself: as exact as M is, however often differentiated.
     return value, (z * value - _DENSITY_AT_ZERO) * z_dot
