@@ -6,12 +6,15 @@ linear factor data, all in one run on the same matrices, and prints the ratios t
 efficient score and its intervals cost, in fits; what a user waits for in a process that
 has compiled nothing yet, also in several dimensions; and what large samples take. The
 inner solve is timed from the matrix of log-likelihoods, exponential included, to its
-certificate. Medians of repeated calls, compiled; pin the process to one core for
-figures that repeat, but for the last three tables. Every run is kept in
-`results/benchmark.json`; `--compare` prints its times over those of the last one.
+certificate. Medians of repeated calls, compiled, on one core, so that figures repeat;
+new processes have all cores. Every run is kept in `results/benchmark.json`; `--compare`
+prints its times over those of the last one.
 """
 
 import argparse
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,8 @@ DIMENSIONS = (
 
 LARGE_SIZES = ((1_000_000, 100), (10_000_000, 100))
 QUICK_LARGE = ((300_000, 100),)
+
+ON_ONE_CORE = {"inner", "fit", "efficient"}
 
 TITLES = {
     "inner": "Inner problem, from lclk to certificate (milliseconds)",
@@ -115,6 +120,20 @@ SECTIONS = dict(
 )
 
 
+@contextlib.contextmanager
+def _on_one_core() -> Iterator[None]:
+    """Stay on one core, where the system can be asked for that."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 def print_table(title: str, rows: list[dict[str, Any]]) -> None:
     """Print rows as an aligned table."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -162,11 +181,11 @@ def main(arguments: list[str] | None = None) -> int:
         before = timings.read_runs(path)
     except InputError as error:
         parser.error(str(error))
-    tables = {
-        name: time_section(quick=chosen.quick)
-        for name, time_section in SECTIONS.items()
-        if name in chosen.sections
-    }
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for name, time_section in SECTIONS.items():
+        if name in chosen.sections:
+            with _on_one_core() if name in ON_ONE_CORE else contextlib.nullcontext():
+                tables[name] = time_section(quick=chosen.quick)
     for name, rows in tables.items():
         print_table(TITLES[name], rows)
     run = timings.describe_run(tables)
