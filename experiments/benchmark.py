@@ -14,7 +14,7 @@ prints its times over those of the last one.
 import argparse
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ SECTIONS = dict(
 
 
 @contextlib.contextmanager
-def _on_one_core() -> Iterator[None]:
+def _on_one_core() -> Generator[None]:
     """Stay on one core, where the system can be asked for that."""
     if not hasattr(os, "sched_setaffinity"):
         yield
