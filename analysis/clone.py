@@ -78,8 +78,15 @@ def read_run(root: Path, name: str) -> dict[str, Any] | None:
     return _read_yaml(root / RECORD).get(name)
 
 
-def read_measured(root: Path, name: str) -> dict[str, Any] | None:
+def read_measured(
+    root: Path, name: str, section: str | None = None
+) -> dict[str, Any] | None:
     """Return the last run that a program kept in `results/NAME.json`; None without.
+
+    Args:
+        root: The clone.
+        name: Of the program.
+        section: What the run has to hold; by default any run will do.
 
     Raises:
         CloneError: The file holds something else.
@@ -89,7 +96,8 @@ def read_measured(root: Path, name: str) -> dict[str, Any] | None:
         return None
     try:
         runs = json.loads(path.read_text(encoding="utf-8"))
-        return dict(runs[-1])
+        fitting = [dict(run) for run in runs if section is None or section in run]
+        return fitting[-1] if fitting or section is None else None
     except (ValueError, TypeError, LookupError) as error:
         raise CloneError(f"{path} holds no runs; make it again.") from error
 

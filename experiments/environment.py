@@ -7,7 +7,17 @@ import gc
 import hashlib
 import os
 import platform
+import sys
 from pathlib import Path
+
+SETTINGS = (
+    "JAX_COMPILATION_CACHE_DIR",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES",
+    "XLA_FLAGS",
+    "TF_CPP_MIN_LOG_LEVEL",
+)
+"""What `prepare` sets."""
 
 
 def prepare() -> None:
@@ -20,18 +30,35 @@ def prepare() -> None:
     # A worker may inherit the choice that this function made on another machine.
     if Path(os.environ.get("JAX_COMPILATION_CACHE_DIR", "")).parent == caches:
         del os.environ["JAX_COMPILATION_CACHE_DIR"]
-    defaults = {
-        "JAX_COMPILATION_CACHE_DIR": str(folder),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+    defaults = (
+        str(folder),
+        "0",
+        "0",
         # Fewer kernels: less to compile in these programs, and no slower to run.
-        "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"
+        "--xla_cpu_use_fusion_emitters=false"
         " --xla_disable_hlo_passes=tree_reduction_rewriter",
         # Loading a cached program logs false alarms about processor features.
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-    for name, value in defaults.items():
+        "3",
+    )
+    for name, value in zip(SETTINGS, defaults, strict=True):
         os.environ.setdefault(name, value)
+
+
+def read_peak() -> int:
+    """Return the most bytes that this process has held.
+
+    Where Linux tells it, not by `getrusage`: that has what its parent held as well,
+    from the moment between the fork and the start of this program.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    import resource  # not on Windows, where the rest of this module is needed
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024)
 
 
 def _cache_home() -> Path:

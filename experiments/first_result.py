@@ -8,12 +8,14 @@ finds them. `measure_first` starts such processes.
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from typing import Any, NamedTuple
+
+from experiments.environment import SETTINGS, read_peak
 
 
 class Work(NamedTuple):
@@ -70,7 +72,12 @@ def measure_first(
 
 def _call(arguments: list[str]) -> dict[str, Any]:
     command = [sys.executable, "-m", "experiments.first_result", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # As a user's script finds it: without what `prepare` sets for studies, above all
+    # their cache of compiled programs.
+    clean = {name: x for name, x in os.environ.items() if name not in SETTINGS}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=clean
+    )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[1:])}: {done.stderr.strip()}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -97,8 +104,7 @@ def _measure(name: str, programs: str | None, *, rival: bool) -> dict[str, Any]:
         found.summary(kind=WORKS[name].kind)
         clock.lap(f"{first}summary_s")
     row["all_s"] = row["import_s"] + row["first_fit_s"] + row["first_summary_s"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    row["peak_GB"] = peak * (1 if sys.platform == "darwin" else 1024) / 1e9
+    row["peak_GB"] = read_peak() / 1e9
     return row | {"steps": int(found.num_steps), "gap": max(float(found.gap), 0.0)}
 
 

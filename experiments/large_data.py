@@ -9,11 +9,12 @@ it stays on one processor; with `--devices 2` two devices of the host share the 
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 from typing import Any
+
+from experiments.environment import read_peak
 
 
 def measure_large(
@@ -74,8 +75,7 @@ def _measure(n_obs: int, n_supp: int, support: str, devices: int) -> dict[str, A
     before = time.perf_counter()
     jax.block_until_ready(fit.covariance("sandwich"))
     row["errors_s"] = time.perf_counter() - before
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    row["peak_GB"] = peak * (1 if sys.platform == "darwin" else 1024) / 1e9
+    row["peak_GB"] = read_peak() / 1e9
     return row | {"steps": int(fit.num_steps), "gap": max(float(fit.gap), 0.0)}
 
 
