@@ -206,7 +206,8 @@ def is_answered(argument: str, said: str) -> bool:
         return True
     kind, _, sentence = said.partition(": ")
     # A coded result, raised because `throw` asks for it.
-    if sentence.startswith(spmlex.RESULTS[spmlex.RESULTS.max_steps_reached]):
+    coded = spmlex.RESULTS[spmlex.RESULTS.max_steps_reached]
+    if sentence.startswith((coded, "The search for the root of the efficient score")):
         return True
     # A model is called `model` everywhere.
     named = argument.removesuffix("0") in sentence
