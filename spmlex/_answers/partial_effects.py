@@ -70,8 +70,8 @@ def average_partial_effects(
     function = choose_function(function, problem)
     shape = check_value(function, problem, data)
     _check_variable(variable, data)
-    called = _name_columns(variable, data, problem)
-    numbers = _read_columns(columns, variable, called)
+    asked = _read_columns(columns, variable, data, problem)
+    numbers = tuple(number for _, number in asked)
     kept = jnp.ones(shape) if where is None else _read_mask(where, shape)
     if change is not None:
         _check_change(change)
@@ -83,8 +83,7 @@ def average_partial_effects(
     effects = _Effects(data, own, cells / size, function, variable, numbers, change)
     averages = _Averages(effects, weights)
     made = apply_function(expand(source), averages)
-    names = tuple(variable if k is None else called[k] for k in numbers)
-    made = dataclasses.replace(made, names=names)
+    made = dataclasses.replace(made, names=tuple(name for name, _ in asked))
     if not is_own:
         return made
     model, supp, probs = source.model, source.supp, source.probs
@@ -159,45 +158,45 @@ def _check_variable(variable: str, data: Data) -> None:
         raise ValueError(f"variable={show(variable)}: the data have {listed}.")
 
 
-def _name_columns(variable: str, data: Data, problem: OuterProblem) -> list[str]:
-    """Return what the columns of a variable are called: as their coefficients.
-
-    They have names where one field of the model alone has a parameter for each.
-    """
-    shape = jnp.shape(data[variable])
-    size = shape[-1] if len(shape) > 1 else 0
-    own = [f"{variable}[{k}]" for k in range(size)]
-    fields = names_by_field(problem.model, problem.free, problem.names)
-    fitting = [names for names in fields.values() if len(names) == size > 0]
-    return fitting[0] if len(fitting) == 1 else own
-
-
 def _read_columns(
-    columns: Any, variable: str, called: list[str]
-) -> tuple[int | None, ...]:
-    """Return the numbers of the columns that were asked for."""
+    columns: Any, variable: str, data: Data, problem: OuterProblem
+) -> list[tuple[str, int | None]]:
+    """Return what each effect is called, and the number of its column.
+
+    A column may be asked for by the name of the coefficient in its place, in a field
+    with one for each; asked for by number it is called so, for no field need be meant.
+    """
     if columns is None:
-        return (None,)
+        return [(variable, None)]
     if not isinstance(columns, Sequence) or isinstance(columns, str) or not columns:
         raise ValueError(f"columns={show(columns)}: give a list, such as [0, 1].")
-    if not called:
+    shape = jnp.shape(data[variable])
+    if len(shape) < 2:
         raise ValueError(f"columns={show(columns)}: {variable} has no columns.")
-    numbers: list[int | None] = []
+    fields = names_by_field(problem.model, problem.free, problem.names).values()
+    places = {
+        name: k
+        for names in fields
+        if len(names) == shape[-1]
+        for k, name in enumerate(names)
+    }
+    found: list[tuple[str, int | None]] = []
     for column in columns:
         if isinstance(column, str):
-            if column not in called:
-                listed = ", ".join(called) or "no columns"
+            if column not in places:
+                listed = ", ".join(places) or "no coefficients with names"
                 raise ValueError(
-                    f"columns holds {column!r}: {variable} has {listed}. Or give "
-                    "their numbers."
+                    f"columns holds {column!r}: for the {shape[-1]} columns of "
+                    f"{variable} there are {listed}. Or give their numbers."
                 )
-            numbers.append(called.index(column))
-        elif not 0 <= read_count("columns", column, 0) < len(called):
-            size = len(called)
-            raise ValueError(f"columns holds {column}: {variable} has {size}, from 0.")
+            found.append((column, places[column]))
+        elif not 0 <= read_count("columns", column, 0) < shape[-1]:
+            raise ValueError(
+                f"columns holds {column}: {variable} has {shape[-1]}, from 0."
+            )
         else:
-            numbers.append(int(column))
-    return tuple(numbers)
+            found.append((f"{variable}[{int(column)}]", int(column)))
+    return found
 
 
 def _read_mask(where: Any, shape: tuple[int, ...]) -> Array:
