@@ -58,7 +58,7 @@ TITLES = {
     "fit": "Fit from the moment start, 5 parameters, with standard errors",
     "efficient": "Efficient score, intervals of all parameters, in fits",
     "first": "First result: seconds in a new process, from its start to the summary",
-    "dimensions": "Several dimensions: the same; sandwich errors on the finer grids",
+    "dimensions": "Several dimensions: the same; sandwich errors beyond 20 x 20 points",
     "large": "Large data: seconds, processors kept busy and peak memory of a process",
 }
 
@@ -184,14 +184,19 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         parser.error(str(error))
     tables: dict[str, list[dict[str, Any]]] = {}
-    for name, time_section in SECTIONS.items():
-        if name in chosen.sections:
+    try:
+        for name, time_section in SECTIONS.items():
+            if name not in chosen.sections:
+                continue
             with _on_one_core() if name in ON_ONE_CORE else contextlib.nullcontext():
                 tables[name] = time_section(quick=chosen.quick)
+    finally:
+        # What was measured stays, whatever ended the rest.
+        run = timings.describe_run(tables)
+        if tables:
+            timings.keep_run(run, path)
     for name, rows in tables.items():
         print_table(TITLES[name], rows)
-    run = timings.describe_run(tables)
-    timings.keep_run(run, path)
     print(f"\nKept in {path}: {timings.name_run(run)}")
     if chosen.compare and before:
         last = before[-1]

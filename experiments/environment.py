@@ -10,13 +10,17 @@ import platform
 import sys
 from pathlib import Path
 
-SETTINGS = (
-    "JAX_COMPILATION_CACHE_DIR",
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES",
-    "XLA_FLAGS",
-    "TF_CPP_MIN_LOG_LEVEL",
-)
+_DEFAULTS = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+    # Fewer kernels: less to compile in these programs, and no slower to run.
+    "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"
+    " --xla_disable_hlo_passes=tree_reduction_rewriter",
+    # Loading a cached program logs false alarms about processor features.
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+SETTINGS = ("JAX_COMPILATION_CACHE_DIR", *_DEFAULTS)
 """What `prepare` sets."""
 
 
@@ -30,17 +34,8 @@ def prepare() -> None:
     # A worker may inherit the choice that this function made on another machine.
     if Path(os.environ.get("JAX_COMPILATION_CACHE_DIR", "")).parent == caches:
         del os.environ["JAX_COMPILATION_CACHE_DIR"]
-    defaults = (
-        str(folder),
-        "0",
-        "0",
-        # Fewer kernels: less to compile in these programs, and no slower to run.
-        "--xla_cpu_use_fusion_emitters=false"
-        " --xla_disable_hlo_passes=tree_reduction_rewriter",
-        # Loading a cached program logs false alarms about processor features.
-        "3",
-    )
-    for name, value in zip(SETTINGS, defaults, strict=True):
+    defaults = {"JAX_COMPILATION_CACHE_DIR": str(folder), **_DEFAULTS}
+    for name, value in defaults.items():
         os.environ.setdefault(name, value)
 
 

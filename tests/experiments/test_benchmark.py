@@ -87,6 +87,21 @@ def test_a_run_on_a_busy_machine_is_marked(run, monkeypatch):
     assert not timings.is_busy({"load": 12.3})
 
 
+def test_what_was_measured_before_an_error_is_kept(run, monkeypatch):
+    path, _ = run(1.0)
+
+    def fail(works):
+        raise RuntimeError("a process that was killed")
+
+    monkeypatch.setattr(benchmark, "time_dimensions", fail)
+    with pytest.raises(RuntimeError, match="was killed"):
+        benchmark.main(["--quick", "--out", str(path)])
+    _, last = timings.read_runs(path)
+    assert last["inner"]
+    assert last["first"]
+    assert "dimensions" not in last
+
+
 def test_rows_that_only_one_run_has_are_left_out():
     row = {"n_obs": 500, "n_supp": 50, "cold_ms": 3.0, "new_ms": 1.0}
     now = {"inner": [row, row | {"n_obs": 2000}]}
