@@ -64,7 +64,7 @@ class EfficientScore(ChosenIntervals):
         )
         rows = [spmlex.INTERVAL_KINDS[kind] for kind in self.kinds]
         made = [row.make(found, self.level, None, None) for row in rows]
-        lclk = found.model.lclk(data, supp)
+        lclk = found.model.lclk(data, found.supp)
         mixture = jsp.special.logsumexp(lclk, axis=1, b=found.probs)
         theta = Reported(
             found.theta,
@@ -82,5 +82,5 @@ class EfficientScore(ChosenIntervals):
             num_steps=found.root.num_steps,
             num_atoms=jnp.sum(found.probs > 0),
             probs=found.probs,
-            supp=supp,
+            supp=found.supp,
         )

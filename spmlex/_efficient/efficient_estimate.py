@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._efficient.following_grid import find_near
 from spmlex._efficient.score_equation import ScoreEquation
 from spmlex._efficient.score_inversion import invert_score
 from spmlex._efficient.score_parts import N_DRAWS
@@ -30,9 +31,6 @@ EFFICIENT_LABELS = {
 }
 """How tables call the kinds of interval around the root."""
 
-_NEARLY = 1e-3
-"""Share of the information with F known that shifts and stretches of F leave."""
-
 
 class EfficientEstimate(HasIntervals):
     """The root of the efficient score, with all that its intervals need.
@@ -41,7 +39,7 @@ class EfficientEstimate(HasIntervals):
         model: The model at the estimate.
         theta: Its free parameters as one vector, in the order of `parameter_names`.
         probs: The smooth estimate of F on the grid; a column for each group.
-        supp: The grid.
+        supp: The grid; where a parameter is `nearly_shifted`, as it lies at `theta`.
         equation: The efficient-score equation.
         root: Where the search for its root ended.
         result: Result code.
@@ -84,11 +82,11 @@ class EfficientEstimate(HasIntervals):
         """Which parameters a shift or stretch of F all but takes the place of.
 
         As it does for the coefficient of a covariate whose mean is many times its
-        standard deviation: the search for the root is then hard, for numbers too.
+        standard deviation. The grid then moves along with these parameters.
         """
-        left = jnp.diagonal(self.root.here.carried.remaining)
-        share = left / jnp.diagonal(self.root.here.parametric)
-        return self.identified & (share < _NEARLY)
+        here = self.root.here
+        near = find_near(here.carried.remaining, here.parametric)
+        return self.identified & near
 
     def describe_end(self) -> str:
         """Say why the search failed, and what to try; nothing where it did not.

@@ -43,8 +43,9 @@ def expand_under_model(estimate: EfficientEstimate) -> Expansion:
     Args:
         estimate: The root.
     """
-    problem, here = estimate.equation.problem, estimate.root.here
-    theta, weights = estimate.theta, estimate.equation.weights
+    equation, here = estimate.equation, estimate.root.here
+    theta, weights = estimate.theta, equation.weights
+    problem = equation.problem_at(theta, here.carried)
     lclk = problem.lclk(theta)
     on_theta: Float[Array, "n_obs p"] = here.scores @ here.directions.inverse
 

@@ -151,8 +151,9 @@ def solve_efficiently(
         weights: Observation weights with sum one.
         n_draws: As in `efficient_estimate`.
         seed: As in `efficient_estimate`.
-        theta0: Where to start if the model has no starting values of its own; where
-            not given the maximum where F is smoothest.
+        theta0: Where to start if the model has no starting values of its own, or such
+            that the score can't be computed there or the grid has to follow theta;
+            where not given the maximum where F is smoothest. `nan`: not known.
 
     Raises:
         ValueError: The model can't generate data, or the machine has too little memory.
@@ -172,18 +173,18 @@ def solve_from(evidence: Evidence) -> EfficientEstimate:
 
     Args:
         evidence: That of the maximum: where the search starts if the model has no
-            starting values of its own, unless it failed or is degenerate.
+            starting values that will do, unless it failed or is degenerate.
 
     Raises:
         ValueError: The model can't generate data.
     """
-    given, theta0 = evidence.given, None
+    given, sound = evidence.given, (evidence.result == RESULTS.successful)
+    sound &= ~evidence.flagged
+    other = jnp.nan
     if not hasattr(given.model, "starting_values"):
-        theta0, sound = evidence.theta, (evidence.result == RESULTS.successful)
-        sound &= ~evidence.flagged
         if isinstance(sound, Tracer) or not bool(sound):
-            climbed = climb_smoothly(given, evidence.weights)
-            theta0 = jnp.where(sound, theta0, climbed)
+            other = climb_smoothly(given, evidence.weights)
+    theta0 = jnp.where(sound, evidence.theta, other)
     return solve_efficiently(given, evidence.weights, theta0=theta0)
 
 
@@ -195,14 +196,15 @@ def _solve(
     seed: int,
     theta0: Float[Array, " p"] | None,
 ) -> EfficientEstimate:
-    own = getattr(problem.model, "starting_values", None)
+    own, known = getattr(problem.model, "starting_values", None), None
     if own is not None:
+        known = theta0
         theta0, _ = ravel_pytree(split_model(own(problem.data), problem.free)[0])
     elif theta0 is None:
         theta0 = climb_smoothly(problem, weights)
     nothing = jnp.zeros_like(theta0)
     equation = ScoreEquation(problem, weights, jr.key(seed), nothing, n_draws)
-    equation, root = solve_score(equation, theta0)
+    equation, root = solve_score(equation, theta0, known)
     here = root.here
     result = RESULTS.where(
         root.converged, RESULTS.successful, RESULTS.max_steps_reached
@@ -218,7 +220,7 @@ def _solve(
         model=problem.build(root.theta),
         theta=root.theta,
         probs=probs[0] if problem.groups is None else probs.T,
-        supp=problem.supp,
+        supp=equation.problem_at(root.theta, here.carried).supp,
         equation=equation,
         root=root,
         result=result,

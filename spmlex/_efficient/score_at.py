@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from spmlex._adequacy.identification import Directions
+from spmlex._efficient.following_grid import FollowingGrid
 from spmlex._efficient.score_parts import Rows
 from spmlex._efficient.smooth_mixing import SmoothMixing
 from spmlex._words.types import Scalar
@@ -20,12 +21,14 @@ class Carried(NamedTuple):
         theta: Where these were made.
         remaining: Information there, nats per observation, shifts and stretches of F
             taken out: how fast the density of the rows changes with theta.
+        grid: Where the grid is, and how it goes on from there.
     """
 
     mixing: SmoothMixing
     rows: Rows
     theta: Float[Array, " p"]
     remaining: Float[Array, "p p"]
+    grid: FollowingGrid
 
 
 class ScoreAt(NamedTuple):

@@ -11,10 +11,24 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from spmlex._adequacy.identification import split_directions
 from spmlex._efficient.draws import how_rows_are_made
-from spmlex._efficient.projection import CUTOFF, Moments, project_score, sum_moments
+from spmlex._efficient.following_grid import (
+    FlowScores,
+    begin_grid,
+    find_near,
+    follow,
+    place_grid,
+)
+from spmlex._efficient.projection import (
+    CUTOFF,
+    Moments,
+    Projection,
+    project_score,
+    sum_moments,
+)
 from spmlex._efficient.score_at import Carried, ScoreAt
 from spmlex._efficient.score_parts import (
     Rows,
+    ScoreParts,
     find_seen,
     make_rows,
     split_score,
@@ -73,8 +87,7 @@ class ScoreEquation(eqx.Module):
             refined: Whether expectations are taken over many more rows, made for this
                 evaluation alone.
         """
-        problem = self.problem
-        lclk = problem.lclk(theta)
+        problem = self.problem_at(theta, carried)
         own = weights_by_group(problem, self.weights)
         moved = theta - carried.theta
         refined = jnp.asarray(refined) & (not self.is_exact)
@@ -82,7 +95,8 @@ class ScoreEquation(eqx.Module):
         far = ~(moved @ carried.remaining @ moved <= _NEAR) | jnp.asarray(chooses)
         far &= ~refined
 
-        asked = _Asked(theta, lclk, jnp.asarray(chooses), far, refined)
+        lclk = problem.lclk(theta)
+        asked = _Asked(problem, theta, lclk, jnp.asarray(chooses), far, refined)
         each: _Group = jax.lax.map(
             functools.partial(self._at_group, asked),
             (own, carried.mixing, carried.rows),
@@ -91,6 +105,9 @@ class ScoreEquation(eqx.Module):
         information = jnp.sum(each.information, axis=0)
         parametric = jnp.sum(each.parametric, axis=0)
         remaining = jnp.sum(each.remaining, axis=0)
+        near = find_near(remaining, parametric)
+        flows: FlowScores = jax.tree.map(lambda a: jnp.sum(a, axis=0), each.flows)
+        grid = follow(problem, theta, flows, near)
         return ScoreAt(
             theta=theta,
             scores=scores,
@@ -104,6 +121,7 @@ class ScoreEquation(eqx.Module):
                 each.rows,
                 jnp.where(far, theta, carried.theta),
                 jnp.where(far, remaining, carried.remaining),
+                grid,
             ),
             misfit=jnp.max(each.misfit),
         )
@@ -112,7 +130,7 @@ class ScoreEquation(eqx.Module):
         self, asked: "_Asked", item: tuple[Array, SmoothMixing, Rows]
     ) -> "_Group":
         """Evaluate one group: F, the regression under it, and what is left."""
-        problem = self.problem
+        problem = asked.problem
         own: Weights
         own, mixing, rows = item
         share = jnp.sum(own)
@@ -130,7 +148,7 @@ class ScoreEquation(eqx.Module):
             problem.solver,
         )
         plugged, proposal = spread_out(found.probs, find_seen(asked.lclk, weights))
-        given = (asked.theta, proposal, weights)
+        given = (problem, asked.theta, proposal, weights)
         moments, rows = self._sum_over_rows(given, plugged, rows, asked)
         n_sets = jnp.where(asked.refined, _REFINED, 1)
         cutoff = self._cutoff(count, n_sets)
@@ -147,6 +165,7 @@ class ScoreEquation(eqx.Module):
             share * projection.information,
             share * projection.remaining,
             share * projection.parametric,
+            _flow_scores(own, parts, projection, moments),
             found,
             rows,
             jnp.where(some, projection.misfit, 0.0),
@@ -156,13 +175,20 @@ class ScoreEquation(eqx.Module):
         """Return what stands for an evaluation before there is one."""
         probs = self.problem.uniform_probs().reshape(-1, self.problem.n_supp)
         mixing = no_mixing(probs)
-        shape = jax.eval_shape(self._make_rows, theta, probs[0], self.weights)
+        given = (self.problem, theta, probs[0], self.weights)
+        shape = jax.eval_shape(self._make_rows, *given)
         rows = jax.tree.map(
             lambda leaf: jnp.zeros((probs.shape[0], *leaf.shape), leaf.dtype), shape
         )
         # Nan is far from every theta: the first evaluation makes its rows.
         nowhere = jnp.full(theta.shape, jnp.nan)
-        return Carried(mixing, rows, nowhere, jnp.zeros((theta.size, theta.size)))
+        nothing = jnp.zeros((theta.size, theta.size))
+        grid = begin_grid(self.problem, theta)
+        return Carried(mixing, rows, nowhere, nothing, grid)
+
+    def problem_at(self, theta: Float[Array, " p"], carried: Carried) -> OuterProblem:
+        """Return the problem with the grid as it lies at a theta."""
+        return place_grid(self.problem, carried.grid, theta)
 
     @property
     def is_exact(self) -> bool:
@@ -182,17 +208,18 @@ class ScoreEquation(eqx.Module):
 
     def _make_rows(
         self,
+        problem: OuterProblem,
         theta: Float[Array, " p"],
         proposal: Probs,
         weights: Weights,
         key: PRNGKeyArray | None = None,
     ) -> Rows:
         given = (weights, self.key if key is None else key, self.n_draws)
-        return make_rows(self.problem, theta, proposal, *given)
+        return make_rows(problem, theta, proposal, *given)
 
     def _sum_over_rows(
         self,
-        given: tuple[Float[Array, " p"], Probs, Weights],
+        given: tuple[OuterProblem, Float[Array, " p"], Probs, Weights],
         probs: Probs,
         rows: Rows,
         asked: "_Asked",
@@ -203,7 +230,7 @@ class ScoreEquation(eqx.Module):
         number of sets is known at run time only, so that the model's draws and scores,
         most of what there is to compile, stand in the program once.
         """
-        theta, refined = asked.theta, asked.refined
+        problem, theta, refined = asked.problem, asked.theta, asked.refined
         keys = jr.split(self.key, _REFINED)
 
         def add_set(
@@ -214,10 +241,10 @@ class ScoreEquation(eqx.Module):
             rows = jax.lax.cond(
                 asked.far | refined, lambda: self._make_rows(*given, key), lambda: rows
             )
-            moments = sum_moments(self.problem, theta, probs, rows)
+            moments = sum_moments(problem, theta, probs, rows)
             return jax.tree.map(jnp.add, total, moments), rows
 
-        shape = jax.eval_shape(sum_moments, self.problem, theta, probs, rows)
+        shape = jax.eval_shape(sum_moments, problem, theta, probs, rows)
         none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
         n_sets = jnp.where(refined, _REFINED, 1)
         total, last = jax.lax.fori_loop(0, n_sets, add_set, (none, rows))
@@ -229,6 +256,7 @@ class _Asked(NamedTuple):
     """What is evaluated, the same for all groups.
 
     Attributes:
+        problem: On the grid as it lies there.
         theta: Where.
         lclk: Log conditional likelihoods there, of the data on the grid.
         chooses: Whether the data choose the bandwidths.
@@ -236,6 +264,7 @@ class _Asked(NamedTuple):
         refined: Whether many more are, for this evaluation alone.
     """
 
+    problem: OuterProblem
     theta: Float[Array, " p"]
     lclk: Float[Array, "n_obs n_supp"]
     chooses: Bool[Array, ""]
@@ -251,6 +280,16 @@ class _Group(NamedTuple):
     information: Float[Array, "p p"]
     remaining: Float[Array, "p p"]
     parametric: Float[Array, "p p"]
+    flows: FlowScores
     mixing: SmoothMixing
     rows: Rows
     misfit: Scalar
+
+
+def _flow_scores(
+    own: Weights, parts: ScoreParts, projection: Projection, moments: Moments
+) -> FlowScores:
+    share, q = jnp.sum(own), parts.flows.shape[1]
+    seen = jnp.where(own[:, None] > 0, parts.flows, 0.0)
+    second = moments.second[:q, :q] / jnp.maximum(moments.total, 1e-300)
+    return FlowScores(share * projection.on_flows_alone, own @ seen, share * second)

@@ -110,10 +110,7 @@ def _score_flows(
     def lclk_at(points: Array) -> Array:
         return conditional_likelihoods(model, data, jax.vmap(unravel)(points))
 
-    # In units of the grid, so that shifts and stretches are of one size.
-    spread = jnp.std(points, axis=0)
-    centred = (points - jnp.mean(points, axis=0)) / jnp.where(spread > 0, spread, 1.0)
-    moves = jnp.hstack([jnp.ones((points.shape[0], 1)), centred])
+    moves = moves_of_flows(points)
 
     def score_coordinate(coordinate: Array) -> Array:
         tangent = jnp.broadcast_to(coordinate, points.shape)
@@ -125,6 +122,16 @@ def _score_flows(
 
     each = [score_coordinate(row) for row in jnp.eye(points.shape[1])]
     return jnp.hstack(each)
+
+
+def moves_of_flows(points: Float[Array, "n_supp d"]) -> Float[Array, "n_supp d+1"]:
+    """Return how far each flow moves each point: by one, or by its own coordinates.
+
+    In units of the grid, so that shifts and stretches are of one size.
+    """
+    spread = jnp.std(points, axis=0)
+    centred = (points - jnp.mean(points, axis=0)) / jnp.where(spread > 0, spread, 1.0)
+    return jnp.hstack([jnp.ones((points.shape[0], 1)), centred])
 
 
 def spread_out(probs: Probs, seen: Bool[Array, " n_supp"]) -> tuple[Probs, Probs]:

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._efficient.score_at import ScoreAt
+from spmlex._efficient.following_grid import FollowingGrid
+from spmlex._efficient.score_at import Carried, ScoreAt
 from spmlex._efficient.score_equation import ScoreEquation
 from spmlex._words.progress import ROOT, report
 from spmlex._words.types import Scalar
@@ -21,7 +22,7 @@ _LONGEST = 3.0
 """Longest step, in standard errors."""
 
 _CHOOSING = 2
-"""Evaluations in which the data choose the bandwidths."""
+"""Evaluations on a grid that covers F in which the data choose the bandwidths."""
 
 
 class Root(NamedTuple):
@@ -52,6 +53,9 @@ class _State(NamedTuple):
         taken: What was taken of it.
         damping: Share of a step that is taken.
         offset: What more draws change in the mean score.
+        chosen: Evaluations since the grid last had to give way.
+        homed: Whether a grid that moves was put back to where it was given.
+        goes_home: Whether it is before the next one.
         num_steps: Evaluations.
         refines: Whether the next one is the last, with many draws, at the best.
         refined: Whether that found what the search did.
@@ -65,6 +69,9 @@ class _State(NamedTuple):
     taken: Scalar
     damping: Scalar
     offset: Float[Array, " p"]
+    chosen: Int[Array, ""]
+    homed: Bool[Array, ""]
+    goes_home: Bool[Array, ""]
     num_steps: Int[Array, ""]
     refines: Bool[Array, ""]
     refined: Bool[Array, ""]
@@ -72,7 +79,9 @@ class _State(NamedTuple):
 
 
 def solve_score(
-    equation: ScoreEquation, theta0: Float[Array, " p"]
+    equation: ScoreEquation,
+    theta0: Float[Array, " p"],
+    known: Float[Array, " p"] | None = None,
 ) -> tuple[ScoreEquation, Root]:
     """Find theta at which the mean efficient score is zero. Equation (12).
 
@@ -86,13 +95,17 @@ def solve_score(
     Args:
         equation: The equation, without an offset.
         theta0: Where the search starts.
+        known: Where it starts again if the first evaluation fails, or finds that the
+            grid has to follow theta and may be far off F; `nan` or `None`: nowhere.
 
     Returns:
         The equation with its offset, and the root of that.
     """
+    if known is None:
+        known = jnp.full_like(theta0, jnp.nan)
     end = jax.lax.while_loop(
         lambda state: state.running,
-        functools.partial(_advance, equation),
+        functools.partial(_advance, equation, known),
         _begin(equation, theta0),
     )
     converged = end.shortest <= _TOL if equation.is_exact else end.refined
@@ -120,23 +133,32 @@ def _begin(equation: ScoreEquation, theta0: Float[Array, " p"]) -> _State:
         jnp.array(0),
         no,
         no,
+        jnp.array(0),
+        no,
+        no,
         jnp.array(True),
     )
 
 
-def _advance(equation: ScoreEquation, state: _State) -> _State:
+def _advance(
+    equation: ScoreEquation, known: Float[Array, " p"], state: _State
+) -> _State:
     """Evaluate once, and choose the next theta or the end."""
     refines, best = state.refines, state.best
-    chooses = (state.num_steps < _CHOOSING) & ~refines
+    chooses = (state.chosen < _CHOOSING) & ~refines
     theta = jnp.where(refines, best.theta, state.theta)
-    here = equation.at(theta, best.carried, chooses, refines)
+    carried = _place(equation, state, theta)
+    here = equation.at(theta, carried, chooses, refines)
     length = here.step_length(equation.n_obs)
     finite = jnp.isfinite(length) & jnp.all(jnp.isfinite(here.step))
     # Where many draws say that the root is far off, none was found.
     refined = refines & finite & (length <= _LONGEST)
     offset = jnp.where(refined, here.mean - best.mean, 0.0)
+    settled = (length <= _TOL) & (state.num_steps > 0)
+    lead = _lead(state, here.carried.grid, known, finite, settled)
     # The bandwidths may change in the second evaluation: the first is no rival.
-    better = ~refines & finite & ((length < state.shortest) | chooses)
+    better = (finite & ((length < state.shortest) | chooses)) | lead.presses
+    better &= ~refines
     best = jax.tree.map(lambda a, b: jnp.where(better | refined, a, b), here, best)
     shortest = jnp.where(better, length, state.shortest)
     # Where a step left more than 0.7 of what it should have taken, the search goes
@@ -146,22 +168,73 @@ def _advance(equation: ScoreEquation, state: _State) -> _State:
     damping = jnp.maximum(jnp.where(chooses, 1.0, damping), 0.1)
     taken = damping * jnp.minimum(length, _LONGEST)
     step = here.step * taken / jnp.maximum(length, 1e-300)
-    settled = (length <= _TOL) & (state.num_steps > 0)
-    ended = ~finite | settled | (state.num_steps + 1 >= _MAX_STEPS)
+    following = jnp.where(finite & ~lead.presses, state.theta + step, state.theta)
+    ended = (settled | ~finite) & ~lead.goes_on
+    ended |= state.num_steps + 1 >= _MAX_STEPS
     refines_next = ~refines & ended & (shortest <= _TOL) & (not equation.is_exact)
     if equation.problem.verbose:
         title = "root of the efficient score"
         report(title, ROOT, state.num_steps + 1, length)
     return _State(
-        jnp.where(finite, state.theta + step, state.theta),
+        jnp.where(lead.jumps, known, following),
         best,
         shortest,
         length,
         taken,
         damping,
         offset,
+        jnp.where(lead.goes_on, 0, state.chosen + 1),
+        state.homed | lead.returns,
+        lead.returns | lead.jumps,
         state.num_steps + 1,
         refines_next,
         refined,
         ~refines & (~ended | refines_next),
     )
+
+
+class _Lead(NamedTuple):
+    """What the grid asks of the search: all false where it stays.
+
+    Attributes:
+        presses: F presses on an end of it: first it goes to where F is, then theta.
+        jumps: It may be far off F: the search starts again where that is known.
+        returns: Near the root it is put back once. A grid that went with theta had the
+            range that was given at no theta; so what it covers is the same wherever the
+            search began.
+    """
+
+    presses: Bool[Array, ""]
+    jumps: Bool[Array, ""]
+    returns: Bool[Array, ""]
+
+    @property
+    def goes_on(self) -> Bool[Array, ""]:
+        """Whether the search can't end, and the data choose the bandwidths anew."""
+        return self.presses | self.jumps | self.returns
+
+
+def _lead(
+    state: _State,
+    grid: FollowingGrid,
+    known: Float[Array, " p"],
+    finite: Bool[Array, ""],
+    settled: Bool[Array, ""],
+) -> _Lead:
+    """Say what the grid asks for after an evaluation."""
+    presses = ~grid.is_still & ~state.refines
+    first = (state.num_steps == 0) & jnp.all(jnp.isfinite(known))
+    jumps = first & (grid.moves | ~finite)
+    returns = settled & grid.moves & ~state.homed & ~presses & ~jumps & ~state.refines
+    return _Lead(presses, jumps, returns)
+
+
+def _place(
+    equation: ScoreEquation, state: _State, theta: Float[Array, " p"]
+) -> Carried:
+    """Return what the next evaluation starts from, its grid placed."""
+    carried = state.best.carried
+    home = carried.grid.go_home(equation.problem, theta)
+    way = carried.grid.give_way(~state.refines)
+    grid = jax.tree.map(lambda a, b: jnp.where(state.goes_home, a, b), home, way)
+    return carried._replace(grid=grid)

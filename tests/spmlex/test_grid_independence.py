@@ -95,16 +95,36 @@ def test_mean_of_a_covariate_does_not_matter(name, kind):
 
 
 @pytest.mark.thorough
-def test_a_mean_that_is_too_large_is_told_with_its_cure():
-    """A covariate whose mean is a hundred standard deviations, as a year's."""
-    start, data, supp = draw("three counts", "normal", 0)
-    centred = efficient_estimate(start, data, supp)
-    assert centred.describe_end() == ""
+@pytest.mark.parametrize("kind", ["two points", "normal"])
+@pytest.mark.parametrize("name", [name for name in CASES if name != "one count"])
+def test_a_mean_of_a_hundred_deviations_does_not_matter(name, kind):
+    """As that of a calendar year: the grid follows the coefficient."""
+    start, data, supp = draw(name, kind, 0)
+    centred = fit(start, data, supp).efficient()
+    far = fit(start, *shift(data, supp, 100.0)).efficient()
     assert not bool(centred.nearly_shifted.any())
+    assert bool(far.nearly_shifted.any())
+    expected, found = centred.standard_errors(), far.standard_errors()
+    np.testing.assert_allclose(found, expected, rtol=0.05)
+    # Draws differ: their error is a twentieth of a standard error, and that of limits
+    # a tenth.
+    assert np.max(np.abs(far.theta - centred.theta) / expected) < 0.25
+    limits = zip(far.score_limits(0.95), centred.score_limits(0.95), strict=True)
+    assert max(float(np.max(np.abs(a - b) / expected)) for a, b in limits) < 0.6
+    # F lies where the covariate's coefficient puts it, and so does its grid.
+    moved = float(far.probs @ far.supp - centred.probs @ centred.supp)
+    slope = far.theta[np.argmax(far.nearly_shifted)]
+    assert moved == pytest.approx(-100.0 * float(slope), rel=0.02)
+
+
+@pytest.mark.thorough
+def test_a_root_that_is_not_found_beside_a_large_mean_is_told_with_its_cure():
+    start, data, _ = draw("three counts", "normal", 0)
+    narrow = jnp.linspace(-0.5, 0.5, 20)
     with pytest.raises(
         RuntimeError, match=r"of coef\[0\]: subtract the mean"
     ) as raised:
-        efficient_estimate(start, *shift(data, supp, 100.0))
+        efficient_estimate(start, *shift(data, narrow, 100.0))
     assert "did not settle" in str(raised.value)
     assert "max_steps" not in str(raised.value)
 
