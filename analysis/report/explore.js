@@ -92,8 +92,8 @@
         line.append(cell);
       });
       columns.forEach(i => {
-        const cell = make("td", row[width + 3 * i + 2], {});
-        const value = row[width + 3 * i];
+        const cell = make("td", row[width + 4 * i + 3], {});
+        const value = row[width + 4 * i];
         cell.dataset.value = value === null ? "" : value;
         line.append(cell);
       });
@@ -108,7 +108,7 @@
 
   // Lines show how errors shrink; lollies first what has the same scale everywhere.
   function chooseMeasure() {
-    const isKnown = i => data.rows.some(row => row[width + 3 * i] !== null);
+    const isKnown = i => data.rows.some(row => row[width + 4 * i] !== null);
     const found = (findAcross() ? ["rmse"] : ["coverage", "bias"])
       .map(name => data.measures.findIndex(x => x.name === name)).find(i => i >= 0 && isKnown(i));
     return found ?? 0;
@@ -170,7 +170,7 @@
     const open = data.dims.filter(x => x.choice && x.name !== "process");
     const panels = make("div", "", { class: "panels" }), hover = addHover("");
     data.measures.forEach((info, m) => {
-      if (rows.every(row => row[width + 3 * m] === null)) return;
+      if (rows.every(row => row[width + 4 * m] === null)) return;
       const figure = make("figure", "", {});
       figure.append(make("h4", info.long, {}), ...lollies.draw(data, m, rows, open, "", hover));
       panels.append(figure);
@@ -180,7 +180,7 @@
 
   function collect(m, across, one, choice) {
     const by = ["estimator", "n_supp"].filter(x => x in at && x !== across);
-    const place = width + 3 * m, found = new Map();
+    const place = width + 4 * m, found = new Map();
     for (const row of data.rows) {
       const inside = data.dims.every(dim => {
         const got = row[at[dim.name]];
@@ -199,7 +199,7 @@
       // What needs no grid is the same at every number of points.
       for (const x of size === "none" ? listSizes(across) : [size]) {
         found.get(key).push({
-          x: Number(x), y: row[place], e: row[place + 1] || 0, text: row[place + 2],
+          x: Number(x), y: row[place], low: row[place + 1], high: row[place + 2], text: row[place + 3],
         });
       }
     }

@@ -17,7 +17,7 @@ from analysis import labels
 from analysis.copies import NONE
 from analysis.symbols import in_unicode
 from analysis.tables.performance import performance_table
-from analysis.tables.rounding import round_column, shown_errors
+from analysis.tables.rounding import Z, round_column
 
 _CHOSEN_BY = ("process", "parameter", "sample_size", "n_supp", "grid", "estimator")
 MEASURES = (
@@ -160,11 +160,28 @@ def _write(table: pd.DataFrame) -> pd.DataFrame:
         known = np.isfinite(table[name].to_numpy(dtype=float))
         pairs = zip(values, errors, known, strict=True)
         texts[f"{name}_text"] = [f"{x} {y}" if z else "-" for x, y, z in pairs]
-        texts[f"{name}_shown"] = shown_errors(table, name)
+        texts[f"{name}_low"], texts[f"{name}_high"] = _bound(table, name)
     found = table.assign(**texts)
     if "parameter" in found:
         found["parameter"] = [in_unicode(str(x)) for x in found["parameter"]]
     return found
+
+
+def _bound(table: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 95 percent Monte Carlo interval: Wilson's of a proportion."""
+    value = table[name].to_numpy(dtype=float)
+    margin = Z * np.nan_to_num(table[f"{name}_mcse"].to_numpy(dtype=float))
+    low, high = value - margin, value + margin
+    if f"{name}_lower" not in table:
+        return low, high
+    lower, upper = (
+        table[f"{name}_{end}"].to_numpy(dtype=float) for end in ("lower", "upper")
+    )
+    # The plug-in interval where a proportion has no other.
+    return (
+        np.where(np.isnan(lower), low, lower),
+        np.where(np.isnan(upper), high, upper),
+    )
 
 
 def _has_choice(dim: str, values: list[Any]) -> bool:
@@ -204,14 +221,18 @@ def _list_rows(
     names: list[str],
     places: Mapping[str, Mapping[Any, int]],
 ) -> list[list[Any]]:
-    """List every row: positions of its words, then value, error, text of measures."""
+    """List every row: positions of its words, then four entries for each measure.
+
+    They are its value, the ends of its Monte Carlo interval, and its text.
+    """
     rows = []
     for record in table.to_dict("records"):
         row: list[Any] = [places[x][record[x]] for x in dims]
         for name in names:
             row += [
                 _number(record[name]),
-                _number(record[f"{name}_shown"]),
+                _number(record[f"{name}_low"]),
+                _number(record[f"{name}_high"]),
                 record[f"{name}_text"],
             ]
         rows.append(row)

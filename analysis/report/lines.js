@@ -18,9 +18,9 @@ const lines = (function () {
     if (!points.length) return [caption, make("p", "Nothing to draw here.", {})];
     const isLog = ["rmse", "empirical_se", "interval_width", "interval_score"].includes(info.name);
     const scaleY = isLog ? Math.log : x => x;
-    const bottom = p => isLog ? Math.max(p.y - Z * p.e, 0.2 * p.y) : p.y - Z * p.e;
+    const bottom = p => isLog ? Math.max(p.low, 0.2 * p.y) : p.low;
     let low = Math.min(...points.map(bottom));
-    let high = Math.max(...points.map(p => p.y + Z * p.e));
+    let high = Math.max(...points.map(p => p.high));
     const reference = findReference(info.name, data.level);
     if (reference !== undefined) { low = Math.min(low, reference); high = Math.max(high, reference); }
     if (low === high) { low -= Math.abs(low) / 2 || 1; high += Math.abs(high) / 2 || 1; }
@@ -52,7 +52,7 @@ const lines = (function () {
       picture.append(svg("polyline", { points: path, fill: "none", stroke: colour, "stroke-width": 1.6, "stroke-dasharray": dash }));
       for (const p of line) {
         const x = px(p.x) + shift;
-        picture.append(svg("line", { x1: x, x2: x, y1: py(bottom(p)), y2: py(p.y + Z * p.e), stroke: colour }));
+        picture.append(svg("line", { x1: x, x2: x, y1: py(bottom(p)), y2: py(p.high), stroke: colour }));
         const words = `${name ? name + ", " : ""}${across === "sample_size" ? "n = " : "points "}${p.x}: ${info.label} ${p.text}`;
         addMark(picture, x, py(p.y), colour, words, hover);
       }

@@ -27,11 +27,11 @@ const lollies = (function () {
   }
 
   function read(data, m, row, open) {
-    const place = data.dims.length + 3 * m;
+    const place = data.dims.length + 4 * m;
     const words = open.map(dim => call(dim, dim.values[row[data.dims.indexOf(dim)]]));
     const by = data.dims.findIndex(x => x.name === "estimator");
     return {
-      y: row[place], e: row[place + 1] || 0, text: row[place + 2], words,
+      y: row[place], low: row[place + 1], high: row[place + 2], text: row[place + 3], words,
       head: words.slice(0, -1).join(", "), side: words.length ? words[words.length - 1] : "",
       colour: COLOURS[open.some(x => x.name === "estimator") ? row[by] % COLOURS.length : 0],
     };
@@ -54,8 +54,8 @@ const lollies = (function () {
 
   // All pictures have the same axis, and the same room for words on the left.
   function measureFrame(known, rows, start) {
-    let low = Math.min(start, ...known.map(x => x.y - Z * x.e));
-    let high = Math.max(start, ...known.map(x => x.y + Z * x.e));
+    let low = Math.min(start, ...known.map(x => x.low));
+    let high = Math.max(start, ...known.map(x => x.high));
     if (low === high) { low -= Math.abs(low) / 2 || 1; high += Math.abs(high) / 2 || 1; }
     const pad = 0.05 * (high - low), from = low - pad, to = high + pad;
     const letters = Math.max(0, ...rows.flatMap(x => wrap(x.side, MOST_LETTERS).map(y => y.length)));
@@ -136,8 +136,8 @@ const lollies = (function () {
 
   function addLolly(picture, row, y, px, start, info, hover) {
     picture.append(svg("line", { x1: px(start), x2: px(row.y), y1: y, y2: y, stroke: row.colour, "stroke-width": 1.6 }));
-    for (const sign of row.e > 0 ? [-1, 1] : []) {
-      const end = px(row.y + sign * Z * row.e);
+    for (const sign of row.low < row.high ? [-1, 1] : []) {
+      const end = px(sign < 0 ? row.low : row.high);
       picture.append(svg("path", {
         d: `M ${end - 2 * sign} ${y - 6} q ${4 * sign} 6 0 12`, fill: "none", stroke: "#1b1f24", "stroke-width": 1.3,
       }));
@@ -152,7 +152,7 @@ const lollies = (function () {
     const sorted = [...known].sort((a, b) => a.y - b.y);
     let text = `${title}: ${known.length} values from ${say(sorted[0])} to ${say(sorted[sorted.length - 1])}`;
     if (reference === undefined) return text + ".";
-    const off = known.filter(x => Math.abs(x.y - reference) > Z * x.e).map(say);
+    const off = known.filter(x => reference < x.low || reference > x.high).map(say);
     text += `; ${off.length} Monte Carlo intervals miss ${name(info, reference)}`;
     const more = off.length > FEW ? `; and ${off.length - FEW} more` : "";
     return text + (off.length ? ": " + off.slice(0, FEW).join("; ") + more : "") + ".";

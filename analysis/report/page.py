@@ -18,7 +18,6 @@ from analysis import labels
 from analysis.configuration import read_config
 from analysis.digits import format_value
 from analysis.kinds import at_default_kind
-from analysis.measures.formulas import Z
 from analysis.measures.intervals import replications_needed
 from analysis.report import ademp
 from analysis.report.answers import answer
@@ -93,7 +92,6 @@ def render_report(
         packages=_read_json(summary, "packages"),
         flags=_read_json(summary, "jax_flags"),
         config=str(summary.attrs.get("config", "")),
-        quantile=Z,
     )
 
 

@@ -146,7 +146,7 @@ def test_choices_hold_every_design_point(summary):
         sample_size=int(at["sample_size"]),
         n_supp=int(at["n_supp"]),
     )
-    assert row[len(dims) + 3 * place] == pytest.approx(cell.item(), rel=1e-5)
+    assert row[len(dims) + 4 * place] == pytest.approx(cell.item(), rel=1e-5)
     # Without a script: the largest sizes, a row for each estimator and parameter.
     assert len(found.rows) == 6
     assert found.caption == "n = 2000, 100 grid points"
@@ -154,6 +154,21 @@ def test_choices_hold_every_design_point(summary):
     assert found.columns[-4:] == ["Bias", "RMSE", "Coverage", "SE/SD"]
     assert [data["measures"][i]["name"] for i in data["main"]] == list(MAIN)
     assert len(data["measures"]) > len(MAIN)
+
+
+def test_intervals_of_a_proportion_stay_within_it():
+    """Brackets of a coverage of 1 reached beyond it."""
+    tree = make_replications(n_supp=(25,))
+    process = tree[NAME].to_dataset()
+    wide = process.assign(lower=process["lower"] - 99, upper=process["upper"] + 99)
+    found = explore(name_groups(summarise(xr.DataTree.from_dict({f"/{NAME}": wide}))))
+    assert found is not None
+    data = json.loads(found.payload)
+    place = [x["name"] for x in data["measures"]].index("coverage")
+    for row in data["rows"]:
+        value, low, high, _ = row[len(data["dims"]) + 4 * place :][:4]
+        assert value == high == 1.0
+        assert 0.8 < low < 1.0
 
 
 def test_every_process_has_figures_to_point_at(summary):
