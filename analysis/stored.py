@@ -16,6 +16,9 @@ SUMMARY = "summary.nc"
 UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
 """What the netCDF library and xarray raise on a damaged file."""
 
+SMALL = {"zlib": True, "complevel": 4}
+"""How numbers are stored: a summary repeats many, and some travel with the code."""
+
 
 class StudyError(ValueError):
     """A study that cannot be read; the message is one line for the user."""
@@ -94,9 +97,10 @@ def _read_errors(path: Path, kinds: tuple[type[Exception], ...]) -> Generator[No
 
 
 def write_tree(tree: xr.DataTree, path: Path) -> None:
-    """Write replications, or a summary, with checksums and a seal."""
+    """Write replications, or a summary, compressed, with checksums and a seal."""
     encoding = {
-        f"/{name}": encode(node.to_dataset()) for name, node in tree.children.items()
+        f"/{name}": encode(node.to_dataset(), SMALL)
+        for name, node in tree.children.items()
     }
     tree = tree.copy()
     tree.attrs = {"Conventions": CONVENTIONS, **tree.attrs}

@@ -27,7 +27,7 @@ def round_column(
     Within a parameter all have the same decimals: those that show the median error with
     `significant` digits (a proportion's with one less where the first digit is 5 or
     more, 0.950 (0.007)), and more where an error would be rounded to nothing. With
-    `places` all have so many.
+    `places` all have so many. What is missing has no error.
     """
     errors = shown_errors(table, name)
     errors = np.where(errors < _NOTHING * abs(table[name]), 0.0, errors)
@@ -47,7 +47,8 @@ def round_column(
             shown = max(shown, decimals(error, significant=1))
         shown = shown if places is None else places
         values.append(write_fixed(value, shown))
-        brackets.append(f"({write_fixed(error, shown)})")
+        known = np.isfinite(value)
+        brackets.append(f"({write_fixed(error, shown)})" if known else "")
     return values, brackets
 
 
@@ -85,7 +86,7 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
     for name in measures_in(table):
         values, errors = round_column(table, name)
         text[labels.label_column(name)] = [
-            f"{value} {error}{'*' if marked else ''}"
+            f"{value} {error}".rstrip() + ("*" if marked else "")
             for value, error, marked in zip(
                 values, errors, best(table, name), strict=True
             )
