@@ -38,8 +38,8 @@ class FollowingGrid(NamedTuple):
         rows: Its points at `origin`, as rows of coordinates.
         drift: How each moves with theta; zero along all that F does not replace.
         origin: Theta there.
-        press: How far, by Newton's step, F as a whole would move beyond its points;
-            zero but for rounding where it is well inside.
+        press: How far, by Newton's step in each coordinate, F as a whole would move
+            beyond its points; all but zero where it is well inside.
     """
 
     rows: Float[Array, "n_supp d"]
@@ -123,10 +123,9 @@ def follow(
     by_coordinate = flows.on_flows.reshape(dimension, n_moves, theta.size)
     drift = -jnp.einsum("vm,dmp->vdp", moves, by_coordinate)
     shifts = slice(None, None, n_moves)
-    second = flows.second[shifts, shifts]
+    second = jnp.diagonal(flows.second)[shifts]
     # A coordinate that nothing depends on stays.
-    second = second + jnp.diag(jnp.where(jnp.diagonal(second) > 0, 0.0, 1.0))
-    press: Float[Array, " d"] = jnp.linalg.solve(second, flows.mean[shifts])
+    press: Float[Array, " d"] = flows.mean[shifts] / jnp.where(second > 0, second, 1.0)
     most = jnp.ptp(rows, axis=0) / _WAY
     press = jnp.clip(press, -most, most)
     press = jnp.where(jnp.any(near) & jnp.isfinite(press), press, 0.0)
