@@ -123,9 +123,10 @@ def follow(
     by_coordinate = flows.on_flows.reshape(dimension, n_moves, theta.size)
     drift = -jnp.einsum("vm,dmp->vdp", moves, by_coordinate)
     shifts = slice(None, None, n_moves)
-    second = jnp.diagonal(flows.second)[shifts]
+    second: Float[Array, " d"] = jnp.diagonal(flows.second)[shifts]
     # A coordinate that nothing depends on stays.
-    press: Float[Array, " d"] = flows.mean[shifts] / jnp.where(second > 0, second, 1.0)
+    second = jnp.where(second > 0, second, 1.0)
+    press: Float[Array, " d"] = flows.mean[shifts] / second
     most = jnp.ptp(rows, axis=0) / _WAY
     press = jnp.clip(press, -most, most)
     press = jnp.where(jnp.any(near) & jnp.isfinite(press), press, 0.0)
