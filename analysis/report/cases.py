@@ -11,6 +11,7 @@ from analysis.digits import format_error, format_value
 from analysis.measures.formulas import Z, normal_quantile
 from analysis.report.ademp import enumerate_words
 from analysis.symbols import in_unicode
+from analysis.tables.rounding import shown_errors
 
 _MOST = 3  # sentences about coverage
 
@@ -24,8 +25,8 @@ def take(table: pd.DataFrame, index: Any) -> Case:
 
 
 def write_number(row: Case, name: str) -> str:
-    """Write a measure of a row with its Monte Carlo error."""
-    error = row[f"{name}_mcse"]
+    """Write a measure of a row with its Monte Carlo error, as tables do."""
+    error = float(shown_errors(pd.DataFrame([row]), name)[0])
     return f"{format_value(row[name], error)} {format_error(error)}"
 
 

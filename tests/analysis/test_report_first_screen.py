@@ -171,6 +171,18 @@ def test_intervals_of_a_proportion_stay_within_it():
         assert 0.8 < low < 1.0
 
 
+def test_a_coverage_of_zero_is_not_said_to_be_exact():
+    """The sentence had (0.000) where tables have half of Wilson's interval."""
+    tree = make_replications(n_supp=(25,))
+    process = tree[NAME].to_dataset()
+    missed = process.assign(lower=process["upper"] + 9, upper=process["upper"] + 99)
+    node = summarise(xr.DataTree.from_dict({f"/{NAME}": missed}))
+    text = " ".join(answer(name_groups(node)))
+    found = re.search(r"where it is (0\.0+) \((0\.\d+)\)", text)
+    assert found, text
+    assert float(found[1]) == 0.0 < float(found[2])
+
+
 def test_every_process_has_figures_to_point_at(summary):
     page = render_report(summary, {}, {})
     label = summary[NAME].attrs["label"]
