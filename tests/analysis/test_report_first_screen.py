@@ -12,7 +12,6 @@ from synthetic_study import make_process, make_replications, summarise_study
 
 from analysis.exchange import read_replications
 from analysis.labels import name_groups
-from analysis.measures.formulas import Z
 from analysis.measures.summarise import summarise
 from analysis.report.answers import answer
 from analysis.report.explore import MAIN, explore
@@ -276,9 +275,13 @@ def test_a_published_study_has_lollies_beside_its_table(tmp_path):
     assert seen is not None
     assert all(x.replace(": Coverage", "") in seen[1] for _, x in marks)
     ends = np.array([float(x) for x in re.findall(r'<path d="M (\S+) ', chart)])
-    errors = [cell["coverage_mcse"].item() for _, cell in cells]
-    half = Z * slope * np.array(errors)
-    both = np.column_stack([places - half + 2, places + half - 2]).ravel()
+    limits = np.array(
+        [
+            [cell[f"coverage_{x}"].item() for x in ("lower", "upper")]
+            for _, cell in cells
+        ]
+    )
+    both = (start + slope * limits + [2, -2]).ravel()
     np.testing.assert_allclose(ends, both, atol=0.5)
 
 
