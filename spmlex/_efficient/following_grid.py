@@ -19,9 +19,8 @@ from spmlex._support.continuum import range_of, rows_of
 
 _NEARLY = 0.05
 """Share of the information with F known that shifts and stretches of F leave: less for
-a mean of more than ten or twenty standard deviations. Above it the grid stays, for its
+a mean of more than five to ten standard deviations. Above it the grid stays, for its
 points need not be able to move: a model may be defined at positive ones alone."""
-
 
 _STILL = 0.1
 """Of the distance of two points: by how much F may press on the end of the grid at a
