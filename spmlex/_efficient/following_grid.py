@@ -4,7 +4,7 @@ The coefficient of a covariate whose mean is many times its standard deviation, 
 a calendar year, hardly differs from a shift of F: a step of a standard error carries F
 off a grid that stays. There the grid goes along, by the coefficients of equation (8) on
 the flows, and F keeps its place on it. The efficient score is orthogonal to the flows,
-so that its root is the same; it can be found.
+so that its root is much the same; it can be found.
 """
 
 import dataclasses

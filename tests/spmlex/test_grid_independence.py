@@ -98,7 +98,11 @@ def test_mean_of_a_covariate_does_not_matter(name, kind):
 @pytest.mark.parametrize("kind", ["two points", "normal"])
 @pytest.mark.parametrize("name", [name for name in CASES if name != "one count"])
 def test_a_mean_of_a_hundred_deviations_does_not_matter(name, kind):
-    """As that of a calendar year: the grid follows the coefficient."""
+    """As that of a calendar year: the grid follows the coefficient.
+
+    Not with one count a unit: where F is normal the lower end of the grid then lies
+    within F at the maximum, which no score tells from a lower F, and no root is found.
+    """
     start, data, supp = draw(name, kind, 0)
     centred = fit(start, data, supp).efficient()
     far = fit(start, *shift(data, supp, 100.0)).efficient()
@@ -106,11 +110,10 @@ def test_a_mean_of_a_hundred_deviations_does_not_matter(name, kind):
     assert bool(far.nearly_shifted.any())
     expected, found = centred.standard_errors(), far.standard_errors()
     np.testing.assert_allclose(found, expected, rtol=0.05)
-    # Draws differ: their error is a twentieth of a standard error, and that of limits
-    # a tenth.
-    assert np.max(np.abs(far.theta - centred.theta) / expected) < 0.25
+    # Not equal: draws differ, and so does where points lie between those of F.
+    assert np.max(np.abs(far.theta - centred.theta) / expected) < 0.15
     limits = zip(far.score_limits(0.95), centred.score_limits(0.95), strict=True)
-    assert max(float(np.max(np.abs(a - b) / expected)) for a, b in limits) < 0.6
+    assert max(float(np.max(np.abs(a - b) / expected)) for a, b in limits) < 0.4
     # F lies where the covariate's coefficient puts it, and so does its grid.
     moved = float(far.probs @ far.supp - centred.probs @ centred.supp)
     slope = far.theta[np.argmax(far.nearly_shifted)]
