@@ -1,12 +1,13 @@
 """Which combinations of theta the data tell apart from a movement of F."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import jax.scipy as jsp
 from jaxtyping import Array, Bool, Float
 
-from spmlex._programs.compile import compile_together
+from spmlex._programs.compile import on_host
+from spmlex._words.types import AnyArray
 
 _LEAST = 1e-3
 """Share of the information that is left where a combination counts as identified."""
@@ -40,16 +41,15 @@ class Directions(NamedTuple):
         return _find_involved(self.basis, self.identified)
 
 
-@compile_together
+@on_host
 def _find_involved(
-    basis: Float[Array, "p p"], identified: Bool[Array, " p"]
-) -> Bool[Array, " p"]:
-    size: Float[Array, "p 1"]
-    size = jnp.linalg.norm(basis, axis=1, keepdims=True)
-    relative = jnp.abs(basis) / jnp.where(size > 0, size, 1.0)
-    largest = jnp.max(relative, axis=0, initial=1e-300)
+    xp: Any, basis: Float[AnyArray, "p p"], identified: Bool[AnyArray, " p"]
+) -> Any:
+    size = xp.linalg.norm(basis, axis=1, keepdims=True)
+    relative = xp.abs(basis) / xp.where(size > 0, size, 1.0)
+    largest = xp.max(relative, axis=0, initial=1e-300)
     moves = relative > _INVOLVED * largest
-    return jnp.any(moves & ~identified, axis=1)
+    return xp.any(moves & ~identified, axis=1)
 
 
 def split_directions(

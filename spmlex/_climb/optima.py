@@ -1,11 +1,24 @@
 """Where the search from each start led."""
 
-import jax.numpy as jnp
+from typing import Any
+
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._programs.compile import on_host
 from spmlex._words.codes import RESULT_CODES
 from spmlex._words.printing import Printed
 from spmlex._words.table import Table
+from spmlex._words.types import AnyArray
+
+
+@on_host
+def _count_first(xp: Any, optimum: Int[AnyArray, " n_starts"]) -> Any:
+    return xp.sum(optimum == xp.arange(optimum.size))
+
+
+@on_host
+def _subtract(xp: Any, heights: AnyArray, atoms: AnyArray) -> Any:
+    return xp.subtract(heights, atoms)
 
 
 class Optima(Printed):
@@ -35,12 +48,12 @@ class Optima(Printed):
     @property
     def criterion(self) -> Float[Array, " n_starts"]:
         """Log-likelihood minus `num_atoms`, the larger the better."""
-        return self.log_likelihood - self.num_atoms
+        return _subtract(self.log_likelihood, self.num_atoms)
 
     @property
     def num_optima(self) -> Int[Array, ""]:
         """How many distinct local optima the starts led to."""
-        return jnp.sum(self.optimum == jnp.arange(self.optimum.size))
+        return _count_first(self.optimum)
 
     def _tabulate(self) -> Table:
         chosen = int(self.chosen)

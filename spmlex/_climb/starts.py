@@ -16,6 +16,7 @@ from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._programs.compile import compile_together
 from spmlex._words.parameters import parameter_names, split_model
 from spmlex._words.types import Data, Model
 
@@ -84,8 +85,25 @@ def gather_starts(
         return gather_starts(model0, None, data, free)[0], number
     if starts is None:
         own = getattr(model0, "starting_values", None)
-        starts = () if own is None else (own(data),)
+        starts = () if own is None else (start_of(model0, data),)
     return _stack_starts(model0, starts, free), 0
+
+
+def start_of(model0: Any, data: Data) -> Model:
+    """Return the start that a model computes from the data, in one program if it can.
+
+    Operation by operation it would be dozens of small ones.
+    """
+    try:
+        return _compute_start(model0, data)
+    except jax.errors.JAXTypeError:
+        # Written with NumPy, or with conditions on values.
+        return model0.starting_values(data)
+
+
+@compile_together
+def _compute_start(model0: Any, data: Data) -> Model:
+    return model0.starting_values(data)
 
 
 def _stack_starts(

@@ -1,6 +1,6 @@
 """The estimate by the efficient score, and what its intervals need."""
 
-import functools
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,19 +9,18 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._efficient.following_grid import find_near
 from spmlex._efficient.score_equation import ScoreEquation
-from spmlex._efficient.score_inversion import invert_score
-from spmlex._efficient.score_parts import N_DRAWS
 from spmlex._efficient.score_root import Root
+from spmlex._efficient.score_search import invert_score
 from spmlex._efficient.smooth_mixing import BANDWIDTHS
 from spmlex._evidence.covariance import errors_of, sum_within
 from spmlex._evidence.limits import HasIntervals, Intervals, tabulate
 from spmlex._evidence.student import student_quantile
-from spmlex._programs.compile import compile_for_one_call, compile_together
+from spmlex._programs.compile import choose, compile_together, on_host
 from spmlex._words.arguments import check_choice, check_level, read_floats
-from spmlex._words.codes import RESULTS
+from spmlex._words.codes import RESULTS, is_successful
 from spmlex._words.inputs import number_clusters
 from spmlex._words.table import Table
-from spmlex._words.types import Model, Scalar, Support
+from spmlex._words.types import AnyArray, Model, Scalar, Support
 
 Clusters = Int[Array | np.ndarray, " _"] | None
 
@@ -30,6 +29,11 @@ EFFICIENT_LABELS = {
     "efficient_wald": "efficient score, Wald",
 }
 """How tables call the kinds of interval around the root."""
+
+
+@on_host
+def _negate(_: Any, involved: Bool[AnyArray, " p"]) -> Any:
+    return ~involved
 
 
 class EfficientEstimate(HasIntervals):
@@ -75,7 +79,7 @@ class EfficientEstimate(HasIntervals):
 
         Where some are not, the others are estimated with these at their start.
         """
-        return ~self.root.here.directions.involved
+        return _negate(self.root.here.directions.involved)
 
     @property
     def nearly_shifted(self) -> Bool[Array, " p"]:
@@ -97,7 +101,7 @@ class EfficientEstimate(HasIntervals):
             >>> efficient_estimate(model0, data, supp).describe_end()
             ''
         """
-        if self.result == RESULTS.successful:
+        if is_successful(self.result):
             return ""
         text = RESULTS[self.result]
         if self.result == RESULTS.max_steps_reached:
@@ -184,9 +188,9 @@ class EfficientEstimate(HasIntervals):
                 for each observation.
         """
         check_level(level)
-        critical = student_quantile(0.5 + 0.5 * level, jnp.inf)
+        critical = student_quantile(0.5 + 0.5 * level, float("inf"))
         margin = critical * self.standard_errors(clusters)
-        margin = jnp.where(self.identified, margin, jnp.inf)
+        margin = choose(self.identified, margin, jnp.inf)
         return self.theta - margin, self.theta + margin
 
     def score_limits(
@@ -203,7 +207,12 @@ class EfficientEstimate(HasIntervals):
         check_level(level)
         if clusters is not None:  # in words, before they are traced
             number_clusters(clusters, self.equation.weights.shape[0])
-        return _invert(self, jnp.asarray(level, float), clusters)
+        known, errors = self.identified, self.standard_errors(clusters)
+        errors = choose(known, errors, 1.0)
+        critical = student_quantile(0.5 + 0.5 * level, float("inf"))
+        given = (self.equation, self.root, errors, critical, clusters)
+        lower, upper = invert_score(*given)
+        return choose(known, lower, -jnp.inf), choose(known, upper, jnp.inf)
 
     def intervals(
         self,
@@ -241,25 +250,9 @@ class EfficientEstimate(HasIntervals):
             f"{float(self.equation.n_obs):.0f} observations; std. errors and intervals "
             "are Wald's: `intervals()` has the test's"
         ]
-        if self.result != RESULTS.successful:
+        if not is_successful(self.result):
             notes.append(f"Warning: {self.describe_end()}")
         return table._replace(notes=tuple(notes))
-
-
-@functools.partial(compile_for_one_call, n_made=2 * N_DRAWS)
-def _invert(
-    estimate: EfficientEstimate, level: Scalar, clusters: Clusters
-) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
-    errors = estimate.standard_errors(clusters)
-    known = estimate.identified
-    lower, upper = invert_score(
-        estimate.equation,
-        estimate.root,
-        jnp.where(known, errors, 1.0),
-        student_quantile(0.5 + 0.5 * level, jnp.inf),
-        lambda scores: estimate.sum_scores(scores, clusters),
-    )
-    return jnp.where(known, lower, -jnp.inf), jnp.where(known, upper, jnp.inf)
 
 
 @compile_together

@@ -1,22 +1,22 @@
 """Estimate theta by its efficient score, with F unrestricted."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-import jax.random as jr
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from spmlex._climb.newton import climb
+from spmlex._climb.starts import start_of
 from spmlex._efficient.draws import how_rows_are_made
 from spmlex._efficient.efficient_estimate import EfficientEstimate
 from spmlex._efficient.score_equation import ScoreEquation
 from spmlex._efficient.score_parts import N_DRAWS
-from spmlex._efficient.score_root import solve_score
+from spmlex._efficient.score_root import Root, RootSearch, step_to_root
+from spmlex._efficient.score_search import solve_score
 from spmlex._efficient.smooth_mixing import BANDWIDTHS, smoothing_kernel
 from spmlex._evidence.evidence import Evidence
 from spmlex._inner import InnerSolver, solve_probs
@@ -24,13 +24,19 @@ from spmlex._profile.evaluation import Evaluation
 from spmlex._profile.memory import check_room
 from spmlex._profile.outer import OuterProblem
 from spmlex._profile.problem import pose_problem, weigh_rows
-from spmlex._programs.compile import compile_for_one_call
+from spmlex._programs.compile import (
+    choose,
+    compile_for_one_call,
+    compile_together,
+    on_host,
+)
 from spmlex._words.arguments import check_truth
-from spmlex._words.codes import RESULTS, raise_if_failed
+from spmlex._words.codes import RESULTS, is_successful, raise_if_failed
 from spmlex._words.inputs import read_count
 from spmlex._words.parameters import Names, split_model
 from spmlex._words.progress import read_verbose
 from spmlex._words.types import (
+    AnyArray,
     Counts,
     Data,
     GivenGroups,
@@ -131,8 +137,8 @@ def efficient_estimate(
 
 def _raise_if_failed(estimate: EfficientEstimate) -> EfficientEstimate:
     """Return the estimate, or raise with what is known of how it ended."""
-    failed = estimate.result != RESULTS.successful
-    if isinstance(failed, Tracer) or not bool(failed):
+    succeeded = is_successful(estimate.result)
+    if isinstance(succeeded, Tracer) or succeeded:
         return raise_if_failed(estimate, estimate.result)
     raise RuntimeError(estimate.describe_end())
 
@@ -178,17 +184,21 @@ def solve_from(evidence: Evidence) -> EfficientEstimate:
     Raises:
         ValueError: The model can't generate data.
     """
-    given, sound = evidence.given, (evidence.result == RESULTS.successful)
-    sound &= ~evidence.flagged
+    given = evidence.given
+    sound = _and_not(is_successful(evidence.result), evidence.flagged)
     other = jnp.nan
     if not hasattr(given.model, "starting_values"):
         if isinstance(sound, Tracer) or not bool(sound):
             other = climb_smoothly(given, evidence.weights)
-    theta0 = jnp.where(sound, evidence.theta, other)
+    theta0 = choose(sound, evidence.theta, other)
     return solve_efficiently(given, evidence.weights, theta0=theta0)
 
 
-@functools.partial(compile_for_one_call, n_made=2 * N_DRAWS)
+@on_host
+def _and_not(xp: Any, is_one: Bool[AnyArray, ""], is_other: Bool[AnyArray, ""]) -> Any:
+    return xp.logical_and(is_one, ~is_other)
+
+
 def _solve(
     problem: OuterProblem,
     weights: Weights,
@@ -196,35 +206,56 @@ def _solve(
     seed: int,
     theta0: Float[Array, " p"] | None,
 ) -> EfficientEstimate:
-    own, known = getattr(problem.model, "starting_values", None), None
-    if own is not None:
-        known = theta0
-        theta0, _ = ravel_pytree(split_model(own(problem.data), problem.free)[0])
+    known = None
+    if hasattr(problem.model, "starting_values"):
+        known, own = theta0, start_of(problem.model, problem.data)
+        theta0, _ = ravel_pytree(split_model(own, problem.free)[0])
     elif theta0 is None:
         theta0 = climb_smoothly(problem, weights)
-    nothing = jnp.zeros_like(theta0)
-    equation = ScoreEquation(problem, weights, jr.key(seed), nothing, n_draws)
-    equation, root = solve_score(equation, theta0, known)
-    here = root.here
-    result = RESULTS.where(
-        root.converged, RESULTS.successful, RESULTS.max_steps_reached
-    )
-    probs = here.mixing.probs
-    # Far from a root draws are no evidence.
-    disagree = root.converged & (here.misfit >= _MISFIT)
-    result = RESULTS.where(disagree, RESULTS.simulation_disagrees, result)
-    finite = jnp.all(jnp.isfinite(here.scores)) & jnp.all(jnp.isfinite(root.theta))
-    finite &= root.num_steps > 0
-    result = RESULTS.where(finite, result, RESULTS.non_finite)
+    equation, end = solve_score(problem, weights, n_draws, seed, theta0, known)
+    theta, converged, model, probs, supp, result = _read(equation, end)
+    root = Root(end.best, theta, converged, end.num_steps)
     return EfficientEstimate(
-        model=problem.build(root.theta),
-        theta=root.theta,
-        probs=probs[0] if problem.groups is None else probs.T,
-        supp=equation.problem_at(root.theta, here.carried).supp,
+        model=model,
+        theta=theta,
+        probs=probs,
+        supp=supp,
         equation=equation,
         root=root,
         result=result,
         free=problem.free,
+    )
+
+
+@compile_together
+def _read(
+    equation: ScoreEquation, end: RootSearch
+) -> tuple[
+    Float[Array, " p"],
+    Bool[Array, ""],
+    Model,
+    Float[Array, " n_supp *n_groups"],
+    Support,
+    RESULTS,
+]:
+    """Return theta, model, F and grid at a root, and how the search for it ended."""
+    problem, here = equation.problem, end.best
+    theta, converged = step_to_root(equation, end)
+    result = RESULTS.where(converged, RESULTS.successful, RESULTS.max_steps_reached)
+    probs = here.mixing.probs
+    # Far from a root draws are no evidence.
+    disagree = converged & (here.misfit >= _MISFIT)
+    result = RESULTS.where(disagree, RESULTS.simulation_disagrees, result)
+    finite = jnp.all(jnp.isfinite(here.scores)) & jnp.all(jnp.isfinite(theta))
+    finite &= end.num_steps > 0
+    result = RESULTS.where(finite, result, RESULTS.non_finite)
+    return (
+        theta,
+        converged,
+        problem.build(theta),
+        probs[0] if problem.groups is None else probs.T,
+        equation.problem_at(theta, here.carried).supp,
+        result,
     )
 
 

@@ -71,6 +71,11 @@ class Moments(NamedTuple):
     second: Float[Array, "k k"]
 
 
+def no_moments(size: int) -> Moments:
+    """Return the moments of so many variables over no rows."""
+    return Moments(jnp.array(0.0), jnp.zeros(size), jnp.zeros((size, size)))
+
+
 def sum_moments(
     problem: OuterProblem, theta: Float[Array, " p"], probs: Probs, rows: Rows
 ) -> Moments:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from spmlex._adequacy.identification import Directions
 from spmlex._efficient.following_grid import FollowingGrid
@@ -29,6 +29,22 @@ class Carried(NamedTuple):
     theta: Float[Array, " p"]
     remaining: Float[Array, "p p"]
     grid: FollowingGrid
+
+
+class Asked(NamedTuple):
+    """What a search asks of the next evaluation.
+
+    Attributes:
+        theta: Where.
+        grid: The grid there.
+        chooses: Whether the data choose the bandwidths of F.
+        refines: Whether expectations are taken over many more rows.
+    """
+
+    theta: Float[Array, " p"]
+    grid: FollowingGrid
+    chooses: Bool[Array, ""]
+    refines: Bool[Array, ""]
 
 
 class ScoreAt(NamedTuple):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from spmlex._adequacy.identification import split_directions
+from spmlex._adequacy.identification import Directions, split_directions
 from spmlex._efficient.draws import how_rows_are_made
 from spmlex._efficient.following_grid import (
     FlowScores,
@@ -22,6 +22,7 @@ from spmlex._efficient.projection import (
     CUTOFF,
     Moments,
     Projection,
+    no_moments,
     project_score,
     sum_moments,
 )
@@ -29,6 +30,7 @@ from spmlex._efficient.score_at import Carried, ScoreAt
 from spmlex._efficient.score_parts import (
     Rows,
     ScoreParts,
+    count_flows,
     find_seen,
     make_rows,
     split_score,
@@ -63,6 +65,15 @@ class ScoreEquation(eqx.Module):
     key: PRNGKeyArray
     offset: Float[Array, " p"]
     n_draws: int = eqx.field(static=True)
+
+    @property
+    def verbose(self) -> bool:
+        """Whether searches for its root print their progress."""
+        return self.problem.verbose
+
+    def cost(self, n_made: int) -> int:
+        """Return what an evaluation of `lclk` costs on the grid."""
+        return self.problem.cost(n_made)
 
     @property
     def n_obs(self) -> Scalar:
@@ -171,20 +182,35 @@ class ScoreEquation(eqx.Module):
             jnp.where(some, projection.misfit, 0.0),
         )
 
-    def nothing_carried(self, theta: Float[Array, " p"]) -> Carried:
-        """Return what stands for an evaluation before there is one."""
+    def nothing(self, theta: Float[Array, " p"]) -> ScoreAt:
+        """Return what stands for an evaluation before there is one.
+
+        Zeros in the shapes of one, written down: to find them out by tracing takes
+        longer than all of the search.
+        """
         probs = self.problem.uniform_probs().reshape(-1, self.problem.n_supp)
-        mixing = no_mixing(probs)
         given = (self.problem, theta, probs[0], self.weights)
         shape = jax.eval_shape(self._make_rows, *given)
         rows = jax.tree.map(
             lambda leaf: jnp.zeros((probs.shape[0], *leaf.shape), leaf.dtype), shape
         )
+        p = theta.size
+        vector, matrix = jnp.zeros(p), jnp.zeros((p, p))
+        each = jnp.zeros((self.weights.size, p))
         # Nan is far from every theta: the first evaluation makes its rows.
-        nowhere = jnp.full(theta.shape, jnp.nan)
-        nothing = jnp.zeros((theta.size, theta.size))
+        nowhere = jnp.full(p, jnp.nan)
         grid = begin_grid(self.problem, theta)
-        return Carried(mixing, rows, nowhere, nothing, grid)
+        return ScoreAt(
+            theta=theta,
+            scores=each,
+            raw=each,
+            mean=vector,
+            information=matrix,
+            parametric=matrix,
+            directions=Directions(vector, matrix, jnp.zeros(p, bool), matrix),
+            carried=Carried(no_mixing(probs), rows, nowhere, matrix, grid),
+            misfit=jnp.array(0.0),
+        )
 
     def problem_at(self, theta: Float[Array, " p"], carried: Carried) -> OuterProblem:
         """Return the problem with the grid as it lies at a theta."""
@@ -244,8 +270,7 @@ class ScoreEquation(eqx.Module):
             moments = sum_moments(problem, theta, probs, rows)
             return jax.tree.map(jnp.add, total, moments), rows
 
-        shape = jax.eval_shape(sum_moments, problem, theta, probs, rows)
-        none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+        none = no_moments(problem.n_supp + theta.size + count_flows(problem.supp))
         n_sets = jnp.where(refined, _REFINED, 1)
         total, last = jax.lax.fori_loop(0, n_sets, add_set, (none, rows))
         kept: Rows = jax.tree.map(lambda a, b: jnp.where(refined, a, b), rows, last)

@@ -5,15 +5,16 @@ tested as `score_test` says; a limit is where the deviate is critical. Where the
 say little the interval is open. Equation (13) of `spmlex/README.md`.
 """
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._efficient.following_grid import FollowingGrid
 from spmlex._efficient.limit_search import Limit, Search, advance_search, begin_search
+from spmlex._efficient.score_at import Asked, ScoreAt
 from spmlex._efficient.score_equation import ScoreEquation
-from spmlex._efficient.score_root import Root
 from spmlex._efficient.score_test import test_parameter
 from spmlex._words.progress import list_limits, report_part
 from spmlex._words.types import Scalar
@@ -22,14 +23,61 @@ from spmlex._words.types import Scalar
 _MAX_STEPS = 24
 
 
-def invert_score(
+class Centre(NamedTuple):
+    """What the limits lie around, and what they need of it.
+
+    Attributes:
+        theta: The estimate.
+        inverse: Inverse of the efficient information.
+        errors: Standard errors of theta: the first guess.
+        critical: Standard normal deviate at which a value is rejected.
+    """
+
+    theta: Float[Array, " p"]
+    inverse: Float[Array, "p p"]
+    errors: Float[Array, " p"]
+    critical: Scalar
+
+
+class LimitsSearch(NamedTuple):
+    """Where the search for all limits is: one after the other, each with its own steps.
+
+    Attributes:
+        number: Of the limit that is searched for: the lower ones, then the upper.
+        search: Where that search is.
+        limits: Those found.
+    """
+
+    number: Int[Array, ""]
+    search: Search
+    limits: Float[Array, " k"]
+
+    @property
+    def running(self) -> Bool[Array, ""]:
+        """Whether there is another one to search for."""
+        return self.number < self.limits.size
+
+
+def begin_limits(centre: Centre) -> LimitsSearch:
+    """Return the search before its first evaluation."""
+    first, limits = jnp.array(0), jnp.full(2 * centre.theta.size, jnp.nan)
+    return LimitsSearch(first, _begin(centre, first), limits)
+
+
+def ask_for_limit(grid: FollowingGrid, state: LimitsSearch) -> Asked:
+    """Return what is evaluated next, on the grid of the root."""
+    no = jnp.array(False)
+    return Asked(state.search.theta, grid, no, no)
+
+
+def approach_limit(
     equation: ScoreEquation,
-    root: Root,
-    errors: Float[Array, " p"],
-    critical: Scalar,
-    sum_scores: Callable[[Float[Array, "n_obs p"]], Float[Array, "n_obs p"]],
-) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
-    """Return the lower and upper limits of the values that are not rejected.
+    centre: Centre,
+    state: LimitsSearch,
+    here: ScoreAt,
+    scores: Float[Array, "n_obs p"],
+) -> LimitsSearch:
+    """Take in an evaluation; where that ends a search, begin the next.
 
     The secant method on the deviate, which is nearly linear in the value: mostly one
     evaluation a limit. Infinite where no value is rejected within many standard errors:
@@ -37,43 +85,42 @@ def invert_score(
 
     Args:
         equation: The equation.
-        root: Where the search for its root ended.
-        errors: Standard errors of theta: the first guess.
-        critical: Standard normal deviate at which a value is rejected.
-        sum_scores: Weighs scores and sums them within clusters.
+        centre: What the limits lie around.
+        state: The search before the evaluation.
+        here: The evaluation.
+        scores: Its scores, weighted with mean one and summed within clusters.
     """
-    size = root.theta.size
+    number, size = state.number, centre.theta.size
+    limit = _limit(centre, number)
+    found = test_parameter(here, number % size, scores, equation.n_obs)
+    search = advance_search(limit, state.search, found)
+    ended = ~search.running | (search.num_steps >= _MAX_STEPS)
+    # Out of steps between two values: the one that is rejected.
+    between = search.running & jnp.isfinite(search.outer.distance)
+    reached = jnp.where(between, search.outer.distance, search.limit)
+    value = centre.theta[number % size] + limit.side * reached
+    if equation.verbose:
+        parts = list_limits(equation.problem.names)
+        jax.lax.cond(ended, lambda: report_part(parts, number, value), lambda: None)
+    following = number + ended
+    begun = _begin(centre, jnp.minimum(following, 2 * size - 1))
+    return LimitsSearch(
+        following,
+        jax.tree.map(lambda a, b: jnp.where(ended, a, b), begun, search),
+        state.limits.at[number].set(jnp.where(ended, value, jnp.nan)),
+    )
 
-    def find(item: tuple[Int[Array, ""], Scalar, Scalar]) -> Scalar:
-        k, side, error = item
-        limit = Limit(jnp.arange(size) == k, side, error, critical)
 
-        def advance(search: Search) -> Search:
-            here = equation.at(search.theta, root.here.carried)
-            scores = sum_scores(here.scores)
-            found = test_parameter(here, k, scores, equation.n_obs)
-            return advance_search(limit, search, found)
+def _limit(centre: Centre, number: Int[Array, ""]) -> Limit:
+    size = centre.theta.size
+    side = jnp.where(number < size, -1.0, 1.0)
+    k = number % size
+    return Limit(jnp.arange(size) == k, side, centre.errors[k], centre.critical)
 
-        scaled = root.here.directions.inverse
-        path = scaled[:, k] / jnp.where(scaled[k, k] > 0, scaled[k, k], 1.0)
-        begin = begin_search(limit, root.theta, jnp.where(limit.this, 1.0, path))
-        end = jax.lax.while_loop(
-            lambda search: search.running & (search.num_steps < _MAX_STEPS),
-            advance,
-            begin,
-        )
-        # Out of steps between two values: the one that is rejected.
-        between = end.running & jnp.isfinite(end.outer.distance)
-        reached = jnp.where(between, end.outer.distance, end.limit)
-        found = root.theta[k] + side * reached
-        if equation.problem.verbose:
-            parts = list_limits(equation.problem.names)
-            report_part(parts, k + size * (side > 0), found)
-        return found
 
-    index = jnp.tile(jnp.arange(size), 2)
-    side = jnp.repeat(jnp.array([-1.0, 1.0]), size)
-    limits: Float[Array, " k"]
-    # One limit after the other: each ends after its own number of evaluations.
-    limits = jax.lax.map(find, (index, side, jnp.tile(errors, 2)))
-    return limits[:size], limits[size:]
+def _begin(centre: Centre, number: Int[Array, ""]) -> Search:
+    """Begin the search for one limit."""
+    limit, k = _limit(centre, number), number % centre.theta.size
+    variance = centre.inverse[k, k]
+    path = centre.inverse[:, k] / jnp.where(variance > 0, variance, 1.0)
+    return begin_search(limit, centre.theta, jnp.where(limit.this, 1.0, path))

@@ -17,7 +17,7 @@ from spmlex._efficient.draws import draw_rows, how_rows_are_made, list_outcomes
 from spmlex._inner.mixture import scale_rows
 from spmlex._profile.outer import OuterProblem
 from spmlex._words.inputs import conditional_likelihoods
-from spmlex._words.types import Data, Probs, Weights
+from spmlex._words.types import Data, Probs, Support, Weights
 
 N_DRAWS = 2048
 """Rows drawn from the model for an evaluation. The error of a coefficient, in the
@@ -122,6 +122,12 @@ def _score_flows(
 
     each = [score_coordinate(row) for row in jnp.eye(points.shape[1])]
     return jnp.hstack(each)
+
+
+def count_flows(supp: Support) -> int:
+    """Return how many flows there are: a shift and stretches for each coordinate."""
+    dimension = sum(leaf[0].size for leaf in jax.tree.leaves(supp))
+    return dimension * (dimension + 1)
 
 
 def moves_of_flows(points: Float[Array, "n_supp d"]) -> Float[Array, "n_supp d+1"]:

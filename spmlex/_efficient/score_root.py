@@ -1,7 +1,5 @@
 """The root of the mean efficient score: Newton's steps, none of them long."""
 
-import functools
-from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -9,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._efficient.following_grid import FollowingGrid
-from spmlex._efficient.score_at import Carried, ScoreAt
+from spmlex._efficient.score_at import Asked, ScoreAt
 from spmlex._efficient.score_equation import ScoreEquation
 from spmlex._words.progress import ROOT, report
 from spmlex._words.types import Scalar
@@ -42,7 +40,7 @@ class Root(NamedTuple):
     num_steps: Int[Array, ""]
 
 
-class _State(NamedTuple):
+class RootSearch(NamedTuple):
     """Where the search is.
 
     Attributes:
@@ -78,12 +76,54 @@ class _State(NamedTuple):
     running: Bool[Array, ""]
 
 
-def solve_score(
+def begin_root(here: ScoreAt) -> RootSearch:
+    """Return the search before its first evaluation.
+
+    Args:
+        here: What stands for an evaluation: its theta is where the search starts.
+    """
+    infinite, no = jnp.array(jnp.inf), jnp.array(False)
+    return RootSearch(
+        theta=here.theta,
+        best=here,
+        shortest=infinite,
+        last=infinite,
+        taken=jnp.array(0.0),
+        damping=jnp.array(1.0),
+        offset=jnp.zeros_like(here.theta),
+        chosen=jnp.array(0),
+        homed=no,
+        goes_home=no,
+        num_steps=jnp.array(0),
+        refines=no,
+        refined=no,
+        running=jnp.array(True),
+    )
+
+
+def step_to_root(
+    equation: ScoreEquation, end: RootSearch
+) -> tuple[Float[Array, " p"], Bool[Array, ""]]:
+    """Return the estimate where a search has ended, and whether that is a root."""
+    converged = end.shortest <= _TOL if equation.is_exact else end.refined
+    return end.best.theta + jnp.where(converged, end.best.step, 0.0), converged
+
+
+def ask_for_root(equation: ScoreEquation, state: RootSearch) -> Asked:
+    """Return what is evaluated next."""
+    theta = jnp.where(state.refines, state.best.theta, state.theta)
+    chooses = (state.chosen < _CHOOSING) & ~state.refines
+    return Asked(theta, _place(equation, state, theta), chooses, state.refines)
+
+
+def approach_root(
     equation: ScoreEquation,
-    theta0: Float[Array, " p"],
-    known: Float[Array, " p"] | None = None,
-) -> tuple[ScoreEquation, Root]:
-    """Find theta at which the mean efficient score is zero. Equation (12).
+    known: Float[Array, " p"],
+    state: RootSearch,
+    asked: Asked,
+    here: ScoreAt,
+) -> RootSearch:
+    """Take in an evaluation, and choose the next theta or the end. Equation (12).
 
     Scoring: steps of `I^{-1}` times the mean, which is Newton's method but for the
     error of the information. F is estimated anew at each theta, its bandwidths
@@ -94,61 +134,13 @@ def solve_score(
 
     Args:
         equation: The equation, without an offset.
-        theta0: Where the search starts.
-        known: Where it starts again if the first evaluation fails, or finds that the
-            grid has to follow theta and may be far off F; `nan` or `None`: nowhere.
-
-    Returns:
-        The equation with its offset, and the root of that.
+        known: Where the search starts again if the first evaluation fails, or finds
+            that the grid has to follow theta and may be far off F; `nan`: nowhere.
+        state: The search before the evaluation.
+        asked: What it asked for.
+        here: The evaluation.
     """
-    if known is None:
-        known = jnp.full_like(theta0, jnp.nan)
-    end = jax.lax.while_loop(
-        lambda state: state.running,
-        functools.partial(_advance, equation, known),
-        _begin(equation, theta0),
-    )
-    converged = end.shortest <= _TOL if equation.is_exact else end.refined
-    theta = end.best.theta + jnp.where(converged, end.best.step, 0.0)
-    root = Root(end.best, theta, converged, end.num_steps)
-    return replace(equation, offset=end.offset), root
-
-
-def _begin(equation: ScoreEquation, theta0: Float[Array, " p"]) -> _State:
-    """Return the state before the first evaluation."""
-    carried = equation.nothing_carried(theta0)
-    shape = jax.eval_shape(equation.at, theta0, carried)
-    # Zeros in the shapes that the loop carries: the evaluation, most of what there is
-    # to compile, then stands in the program once.
-    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
-    infinite, no = jnp.array(jnp.inf), jnp.array(False)
-    return _State(
-        theta0,
-        nothing._replace(theta=theta0, carried=carried),
-        infinite,
-        infinite,
-        jnp.array(0.0),
-        jnp.array(1.0),
-        equation.offset,
-        jnp.array(0),
-        no,
-        no,
-        jnp.array(0),
-        no,
-        no,
-        jnp.array(True),
-    )
-
-
-def _advance(
-    equation: ScoreEquation, known: Float[Array, " p"], state: _State
-) -> _State:
-    """Evaluate once, and choose the next theta or the end."""
-    refines, best = state.refines, state.best
-    chooses = (state.chosen < _CHOOSING) & ~refines
-    theta = jnp.where(refines, best.theta, state.theta)
-    carried = _place(equation, state, theta)
-    here = equation.at(theta, carried, chooses, refines)
+    refines, best, chooses = asked.refines, state.best, asked.chooses
     length = here.step_length(equation.n_obs)
     finite = jnp.isfinite(length) & jnp.all(jnp.isfinite(here.step))
     # Where many draws say that the root is far off, none was found.
@@ -175,7 +167,7 @@ def _advance(
     if equation.problem.verbose:
         title = "root of the efficient score"
         report(title, ROOT, state.num_steps + 1, length)
-    return _State(
+    return RootSearch(
         jnp.where(lead.jumps, known, following),
         best,
         shortest,
@@ -215,7 +207,7 @@ class _Lead(NamedTuple):
 
 
 def _lead(
-    state: _State,
+    state: RootSearch,
     grid: FollowingGrid,
     known: Float[Array, " p"],
     finite: Bool[Array, ""],
@@ -230,11 +222,10 @@ def _lead(
 
 
 def _place(
-    equation: ScoreEquation, state: _State, theta: Float[Array, " p"]
-) -> Carried:
-    """Return what the next evaluation starts from, its grid placed."""
-    carried = state.best.carried
-    home = carried.grid.go_home(equation.problem, theta)
-    way = carried.grid.give_way(~state.refines)
-    grid = jax.tree.map(lambda a, b: jnp.where(state.goes_home, a, b), home, way)
-    return carried._replace(grid=grid)
+    equation: ScoreEquation, state: RootSearch, theta: Float[Array, " p"]
+) -> FollowingGrid:
+    """Return the grid of the next evaluation."""
+    grid = state.best.carried.grid
+    home = grid.go_home(equation.problem, theta)
+    way = grid.give_way(~state.refines)
+    return jax.tree.map(lambda a, b: jnp.where(state.goes_home, a, b), home, way)

@@ -1,5 +1,7 @@
 """Covariances of the estimator of theta from its scores and its Hessian."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import jax.scipy as jsp
 import numpy as np
@@ -7,9 +9,9 @@ from jaxtyping import Array, Float, Int
 
 from spmlex._inner.mixture import count_observations
 from spmlex._inner.weights import share_of_square
-from spmlex._programs.compile import compile_together
+from spmlex._programs.compile import on_host
 from spmlex._words.inputs import number_clusters
-from spmlex._words.types import Weights
+from spmlex._words.types import AnyArray, Weights
 
 COVARIANCE_KINDS = ("observed", "opg", "sandwich")
 
@@ -55,10 +57,14 @@ def covariance_matrix(
     return inverse @ outer @ inverse / n_obs
 
 
-@compile_together
 def errors_of(covariance: Float[Array, "p p"]) -> Float[Array, " p"]:
     """Return standard errors: roots of the variances."""
-    return jnp.sqrt(jnp.diagonal(covariance))
+    return _root_of_diagonal(covariance)
+
+
+@on_host
+def _root_of_diagonal(xp: Any, covariance: Float[AnyArray, "p p"]) -> Any:
+    return xp.sqrt(xp.diagonal(covariance))
 
 
 def sum_within(

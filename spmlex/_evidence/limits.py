@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,10 +11,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from spmlex._evidence.student import student_p_value, student_quantile
-from spmlex._programs.compile import compile_together
+from spmlex._programs.compile import on_host
 from spmlex._words.printing import Printed, write, write_p_value
 from spmlex._words.table import Table, to_latex, to_markdown
-from spmlex._words.types import Frame, Scalar
+from spmlex._words.types import AnyArray, Frame, Scalar
 
 
 class Intervals(Printed):
@@ -159,15 +160,16 @@ class HasIntervals(Printed):
         return self.intervals(level, kind).to_latex(caption, label)
 
 
-@compile_together
+@on_host
 def _ratio(
-    centre: Float[Array, " p"],
-    error: Float[Array, " p"],
-    lower: Float[Array, " p"],
-    upper: Float[Array, " p"],
-) -> Float[Array, " p"]:
-    opened = jnp.isinf(lower) | jnp.isinf(upper)
-    return centre / jnp.where(opened, jnp.nan, error)
+    xp: Any,
+    centre: Float[AnyArray, " p"],
+    error: Float[AnyArray, " p"],
+    lower: Float[AnyArray, " p"],
+    upper: Float[AnyArray, " p"],
+) -> Any:
+    opened = xp.isinf(lower) | xp.isinf(upper)
+    return centre / xp.where(opened, xp.nan, error)
 
 
 def tabulate(made: Intervals, title: str | None = None) -> Table:

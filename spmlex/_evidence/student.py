@@ -6,12 +6,17 @@ its limit as v goes to infinity.
 """
 
 import math
+from statistics import NormalDist
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.scipy as jsp
 import numpy as np
 from jaxtyping import Array, Float
+
+from spmlex._programs.compile import on_host
+from spmlex._words.types import AnyArray
 
 _MANY = 3e3
 """Degrees of freedom from which an expansion in their inverse is exact to rounding."""
@@ -38,7 +43,7 @@ def student_quantile(level: _Value, degrees_of_freedom: _Value) -> Float[Array, 
         degrees_of_freedom: Positive, whole or not; infinite for the normal quantile.
     """
     if _is_normal(degrees_of_freedom):
-        return jsp.special.ndtri(jnp.asarray(level, jnp.float64))
+        return _normal_quantile(level)
     level, freedom = _broadcast(level, degrees_of_freedom)
     tail = jnp.minimum(level, 1.0 - level)
     normal = -jsp.special.ndtri(tail)
@@ -73,8 +78,7 @@ def student_p_value(
             distribution.
     """
     if _is_normal(degrees_of_freedom):
-        size = jnp.abs(jnp.asarray(statistic, jnp.float64))
-        return jsp.special.erfc(size / math.sqrt(2.0))
+        return _outside(statistic)
     statistic, freedom = _broadcast(statistic, degrees_of_freedom)
     size = jnp.abs(statistic)
     exact = _tails(size, jnp.minimum(freedom, _VERY_MANY))
@@ -82,6 +86,28 @@ def student_p_value(
     normal = size - (size**3 + size) / (4.0 * freedom)
     limit = 2.0 * jsp.stats.norm.sf(jnp.where(jnp.isfinite(size), normal, size))
     return jnp.where(freedom >= _VERY_MANY, limit, exact)
+
+
+@on_host
+def _normal_quantile(xp: Any, level: AnyArray) -> Any:
+    if xp is jnp:
+        return jsp.special.ndtri(jnp.asarray(level, jnp.float64))
+    return np.vectorize(_quantile_of_normal, otypes=[float])(level)
+
+
+def _quantile_of_normal(level: float) -> float:
+    if 0.0 < level < 1.0:
+        return NormalDist().inv_cdf(level)
+    return {0.0: -math.inf, 1.0: math.inf}.get(level, math.nan)
+
+
+@on_host
+def _outside(xp: Any, statistic: AnyArray) -> Any:
+    """Return how likely a standard normal variable is larger in size."""
+    argument = xp.abs(xp.asarray(statistic, float)) / math.sqrt(2.0)
+    if xp is jnp:
+        return jsp.special.erfc(argument)
+    return np.vectorize(math.erfc, otypes=[float])(argument)
 
 
 def _is_normal(degrees_of_freedom: _Value) -> bool:

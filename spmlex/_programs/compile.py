@@ -10,15 +10,19 @@ thousands of samples, everything is optimised. The numbers are the same up to ro
 import functools
 from collections import Counter
 from collections.abc import Callable
-from typing import Concatenate, Protocol, runtime_checkable
+from typing import Any, Concatenate, Protocol, runtime_checkable
 
 import jax
+import jax.core
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
+from jaxtyping import Array, ArrayLike
 
 from spmlex._programs.interrupt import run_interruptibly
 from spmlex._programs.kept_programs import Program
 from spmlex._words.progress import announce
+from spmlex._words.types import AnyArray
 
 _BUDGET = 30_000_000
 """Cost of all calls of one shape after which it is compiled once more, to run fast:
@@ -102,6 +106,32 @@ def compile_together[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def on_host(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Return a function of arrays for which NumPy computes where a call stands alone.
+
+    For an operation or two on numbers that are there: NumPy has no program to compile.
+
+    Args:
+        function: Takes the namespace that computes, `numpy` or `jax.numpy`, and arrays;
+            returns an array.
+    """
+
+    @functools.wraps(function)
+    def call(*arrays: ArrayLike) -> Array:
+        if is_traced(arrays):
+            return function(jnp, *arrays)
+        with np.errstate(all="ignore"):  # as JAX does
+            return jnp.asarray(np.asarray(function(np, *map(np.asarray, arrays))))
+
+    return call
+
+
+@on_host
+def choose(xp: Any, condition: AnyArray, one: ArrayLike, other: ArrayLike) -> Any:
+    """Return entries of one array where a condition holds, elsewhere of another."""
+    return xp.where(condition, one, other)
+
+
 def _shape_of(arguments: object) -> object:
     """Return what decides which program a call needs, but for its constants."""
     leaves, structure = jax.tree.flatten(arguments)
@@ -113,4 +143,4 @@ def is_traced(arguments: object) -> bool:
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arguments)):
         return True
     # Inside `jit` what is computed from constants is traced as well.
-    return isinstance(jnp.zeros(()) + 0.0, Tracer)
+    return not jax.core.trace_ctx.is_top_level()

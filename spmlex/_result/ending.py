@@ -10,7 +10,7 @@ from spmlex._adequacy.edges import describe_faces
 from spmlex._climb.optima import Optima
 from spmlex._evidence.evidence import Evidence
 from spmlex._support.degenerate import MAX_RIPPLE
-from spmlex._words.codes import RESULT_CODES, RESULTS
+from spmlex._words.codes import RESULT_CODES, RESULTS, is_successful
 from spmlex._words.types import Scalar
 
 
@@ -68,12 +68,13 @@ def list_optima(optima: Optima) -> list[str]:
         f"{number.size} starts, {int(optima.num_optima)} local {plural} "
         "(log-likelihood, support points with positive mass, starts that led there):"
     ]
-    criterion = np.asarray(optima.criterion)
+    criterion, flagged = np.asarray(optima.criterion), np.asarray(optima.flagged)
+    heights, atoms = np.asarray(optima.log_likelihood), np.asarray(optima.num_atoms)
     for i in sorted(set(number[number >= 0]), key=lambda i: -criterion[i]):
         marks = ["chosen"] * bool(i == chosen)
-        marks += ["degenerate"] * bool(optima.flagged[i])
+        marks += ["degenerate"] * bool(flagged[i])
         lines.append(
-            f"  {float(optima.log_likelihood[i]):14.4f} {int(optima.num_atoms[i]):5d} "
+            f"  {float(heights[i]):14.4f} {int(atoms[i]):5d} "
             f"{int(np.sum(number == i)):5d}  {', '.join(marks)}".rstrip()
         )
     failed = np.asarray(optima.code)[number < 0]
@@ -86,7 +87,7 @@ def list_optima(optima: Optima) -> list[str]:
 def list_warnings(evidence: Evidence, ending: Ending) -> list[str]:
     """Return what a reader has to be warned of, a sentence each."""
     found = []
-    if ending.result != RESULTS.successful:
+    if not is_successful(ending.result):
         found.append(RESULTS[ending.result])
     if bool(evidence.flagged):
         found.append(describe_degeneracy(evidence))

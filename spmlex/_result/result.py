@@ -1,7 +1,8 @@
 """The fitted model, and how its search ended."""
 
+from typing import Any
+
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._adequacy.adequacy import Adequacy
@@ -9,13 +10,24 @@ from spmlex._climb.optima import Optima
 from spmlex._evidence.evidence import Evidence
 from spmlex._inference.intervals import choose_kind
 from spmlex._profile.outer import OuterProblem
+from spmlex._programs.compile import on_host
 from spmlex._result.ending import Ending
 from spmlex._result.maximum import Maximum
 from spmlex._result.summary import format_summary, tabulate_maximum
 from spmlex._support.degenerate import grid_ripple
 from spmlex._words.codes import RESULTS
 from spmlex._words.table import Table
-from spmlex._words.types import Model, Scalar, Support, Weights
+from spmlex._words.types import AnyArray, Model, Scalar, Support, Weights
+
+
+@on_host
+def _largest(xp: Any, gradient: Float[AnyArray, " p"]) -> Any:
+    return xp.max(xp.abs(gradient), initial=0.0)
+
+
+@on_host
+def _unless(xp: Any, moved: Bool[AnyArray, ""], ripple: Float[AnyArray, ""]) -> Any:
+    return xp.where(moved, 0.0, ripple)
 
 
 class Fit(Maximum):
@@ -121,12 +133,12 @@ class Fit(Maximum):
         is free. Above about half a nat the spacing decides where the maximum is.
         """
         ripple = grid_ripple(self.resolution, self.n_obs)
-        return ripple if self.moved is None else jnp.where(self.moved, 0.0, ripple)
+        return ripple if self.moved is None else _unless(self.moved, ripple)
 
     @property
     def gradient_norm(self) -> Scalar:
         """Largest entry of the profile gradient, nats per observation."""
-        return jnp.max(jnp.abs(self.gradient), initial=0.0)
+        return _largest(self.gradient)
 
     def summary(self, level: float | int = 0.95, kind: str | None = None) -> str:
         """Return the fit as a printed table, with the warnings a reader needs.

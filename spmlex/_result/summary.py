@@ -25,7 +25,7 @@ from spmlex._result.ending import (
 )
 from spmlex._support.continuum import coordinates
 from spmlex._words.arguments import check_level
-from spmlex._words.codes import RESULTS
+from spmlex._words.codes import is_successful
 from spmlex._words.printing import wrap
 from spmlex._words.table import Table
 
@@ -166,7 +166,7 @@ def _describe_intervals(
         "efficient: root of the efficient score, F unrestricted; std. error, z and P "
         f"are its own, intervals: {row.sentence}"
     ]
-    if found.result != RESULTS.successful:
+    if not is_successful(found.result):
         lines.append(f"Warning: efficient score: {found.describe_end()}")
     known = np.asarray(found.identified)
     if not known.all():

@@ -18,6 +18,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float
 
 from spmlex._inner.mixture import log_mixture
+from spmlex._programs.compile import compile_together
 from spmlex._programs.rows import Blocks
 from spmlex._words.arguments import read_floats
 from spmlex._words.inputs import cast_to_float64, conditional_likelihoods
@@ -86,9 +87,17 @@ def box_of(supp: Support) -> tuple[Box, Float[Array, "n_supp d"]]:
 
 def range_of(supp: Support) -> tuple[Box, Float[Array, "n_supp d"]]:
     """Return the range of a grid and its points as rows, unchecked, under `jit` too."""
+    supp = cast_to_float64(supp)
+    rows, low, high = _ends_of(supp)
+    point = jax.tree.map(lambda leaf: np.zeros(leaf.shape[1:], leaf.dtype), supp)
+    return Box(low, high, ravel_pytree(point)[1]), rows
+
+
+@compile_together
+def _ends_of(supp: Support):
+    """Return the points of a grid as rows, and their least and largest coordinates."""
     rows = rows_of(supp)
-    _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], cast_to_float64(supp)))
-    return Box(jnp.min(rows, axis=0), jnp.max(rows, axis=0), unravel), rows
+    return rows, jnp.min(rows, axis=0), jnp.max(rows, axis=0)
 
 
 def rows_of(supp: Support) -> Float[Array, "n_supp d"]:

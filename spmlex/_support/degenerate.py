@@ -1,12 +1,14 @@
 """Recognise degenerate maxima: F that reproduces single observations."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._inner.mixture import scale_rows
 from spmlex._inner.weights import weighted_median
-from spmlex._programs.compile import compile_together
-from spmlex._words.types import LogCondLik, Scalar, Weights
+from spmlex._programs.compile import on_host
+from spmlex._words.types import AnyArray, LogCondLik, Scalar, Weights
 
 MIN_RESOLUTION = 0.6
 """Kernel widths below this many grid steps: F follows single observations."""
@@ -112,7 +114,6 @@ def median_width(points: Float[Array, "n_obs k"], weights: Weights) -> Scalar:
     return jnp.where(jnp.isfinite(least), least, width(points[:, -1]))
 
 
-@compile_together
 def grid_ripple(resolution: Scalar, n_obs: int | Scalar | Int[Array, ""]) -> Scalar:
     """Return how much the log-likelihood can ripple with the spacing, in nats.
 
@@ -126,6 +127,11 @@ def grid_ripple(resolution: Scalar, n_obs: int | Scalar | Int[Array, ""]) -> Sca
         resolution: s / h, infinite without a grid.
         n_obs: Number of observations.
     """
+    return _ripple(resolution, n_obs)
+
+
+@on_host
+def _ripple(_: Any, resolution: Float[AnyArray, ""], n_obs: Int[AnyArray, ""]) -> Any:
     return n_obs / (64.0 * resolution**4)
 
 

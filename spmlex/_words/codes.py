@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
@@ -97,6 +98,15 @@ def result_code(result: Any) -> Int[Array, "..."]:
     return jnp.asarray(result._value, dtype=jnp.int32)  # pyright: ignore[reportPrivateUsage]
 
 
+def is_successful(result: Any) -> Any:
+    """Tell whether a result code is that of success.
+
+    Compiles nothing outside `jit`, as `result == RESULTS.successful` does.
+    """
+    code = result_code(result)
+    return (code if isinstance(code, Tracer) else np.asarray(code)) == 0
+
+
 def raise_if_failed[Value](
     value: Value, result: Any, explain: Callable[[], str] = lambda: ""
 ) -> Value:
@@ -112,12 +122,12 @@ def raise_if_failed[Value](
     Raises:
         RuntimeError: The result is not successful.
     """
-    failed = result != RESULTS.successful
-    if isinstance(failed, Tracer):
-        return result.error_if(value, failed)
-    if bool(failed):
+    succeeded = is_successful(result)
+    if isinstance(succeeded, Tracer):
+        return result.error_if(value, ~succeeded)
+    if not succeeded:
         raise RuntimeError(f"{RESULTS[result]} {explain()}".rstrip())
     return value
 
 
-__all__ = ["RESULTS", "RESULT_CODES", "raise_if_failed", "result_code"]
+__all__ = ["RESULTS", "RESULT_CODES", "is_successful", "raise_if_failed", "result_code"]

@@ -11,6 +11,9 @@ ScaledLik = Float[Array, "n_supp n_obs"]
 Probs = Float[Array, " n_supp"]
 Weights = Float[Array, " n_obs"]
 
+AnyArray = Array | np.ndarray
+"""Also one of NumPy, as what computes on the host gets."""
+
 GivenWeights = Real[Array | np.ndarray, " n_obs"] | Bool[Array | np.ndarray, " n_obs"]
 """As users pass them: `Weights` are what is read of them."""
 

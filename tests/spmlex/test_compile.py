@@ -4,8 +4,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pytest
-from problems import approx
+from problems import approx, linear_factor
 
+from experiments.models.linear_factor import LinearFactor
+from spmlex import fit
 from spmlex._programs import compile as _compile
 from spmlex._programs.compile import compile_for_one_call
 
@@ -81,3 +83,20 @@ def test_it_is_a_part_of_larger_programs(counted):
     assert each == approx(jnp.stack(alone), 1e-14)
     slope = jax.grad(lambda row: total(Numbers(row, 3), factor=2.0))(rows[0])
     assert slope == approx(2.0 * jnp.exp(rows[0]), 1e-14)
+
+
+def test_a_summary_is_a_fit_one_search_and_few_small_programs(caplog):
+    shape, data, supp = linear_factor(n_obs=83, n_supp=17)
+    model = LinearFactor(coef=shape.coef, log_std_e=shape.log_std_e)
+    with caplog.at_level("WARNING", logger="jax"), jax.log_compiles():
+        fit(model, data, supp, throw=False).summary()
+    found = [
+        record.getMessage().split()[1]
+        for record in caplog.records
+        if record.getMessage().startswith("Compiling ")
+    ]
+    # Root and limits of the efficient score share its evaluation.
+    assert found.count("jit(search_score)") == 1
+    assert found.count("jit(maximise_on_grid)") == 1
+    # Before they were put together there were a hundred, 40 ms each.
+    assert len(found) <= 25, found
