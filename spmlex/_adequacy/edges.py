@@ -148,7 +148,7 @@ def describe_faces(evidence: Evidence) -> list[str]:
     """Return a sentence for each kind of end with positive mass."""
     faces = find_loaded_faces(evidence)
     of_group = " of a group" if jnp.ndim(evidence.probs) == 2 else ""
-    sentences = []
+    sentences, loaded = [], {}
     for face in faces:
         share = f"{100 * face.mass:.2g}% of the mass{of_group}"
         where = f" of {face.name}" if face.name else ""
@@ -162,9 +162,9 @@ def describe_faces(evidence: Evidence) -> list[str]:
                 "atom, and means of F, are not identified."
             )
         else:
-            sentences.append(f"{share} sits on the ends of the range{where}; widen it.")
-    # Both ends of a coordinate may have the same sentence.
-    return list(dict.fromkeys(sentences))
+            end = f"{'upper' if face.is_upper else 'lower'} end of the range{where}"
+            loaded.setdefault(face.name, []).append(f"{share} sits on the {end}")
+    return sentences + [" and ".join(ends) + "; widen it." for ends in loaded.values()]
 
 
 __all__ = ["Face", "describe_faces", "find_loaded_faces"]

@@ -113,7 +113,7 @@ def test_atoms_stay_on_the_edge_of_a_range_that_binds(estimate):
     assert np.asarray(narrow.supp)[[0, -1]] == approx([-2.5, -1.8], 0)
     assert narrow.certificate is not None
     assert float(narrow.certificate.edge_mass) > 0.3
-    assert "on the ends of the range; widen it" in said(narrow.summary())
+    assert "end of the range; widen it" in said(narrow.summary())
     assert float(narrow.log_likelihood) < float(estimate.log_likelihood)
 
 

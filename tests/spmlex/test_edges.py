@@ -85,7 +85,7 @@ def test_a_range_that_binds_is_to_be_widened(movers):
     face = find_loaded_faces(narrow.evidence)[0]
     assert not face.saturates
     assert face.gain > 1.0
-    assert "ends of the range; widen it." in narrow.summary(kind="sandwich")
+    assert "end of the range; widen it." in said(narrow.summary(kind="sandwich"))
 
 
 @pytest.mark.thorough
@@ -105,7 +105,7 @@ def test_mass_on_the_faces_of_a_box_is_warned_of(plane):
         assert face.name == name
         assert 0.2 < face.mass
         assert not face.saturates
-        assert f"ends of the range of {name}; widen it" in said(estimate.summary())
+        assert f"end of the range of {name}; widen it" in said(estimate.summary())
     labels = {"a": rows[:, 0], "b": jnp.round(rows[:, 1]).astype(int)}
     estimate = fit(Plane(), plane, labels, support="grid")
     assert {face.name for face in find_loaded_faces(estimate.evidence)} == {"supp['a']"}

@@ -191,7 +191,7 @@ def test_summary_names_every_parameter_and_the_evidence(small):
 def test_summary_warns_of_mass_at_the_edge(small):
     _, model, data, _ = small
     narrow = fit(model, data, jnp.linspace(-3.0, 3.0, 30), throw=False)
-    assert "ends of the range" in said(narrow.summary())
+    assert "end of the range" in said(narrow.summary())
 
 
 def test_the_edge_holds_less_than_one_observation(small):
@@ -200,7 +200,9 @@ def test_the_edge_holds_less_than_one_observation(small):
         probs = estimate.probs * (1.0 - mass)
         edge = dataclasses.replace(estimate, probs=probs.at[-1].add(mass))
         text = said(edge.summary(kind="observed"))
-        assert (f"{100 * mass:.2g}% of the mass sits on the ends" in text) == warned
+        assert (
+            f"{100 * mass:.2g}% of the mass sits on the upper end" in text
+        ) == warned
     # The same mass is three of 4000 observations.
     rows = jax.tree.map(lambda leaf: jnp.tile(leaf, (20, 1)), estimate.given.data)
     problem = eqx.tree_at(lambda problem: problem.data, estimate.given, rows)
