@@ -119,7 +119,7 @@ def on_host(function: Callable[..., Array]) -> Callable[..., Array]:
     @functools.wraps(function)
     def call(*arrays: ArrayLike) -> Array:
         if is_traced(arrays):
-            return function(jnp, *arrays)
+            return function(jnp, *map(jnp.asarray, arrays))
         with np.errstate(all="ignore"):  # as JAX does
             return jnp.asarray(np.asarray(function(np, *map(np.asarray, arrays))))
 

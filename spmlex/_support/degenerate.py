@@ -3,7 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Real
 
 from spmlex._inner.mixture import scale_rows
 from spmlex._inner.weights import weighted_median
@@ -131,7 +131,7 @@ def grid_ripple(resolution: Scalar, n_obs: int | Scalar | Int[Array, ""]) -> Sca
 
 
 @on_host
-def _ripple(_: Any, resolution: Float[AnyArray, ""], n_obs: Int[AnyArray, ""]) -> Any:
+def _ripple(_: Any, resolution: Float[AnyArray, ""], n_obs: Real[AnyArray, ""]) -> Any:
     return n_obs / (64.0 * resolution**4)
 
 
