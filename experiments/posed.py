@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -42,10 +43,10 @@ def pose(
 ) -> Problem:
     """Start the model at its own estimate, and put the grid where the data are."""
     data = {name: jnp.asarray(values) for name, values in arrays.items()}
-    model = model.starting_values(data)
+    model = _start(model, data)
     if n_random == 1:
         low, high = spmlex.data_range(
-            model, _leave_extremes_out(model, data, ends), *ends
+            model, _leave_extremes_out(model, arrays, ends), *ends
         )
         supp = spmlex.uniform_grid(float(low), float(high), N_SUPP)
     else:
@@ -55,17 +56,23 @@ def pose(
     return Problem(model, data, supp)
 
 
+# Operation by operation it would be dozens of small programs.
+@eqx.filter_jit
+def _start(model: Any, data: dict[str, Array]) -> Any:
+    return model.starting_values(data)
+
+
 def _leave_extremes_out(
-    model: Any, data: dict[str, Array], ends: tuple[float, float]
-) -> dict[str, Array]:
+    model: Any, data: dict[str, np.ndarray], ends: tuple[float, float]
+) -> dict[str, np.ndarray]:
     """Return the data without units that are the likelier the further out F is.
 
     Such as those that always chose the same: the kernels of the others, and their
     widths beyond these, say how far a grid has to reach.
     """
-    trial = jnp.linspace(*ends, _N_TRIAL)
-    at = spmlex.most_likely_points(model, data, trial)
-    inside = np.asarray((at > trial[0]) & (at < trial[-1]))
+    trial = np.linspace(*ends, _N_TRIAL)
+    at = np.asarray(spmlex.most_likely_points(model, data, trial))
+    inside = (at > trial[0]) & (at < trial[-1])
     if not inside.any():
         return data
     return {name: values[inside] for name, values in data.items()}

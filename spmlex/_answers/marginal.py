@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from spmlex._programs.compile import compile_together
 from spmlex._support.continuum import rows_of
 from spmlex._words.types import Support
 
@@ -66,14 +67,22 @@ class Marginal(eqx.Module):
 
         It rises in between where it is smooth, and jumps there where it is not.
         """
-        at, each = rows_of(supp)[:, self.coordinate], _by_group(probs)
-        if self.values is None:
-            order = jnp.argsort(at)
-            return at[order], jnp.cumsum(each[:, order], axis=1)
-        which = jnp.searchsorted(self.values, at)
-        masses = jnp.zeros((each.shape[0], self.values.size)).at[:, which].add(each)
-        total = jnp.cumsum(masses, axis=1)
-        return self.edges(self.values), jnp.pad(total, ((0, 0), (1, 0)))
+        return _steps(self, supp, probs)
+
+
+@compile_together
+def _steps(
+    marginal: Marginal, supp: Support, probs: _Probs
+) -> tuple[Float[Array, " k"], Float[Array, "n_groups k"]]:
+    values, each = marginal.values, _by_group(probs)
+    at = rows_of(supp)[:, marginal.coordinate]
+    if values is None:
+        order = jnp.argsort(at)
+        return at[order], jnp.cumsum(each[:, order], axis=1)
+    which = jnp.searchsorted(values, at)
+    masses = jnp.zeros((each.shape[0], values.size)).at[:, which].add(each)
+    total = jnp.cumsum(masses, axis=1)
+    return marginal.edges(values), jnp.pad(total, ((0, 0), (1, 0)))
 
 
 class Cdf(eqx.Module):

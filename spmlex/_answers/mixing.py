@@ -13,6 +13,7 @@ from spmlex._answers.marginal import Cdf, Marginal, Quantile, mean_of, variance_
 from spmlex._efficient.efficient_estimate import EfficientEstimate
 from spmlex._evidence.evidence import Estimated, Evidence, evidence_of
 from spmlex._inference.delta_method import Functional, apply_function, expand
+from spmlex._programs.compile import compile_together
 from spmlex._support.continuum import rows_of
 from spmlex._words.arguments import read_floats, show
 from spmlex._words.inputs import read_count
@@ -125,38 +126,9 @@ class MixingDistribution(eqx.Module):
             raise ValueError(f"levels={show(levels)}: give shares, such as 0.5.")
         marginal = self.marginal(coordinate)
         made = self._apply(Quantile(at, marginal))
-        # Quantiles, then the distribution function at them and below them.
-        value, errors = (x.reshape(3, -1) for x in (made.value, made.standard_errors))
-        level = jnp.tile(at, self.n_groups)
-        if marginal.is_smooth:
-            # What is added to it to first order is no improvement where it is not.
-            plugged = self._plug_in(at, marginal)
-            regular = self._is_steep(at, marginal, errors)
-            regular &= jnp.abs(value[0] - plugged) < errors[0]
-            value = value.at[0].set(jnp.where(regular, value[0], plugged))
-        else:
-            above = value[1] - level > _CLEAR * errors[1]
-            below = level - value[2] > _CLEAR * errors[2]
-            regular = above & below & (errors[0] > 0)
-        influence = jnp.where(regular, made.influence[:, : level.size], jnp.nan)
-        return Functional(value[0], influence, made.weights, made.counts)
-
-    def _plug_in(self, levels: Array, marginal: Marginal) -> Float[Array, " k"]:
-        """Return the quantiles of a smooth F, by group."""
-        at, total = marginal.steps(self.estimate.supp, self.estimate.probs)
-        levels = jnp.broadcast_to(levels, (self.n_groups, levels.shape[-1]))
-        found = jax.vmap(lambda level, f: jnp.interp(level, f, at))(levels, total)
-        return found.ravel()
-
-    def _is_steep(
-        self, levels: Array, marginal: Marginal, errors: Float[Array, "3 k"]
-    ) -> Array:
-        """Tell where the quantile function is near its tangent."""
-        margin = errors[1].reshape(self.n_groups, -1)
-        low, high = (self._plug_in(levels + x, marginal) for x in (-margin, margin))
-        half, error = 0.5 * (high - low), errors[0]
-        near = (half < _MOST_BENT * error) & (error < _MOST_BENT * half)
-        return near & (error > 0)
+        steps = marginal.steps(self.estimate.supp, self.estimate.probs)
+        value, influence = _judge(made, at, steps, marginal.is_smooth)
+        return Functional(value, influence, made.weights, made.counts)
 
     def marginal(self, coordinate: int = 0) -> Marginal:
         """Return what a coordinate of it is, for figures.
@@ -171,7 +143,8 @@ class MixingDistribution(eqx.Module):
                 f"coordinate={coordinate}: the unobservable has {size}; the first is 0."
             )
         is_smooth = isinstance(self.estimate, EfficientEstimate)
-        return Marginal(jnp.unique(rows[:, count]) if is_smooth else None, count)
+        values = jnp.asarray(np.unique(rows[:, count])) if is_smooth else None
+        return Marginal(values, count)
 
     def _apply(self, function: Any) -> Functional:
         return apply_function(expand(self.estimate), function)
@@ -180,6 +153,55 @@ class MixingDistribution(eqx.Module):
         is_smooth = isinstance(self.estimate, EfficientEstimate)
         points = [] if is_smooth else _list_points(self)
         return "\n".join([*_list_functions(self), *points])
+
+
+_Steps = tuple[Float[Array, " n_steps"], Float[Array, "n_groups n_steps"]]
+"""Points in order, and the distribution function at them by group."""
+
+
+@compile_together
+def _judge(
+    made: Functional, levels: Float[Array, " n_levels"], steps: _Steps, is_smooth: bool
+) -> tuple[Float[Array, " k"], Float[Array, "n_obs k"]]:
+    """Return quantiles and their influence, `nan` where they have no standard error.
+
+    Args:
+        made: Quantiles, then the distribution function at them and below them.
+        levels: Of the quantiles.
+        steps: Of the distribution.
+        is_smooth: Whether it is taken for smooth.
+    """
+    value, errors = (x.reshape(3, -1) for x in (made.value, made.standard_errors))
+    quantile, level = value[0], jnp.tile(levels, steps[1].shape[0])
+    if is_smooth:
+        # What is added to it to first order is no improvement where it is not.
+        plugged = _plug_in(levels, steps)
+        regular = _is_steep(levels, steps, errors)
+        regular &= jnp.abs(quantile - plugged) < errors[0]
+        quantile = jnp.where(regular, quantile, plugged)
+    else:
+        above = value[1] - level > _CLEAR * errors[1]
+        below = level - value[2] > _CLEAR * errors[2]
+        regular = above & below & (errors[0] > 0)
+    influence = jnp.where(regular, made.influence[:, : level.size], jnp.nan)
+    return quantile, influence
+
+
+def _plug_in(levels: Array, steps: _Steps) -> Float[Array, " k"]:
+    """Return the quantiles of a smooth F, by group."""
+    at, total = steps
+    levels = jnp.broadcast_to(levels, (total.shape[0], levels.shape[-1]))
+    found = jax.vmap(lambda level, f: jnp.interp(level, f, at))(levels, total)
+    return found.ravel()
+
+
+def _is_steep(levels: Array, steps: _Steps, errors: Float[Array, "3 k"]) -> Array:
+    """Tell where the quantile function is near its tangent."""
+    margin = errors[1].reshape(steps[1].shape[0], -1)
+    low, high = (_plug_in(levels + x, steps) for x in (-margin, margin))
+    half, error = 0.5 * (high - low), errors[0]
+    near = (half < _MOST_BENT * error) & (error < _MOST_BENT * half)
+    return near & (error > 0)
 
 
 def _list_functions(mixing: MixingDistribution) -> list[str]:

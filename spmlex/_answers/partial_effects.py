@@ -16,6 +16,7 @@ from spmlex._efficient.efficient_estimate import EfficientEstimate
 from spmlex._evidence.evidence import Estimated
 from spmlex._inference.delta_method import Functional, apply_function, expand
 from spmlex._profile.outer import OuterProblem
+from spmlex._programs.compile import compile_together
 from spmlex._words.arguments import read_number, show
 from spmlex._words.inputs import read_count
 from spmlex._words.parameters import names_by_field
@@ -79,8 +80,8 @@ def average_partial_effects(
         # Other data have no weights of the fit's, and are taken as they are.
         weights = jnp.full(shape[0], 1.0 / shape[0])
     cells = kept.reshape(shape[0], -1)
-    size = weights @ jnp.sum(cells, axis=1)
-    effects = _Effects(data, own, cells / size, function, variable, numbers, change)
+    cells = _divide_by_sum(cells, weights)
+    effects = _Effects(data, own, cells, function, variable, numbers, change)
     averages = _Averages(effects, weights)
     made = apply_function(expand(source), averages)
     made = dataclasses.replace(made, names=tuple(name for name, _ in asked))
@@ -89,11 +90,24 @@ def average_partial_effects(
     model, supp, probs = source.model, source.supp, source.probs
     # The sample is a draw as well: what effects vary by between observations is error
     # of their average, beside that of theta and F.
-    each = eqx.filter_jit(effects)(model, supp, probs)
-    mine = jnp.sum(cells, axis=1) / size
-    sampled = each - made.value * mine[:, None]
-    influence = made.influence + sampled
+    influence = _add_sampling(made, effects, model, supp, probs)
     return dataclasses.replace(made, influence=influence)
+
+
+@compile_together
+def _divide_by_sum(
+    cells: Float[Array, "n_obs k"], weights: Weights
+) -> Float[Array, "n_obs k"]:
+    return cells / (weights @ jnp.sum(cells, axis=1))
+
+
+@compile_together
+def _add_sampling(
+    made: Functional, effects: "_Effects", model: Any, supp: Any, probs: Array
+) -> Float[Array, "n_obs n_columns"]:
+    mine = jnp.sum(effects.cells, axis=1)
+    sampled = effects(model, supp, probs) - made.value * mine[:, None]
+    return made.influence + sampled
 
 
 class _Effects(eqx.Module):

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from spmlex._evidence.evidence import Evidence
 from spmlex._inner.mixture import posterior_weights
 from spmlex._profile.outer import OuterProblem
+from spmlex._programs.compile import compile_together
 from spmlex._support.continuum import rows_of
 from spmlex._words.arguments import check_function, read_floats, read_masses, show
 from spmlex._words.inputs import (
@@ -21,7 +22,7 @@ from spmlex._words.inputs import (
     read_count,
     read_inputs,
 )
-from spmlex._words.types import Data, LogCondLik, Model, Support
+from spmlex._words.types import Data, LogCondLik, Model, Support, Weights
 
 Groups = Int[Array | np.ndarray, " n_obs"] | None
 
@@ -217,11 +218,26 @@ def posterior_of(evidence: Evidence, data: Data | None, groups: Groups) -> Poste
     """
     given = evidence.given
     others, own = choose_data(given, evidence.probs, data, groups)
-    lclk = conditional_likelihoods(evidence.model, others, evidence.supp)
-    probs = _posterior_weights(lclk, evidence.probs, own)
-    if others is given.data:
-        probs = jnp.where(evidence.weights[:, None] > 0, probs, jnp.nan)
-    return Posterior(probs, evidence.supp)
+    weights = evidence.weights if others is given.data else None
+    args = (evidence.model, others, evidence.supp, evidence.probs, own, weights)
+    return Posterior(_compute_posterior(*args), evidence.supp)
+
+
+@compile_together
+def _compute_posterior(
+    model: Model,
+    data: Data,
+    supp: Support,
+    probs: Array,
+    groups: Array | None,
+    weights: Weights | None,
+) -> LogCondLik:
+    """Return it by support point; `nan` for rows of the sample without weight."""
+    lclk = conditional_likelihoods(model, data, supp)
+    found = _posterior_weights(lclk, probs, groups)
+    if weights is None:
+        return found
+    return jnp.where(weights[:, None] > 0, found, jnp.nan)
 
 
 def choose_data(

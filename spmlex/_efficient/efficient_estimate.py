@@ -32,8 +32,10 @@ EFFICIENT_LABELS = {
 
 
 @on_host
-def _negate(_: Any, involved: Bool[AnyArray, " p"]) -> Any:
-    return ~involved
+def _and_not(
+    _: Any, near: Bool[AnyArray, "..."], involved: Bool[AnyArray, " p"]
+) -> Any:
+    return near & ~involved
 
 
 class EfficientEstimate(HasIntervals):
@@ -79,7 +81,7 @@ class EfficientEstimate(HasIntervals):
 
         Where some are not, the others are estimated with these at their start.
         """
-        return _negate(self.root.here.directions.involved)
+        return _and_not(True, self.root.here.directions.involved)
 
     @property
     def nearly_shifted(self) -> Bool[Array, " p"]:
@@ -90,7 +92,7 @@ class EfficientEstimate(HasIntervals):
         """
         here = self.root.here
         near = find_near(here.carried.remaining, here.parametric)
-        return self.identified & near
+        return _and_not(near, here.directions.involved)
 
     def describe_end(self) -> str:
         """Say why the search failed, and what to try; nothing where it did not.

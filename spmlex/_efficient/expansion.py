@@ -16,7 +16,7 @@ from spmlex._evidence.evidence import Evidence
 from spmlex._inner import ActiveSet
 from spmlex._profile.outer import OuterProblem, weights_by_group
 from spmlex._profile.profile import face_system, relative_densities, solve_face
-from spmlex._programs.compile import compile_for_one_call
+from spmlex._programs.compile import compile_for_one_call, compile_together
 from spmlex._support.continuum import range_of, rows_of
 from spmlex._words.types import Model, Support, Weights
 
@@ -153,12 +153,14 @@ def _move_masses(
     return jnp.where(mass > 0, relative - 1.0, 0.0) @ inverse
 
 
-@eqx.filter_jit
+@compile_together
 def evaluate_function(expansion: Expansion, function: Any) -> tuple[Array, Array]:
-    """Return a function at the estimate, flat, and its derivatives with the vector."""
+    """Return a function at the estimate, corrected, and how observations move it."""
 
     def flat(vector: Array) -> Array:
         return ravel_pytree(function(*expansion.build(vector)))[0]
 
     # Backwards: few values of a vector with an entry for every support point.
-    return flat(expansion.vector), jax.jacrev(flat)(expansion.vector)
+    slopes = jax.jacrev(flat)(expansion.vector)
+    value = flat(expansion.vector) + slopes @ expansion.shift
+    return value, expansion.moves @ slopes.T

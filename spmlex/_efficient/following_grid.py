@@ -8,14 +8,16 @@ so that its root is much the same; it can be found.
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from spmlex._efficient.score_parts import moves_of_flows
 from spmlex._profile.outer import OuterProblem
+from spmlex._programs.compile import on_host
 from spmlex._support.continuum import range_of, rows_of
+from spmlex._words.types import AnyArray
 
 _NEARLY = 0.05
 """Share of the information with F known that shifts and stretches of F leave: less for
@@ -132,8 +134,9 @@ def follow(
     return FollowingGrid(rows, jnp.where(near, drift, 0.0), theta, press)
 
 
+@on_host
 def find_near(
-    remaining: Float[Array, "p p"], parametric: Float[Array, "p p"]
-) -> Bool[Array, " p"]:
+    xp: Any, remaining: Float[AnyArray, "p p"], parametric: Float[AnyArray, "p p"]
+) -> Any:
     """Tell which parameters a shift or stretch of F all but takes the place of."""
-    return jnp.diagonal(remaining) < _NEARLY * jnp.diagonal(parametric)
+    return xp.diagonal(remaining) < _NEARLY * xp.diagonal(parametric)

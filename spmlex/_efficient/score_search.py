@@ -158,7 +158,7 @@ def _begin_limits(
     return _Searches(ended, begin_limits(centre)), root.theta, centre
 
 
-@functools.partial(compile_for_one_call, n_made=2 * N_DRAWS)
+@functools.partial(compile_for_one_call, n_made=2 * N_DRAWS, calls=2)
 def search_score(
     equation: ScoreEquation,
     begun: _Searches,

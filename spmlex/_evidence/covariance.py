@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from spmlex._inner.mixture import count_observations
 from spmlex._inner.weights import share_of_square
-from spmlex._programs.compile import on_host
+from spmlex._programs.compile import compile_together, on_host
 from spmlex._words.inputs import number_clusters
 from spmlex._words.types import AnyArray, Weights
 
@@ -46,6 +46,20 @@ def covariance_matrix(
     Returns:
         In squared units of theta; `nan` where the Hessian (or J) is singular.
     """
+    if clusters is not None:  # in words, before they are traced
+        number_clusters(clusters, scores.shape[0])
+    return _covariance(hessian, scores, weights, kind, clusters, counts)
+
+
+@compile_together
+def _covariance(
+    hessian: Float[Array, "p p"],
+    scores: Float[Array, "n_obs p"],
+    weights: Weights,
+    kind: str,
+    clusters: Int[Array | np.ndarray, " _"] | None,
+    counts: Float[Array, " n_obs"] | None,
+) -> Float[Array, "p p"]:
     n_obs = count_observations(weights, counts)
     weighted = sum_within(scores, weights, clusters, counts)
     outer = weighted.T @ weighted / n_obs

@@ -52,9 +52,9 @@ class Intervals(Printed):
     ) -> "Intervals":
         """Return centre plus and minus a quantile of Student's t times the error."""
         critical = student_quantile(0.5 + 0.5 * level, degrees_of_freedom)
-        margin = critical * standard_error
-        limits = centre - margin, centre + margin
-        return cls(centre, standard_error, *limits, degrees_of_freedom)
+        lower = _move(centre, -critical, standard_error)
+        upper = _move(centre, critical, standard_error)
+        return cls(centre, standard_error, lower, upper, degrees_of_freedom)
 
     def named(
         self, names: Sequence[str], level: float | Scalar, label: str
@@ -158,6 +158,16 @@ class HasIntervals(Printed):
             label: Key of that.
         """
         return self.intervals(level, kind).to_latex(caption, label)
+
+
+@on_host
+def _move(
+    _: Any,
+    centre: Float[AnyArray, " p"],
+    critical: Float[AnyArray, ""],
+    error: Float[AnyArray, " p"],
+) -> Any:
+    return centre + critical * error
 
 
 @on_host

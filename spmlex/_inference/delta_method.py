@@ -5,7 +5,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
@@ -17,9 +16,11 @@ from spmlex._efficient.expansion import (
     expand_on_grid,
     expand_with_atoms,
 )
+from spmlex._evidence.covariance import errors_of
 from spmlex._evidence.evidence import Estimated, Evidence, evidence_of
 from spmlex._evidence.limits import Intervals
 from spmlex._inner.weights import share_of_square
+from spmlex._programs.compile import compile_together
 from spmlex._words.arguments import check_function, check_level
 from spmlex._words.printing import Printed, write
 from spmlex._words.table import Table
@@ -50,14 +51,12 @@ class Functional(Printed):
     @property
     def covariance(self) -> Float[Array, "k k"]:
         """Covariance of the value."""
-        shares = share_of_square(self.weights, self.counts)
-        weighted = shares[:, None] * self.influence
-        return weighted.T @ weighted
+        return _sum_squares(self.influence, self.weights, self.counts)
 
     @property
     def standard_errors(self) -> Float[Array, " k"]:
         """Standard errors of the value."""
-        return jnp.sqrt(jnp.diagonal(self.covariance))
+        return errors_of(self.covariance)
 
     def intervals(self, level: float | int = 0.95) -> Intervals:
         """Return normal confidence intervals: with `to_frame`, `to_latex` and others.
@@ -140,10 +139,15 @@ def expand(estimate: Evidence | EfficientEstimate) -> Expansion:
 
 def apply_function(expansion: Expansion, function: Function) -> Functional:
     """Return a function of theta and F from an expansion made before."""
-    value, slopes = evaluate_function(expansion, function)
-    return Functional(
-        value + slopes @ expansion.shift,
-        expansion.moves @ slopes.T,
-        expansion.weights,
-        expansion.counts,
-    )
+    value, influence = evaluate_function(expansion, function)
+    return Functional(value, influence, expansion.weights, expansion.counts)
+
+
+@compile_together
+def _sum_squares(
+    influence: Float[Array, "n_obs k"],
+    weights: Weights,
+    counts: Float[Array, " n_obs"] | None,
+) -> Float[Array, "k k"]:
+    weighted = share_of_square(weights, counts)[:, None] * influence
+    return weighted.T @ weighted

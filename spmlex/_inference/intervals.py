@@ -13,7 +13,7 @@ from spmlex._efficient.efficient_estimate import (
     EfficientEstimate,
 )
 from spmlex._efficient.efficient_search import can_be_efficient, solve_from
-from spmlex._evidence.covariance import COVARIANCE_KINDS, covariance_matrix
+from spmlex._evidence.covariance import COVARIANCE_KINDS, covariance_matrix, errors_of
 from spmlex._evidence.evidence import Evidence
 from spmlex._evidence.limits import Intervals
 from spmlex._inference.likelihood_ratio_interval import likelihood_ratio_interval
@@ -71,7 +71,7 @@ def _by_covariance(kind: str, label: str, sentence: str, **rest: Any) -> Interva
     def make(
         evidence: Evidence, level: Level, clusters: Clusters, _: Resamples | None
     ) -> Intervals:
-        errors = jnp.sqrt(jnp.diagonal(covariance(evidence, clusters)))
+        errors = errors_of(covariance(evidence, clusters))
         return Intervals.symmetric(evidence.theta, errors, level)
 
     assert kind in COVARIANCE_KINDS

@@ -52,13 +52,14 @@ class HasCost(Protocol):
 
 
 def compile_for_one_call[First: HasCost, **P, R](
-    function: Callable[Concatenate[First, P], R], n_made: int = 0
+    function: Callable[Concatenate[First, P], R], n_made: int = 0, calls: int = 1
 ) -> Callable[Concatenate[First, P], R]:
     """Return `eqx.filter_jit(function)`, not optimised where that is better.
 
     Args:
         function: What is to be compiled.
         n_made: How many rows of data it makes and evaluates beside those it is given.
+        calls: Of how many calls a user's one consists: they cost as one together.
     """
     optimised = Program(function)
     in_little_time = Program(function, _IN_LITTLE_TIME)
@@ -70,7 +71,7 @@ def compile_for_one_call[First: HasCost, **P, R](
         if is_traced(given):
             return optimised(first, *args, **kwargs)
         shape = _shape_of(given)
-        cost, before = first.cost(n_made), spent[shape]
+        cost, before = first.cost(n_made) // calls, spent[shape]
         spent[shape] += cost
         on_cpu = jax.default_backend() == "cpu"
         brief = on_cpu and before + cost <= _BUDGET

@@ -63,7 +63,8 @@ def make_box(low: Point, high: Point) -> Box:
             f"low={low} and high={high} have {first.size} and {last.size} coordinates; "
             "give both in the form of one support point."
         )
-    if not bool(jnp.all((first < last) & jnp.isfinite(first) & jnp.isfinite(last))):
+    ends = np.asarray(first), np.asarray(last)
+    if not (np.isfinite(ends).all() and (ends[0] < ends[1]).all()):
         raise ValueError(
             f"low={low}, high={high} is not a range: give finite numbers with low < "
             "high in every coordinate."
@@ -100,6 +101,7 @@ def _ends_of(supp: Support):
     return rows, jnp.min(rows, axis=0), jnp.max(rows, axis=0)
 
 
+@compile_together
 def rows_of(supp: Support) -> Float[Array, "n_supp d"]:
     """Return support points as rows of coordinates."""
     rows = jax.vmap(lambda point: ravel_pytree(point)[0])(cast_to_float64(supp))

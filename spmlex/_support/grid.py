@@ -14,10 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from spmlex._programs.compile import compile_together
 from spmlex._support.continuum import make_box
 from spmlex._words.arguments import read_floats, read_number
 from spmlex._words.inputs import conditional_likelihoods, read_inputs
-from spmlex._words.types import Data, Model, Point, Support
+from spmlex._words.types import Data, LogCondLik, Model, Point, Support
 
 _Values = Array | np.ndarray
 
@@ -197,8 +198,18 @@ def most_likely_points(model: Model, data: Data, supp: Support) -> Support:
         (60,)
     """
     model, data, supp = read_inputs(model, data, supp)
+    return _locate(model, data, supp)
+
+
+@compile_together
+def _locate(model: Model, data: Data, supp: Support) -> Support:
     best = jnp.argmax(conditional_likelihoods(model, data, supp), axis=1)
     return jax.tree.map(lambda leaf: leaf[best], supp)
+
+
+@compile_together
+def _evaluate(model: Model, data: Data, supp: Support) -> LogCondLik:
+    return conditional_likelihoods(model, data, supp)
 
 
 def data_range(
@@ -247,9 +258,7 @@ def data_range(
     least, most = np.asarray(box.low), np.asarray(box.high)
     axes = [np.linspace(least[k], most[k], count) for k in range(size)]
     points = product_grid(*axes)
-    lclk = np.asarray(
-        conditional_likelihoods(*read_inputs(model, data, box.to_supp(points)))
-    )
+    lclk = np.asarray(_evaluate(*read_inputs(model, data, box.to_supp(points))))
     points = np.asarray(points)
     located = points[np.argmax(lclk, axis=1)]
     # Each kernel scaled by its own peak, as a distribution over the trial points.
