@@ -1,12 +1,15 @@
 """Several starts, local optima, and degenerate maxima that are never silent."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problems import LinearFactor, approx, linear_factor, said
+from problems import LinearFactor, approx, flat, linear_factor, said
 
-from spmlex import RESULT_CODES, RESULTS, fit
+from experiments.models.linear_factor import LinearFactor as SimulatedFactor
+from spmlex import RESULT_CODES, RESULTS, efficient_estimate, fit
 from spmlex._climb.starts import choose_start, gather_starts, number_optima
 from spmlex._support.degenerate import is_degenerate
 
@@ -188,6 +191,37 @@ def test_the_model_own_start_is_searched_too():
     assert report(best).num_optima == 1
     assert jnp.array_equal(report(best).theta[0], report(best).theta[1])
     assert best.num_steps < 10
+
+
+class StartedByHand(SimulatedFactor):
+    """A model whose start is computed by NumPy, which can't be traced."""
+
+    def starting_values(self, data):
+        outcomes = np.asarray(data["outcomes"])
+        if not np.isfinite(outcomes).all():
+            raise ValueError("outcomes: not finite")
+        slopes = np.cov(outcomes.T)[2, :2] / np.cov(outcomes.T)[0, 1]
+        return dataclasses.replace(
+            self,
+            coef=jnp.asarray([slopes[1] / slopes[0] * 1.5, slopes[1]]),
+            log_std_e=jnp.zeros(3),
+        )
+
+
+def test_a_start_may_be_computed_by_numpy():
+    shape, data, supp = linear_factor(n_obs=90)
+    model = StartedByHand(coef=shape.coef, log_std_e=shape.log_std_e)
+    start = model.starting_values(data)
+    found = gather_starts(model, None, data, (True, True))[0]
+    assert found[1] == approx(flat(start)[0], 0.0)
+    # Also where the efficient score is searched for from it.
+    estimate = efficient_estimate(model, data, supp, throw=False)
+    plain = SimulatedFactor(coef=start.coef, log_std_e=start.log_std_e)
+    best = efficient_estimate(plain, data, supp, throw=False)
+    error = jnp.sqrt(jnp.diagonal(best.covariance()))
+    assert jnp.max(jnp.abs(estimate.theta - best.theta) / error) < 0.1
+    with pytest.raises(ValueError, match="outcomes: not finite"):
+        fit(model, {"outcomes": data["outcomes"] * jnp.inf}, supp)
 
 
 @pytest.mark.thorough
