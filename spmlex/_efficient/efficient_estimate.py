@@ -16,6 +16,7 @@ from spmlex._evidence.covariance import errors_of, sum_within
 from spmlex._evidence.limits import HasIntervals, Intervals, tabulate
 from spmlex._evidence.student import student_quantile
 from spmlex._programs.compile import choose, compile_together, on_host
+from spmlex._support.continuum import coordinates, rows_of
 from spmlex._words.arguments import check_choice, check_level, read_floats
 from spmlex._words.codes import RESULTS, is_successful
 from spmlex._words.inputs import number_clusters
@@ -36,6 +37,24 @@ def _and_not(
     _: Any, near: Bool[AnyArray, "..."], involved: Bool[AnyArray, " p"]
 ) -> Any:
     return near & ~involved
+
+
+_EDGE_MASS = 0.1
+"""On an end of the grid: more is no thin end, nor three points of an even F."""
+
+
+@on_host
+def _find_edge_mass(
+    xp: Any,
+    rows: Float[AnyArray, "n_supp d"],
+    probs: Float[AnyArray, "..."],
+    numbers: Bool[AnyArray, " d"],
+) -> Any:
+    each = probs.reshape(rows.shape[0], -1)
+    faces = xp.stack([rows == xp.min(rows, axis=0), rows == xp.max(rows, axis=0)])
+    faces = faces & numbers
+    # By end, coordinate and group.
+    return xp.max(xp.einsum("evd,vg->edg", faces.astype(float), each))
 
 
 class EfficientEstimate(HasIntervals):
@@ -93,6 +112,16 @@ class EfficientEstimate(HasIntervals):
         here = self.root.here
         near = find_near(here.carried.remaining, here.parametric)
         return _and_not(near, here.directions.involved)
+
+    @property
+    def edge_mass(self) -> Float[Array, ""]:
+        """Largest mass of F on an end of the grid, of any coordinate and group.
+
+        Small, or F goes on where the grid does not: theta may then be off, wherever the
+        score has its root. Whole numbers are labels, and have no ends.
+        """
+        numbers = np.array([is_number for _, is_number in coordinates(self.supp)])
+        return _find_edge_mass(rows_of(self.supp), self.probs, numbers)
 
     def describe_end(self) -> str:
         """Say why the search failed, and what to try; nothing where it did not.
@@ -254,6 +283,13 @@ class EfficientEstimate(HasIntervals):
         ]
         if not is_successful(self.result):
             notes.append(f"Warning: {self.describe_end()}")
+        mass, size = float(self.edge_mass), self.equation.problem.n_supp
+        along = size ** (1 / len(coordinates(self.supp)))
+        if mass > max(_EDGE_MASS, 3 / along):
+            notes.append(
+                f"Warning: {100 * mass:.2g}% of F lies on an end of the grid, beyond "
+                "which it may go on: widen it"
+            )
         return table._replace(notes=tuple(notes))
 
 

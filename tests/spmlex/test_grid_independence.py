@@ -1,5 +1,7 @@
 """Where the grid lies does not matter: support points with positive mass move."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -101,7 +103,8 @@ def test_a_mean_of_a_hundred_deviations_does_not_matter(name, kind):
     """As that of a calendar year: the grid follows the coefficient.
 
     Not with one count a unit: where F is normal the lower end of the grid then lies
-    within F at the maximum, which no score tells from a lower F, and no root is found.
+    within F at the maximum, which no score tells from a lower F: no root is found, or
+    one that is off, and the table says of F that it goes on.
     """
     start, data, supp = draw(name, kind, 0)
     centred = fit(start, data, supp).efficient()
@@ -118,6 +121,26 @@ def test_a_mean_of_a_hundred_deviations_does_not_matter(name, kind):
     moved = float(far.probs @ far.supp - centred.probs @ centred.supp)
     slope = far.theta[np.argmax(far.nearly_shifted)]
     assert moved == pytest.approx(-100.0 * float(slope), rel=0.02)
+
+
+@pytest.mark.thorough
+def test_an_f_that_goes_on_beyond_the_grid_is_told_at_a_root_too():
+    start, data, supp = draw("one count", "normal", 0)
+    centred = efficient_estimate(start, data, supp)
+    assert float(centred.edge_mass) < 0.01
+    assert "lies on an end" not in str(centred)
+    # The grid of the root ends within F: no score tells.
+    far = efficient_estimate(start, *shift(data, supp, 100.0))
+    assert float(far.edge_mass) > 0.2
+    assert "of F lies on an end of the grid" in str(far)
+
+
+def test_labels_have_no_ends():
+    start, data, supp = draw("logit", "two points", 0)
+    found = efficient_estimate(start, data, jnp.array([-0.8, 1.0]))
+    assert float(found.edge_mass) > 0.4
+    labelled = dataclasses.replace(found, supp=jnp.array([0, 1]))
+    assert float(labelled.edge_mass) == 0.0
 
 
 @pytest.mark.thorough
