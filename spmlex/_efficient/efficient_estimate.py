@@ -8,14 +8,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._efficient.following_grid import find_near
+from spmlex._efficient.score_covariance import score_covariance
 from spmlex._efficient.score_equation import ScoreEquation
 from spmlex._efficient.score_root import Root
 from spmlex._efficient.score_search import invert_score
-from spmlex._efficient.smooth_mixing import BANDWIDTHS
+from spmlex._efficient.smooth_mixing import BANDWIDTHS, find_edge_mass
 from spmlex._evidence.covariance import errors_of, sum_within
 from spmlex._evidence.limits import HasIntervals, Intervals, tabulate
 from spmlex._evidence.student import student_quantile
-from spmlex._programs.compile import choose, compile_together, on_host
+from spmlex._programs.compile import choose, on_host
 from spmlex._support.continuum import coordinates, rows_of
 from spmlex._words.arguments import check_choice, check_level, read_floats
 from spmlex._words.codes import RESULTS, is_successful
@@ -41,20 +42,6 @@ def _and_not(
 
 _EDGE_MASS = 0.1
 """On an end of the grid: more is no thin end, nor three points of an even F."""
-
-
-@on_host
-def _find_edge_mass(
-    xp: Any,
-    rows: Float[AnyArray, "n_supp d"],
-    probs: Float[AnyArray, "..."],
-    numbers: Bool[AnyArray, " d"],
-) -> Any:
-    each = probs.reshape(rows.shape[0], -1)
-    faces = xp.stack([rows == xp.min(rows, axis=0), rows == xp.max(rows, axis=0)])
-    faces = faces & numbers
-    # By end, coordinate and group.
-    return xp.max(xp.einsum("evd,vg->edg", faces.astype(float), each))
 
 
 class EfficientEstimate(HasIntervals):
@@ -121,7 +108,7 @@ class EfficientEstimate(HasIntervals):
         score has its root. Whole numbers are labels, and have no ends.
         """
         numbers = np.array([is_number for _, is_number in coordinates(self.supp)])
-        return _find_edge_mass(rows_of(self.supp), self.probs, numbers)
+        return find_edge_mass(rows_of(self.supp), self.probs, numbers)
 
     def describe_end(self) -> str:
         """Say why the search failed, and what to try; nothing where it did not.
@@ -174,12 +161,9 @@ class EfficientEstimate(HasIntervals):
     def covariance(self, clusters: Clusters = None) -> Float[Array, "p p"]:
         """Return the covariance matrix of theta; `nan` where it is not identified.
 
-        That of the sandwich `A^{-1} V A^{-1}' / n`, with A the mean product of the
-        efficient scores and the scores and V that of the efficient scores; a standard
-        error is not less than what the efficient information says. What shifts and
-        stretches of F explain is taken out of the scores in A: they are uncorrelated
-        with the efficient scores, but in a sample only nearly so, and large where a
-        covariate has a large mean.
+        That of the sandwich, the mean product of the efficient scores and the scores on
+        both sides of that of the efficient scores; a standard error is not less than
+        what the efficient information says.
 
         Args:
             clusters: Whole number for each observation; those with the same one may
@@ -187,7 +171,7 @@ class EfficientEstimate(HasIntervals):
         """
         if clusters is not None:  # in words, before they are traced
             number_clusters(clusters, self.equation.weights.shape[0])
-        return _covariance(self, clusters)
+        return score_covariance(self.equation, self.root.here, clusters)
 
     def sum_scores(
         self, scores: Float[Array, "n_obs p"], clusters: Clusters = None
@@ -291,30 +275,3 @@ class EfficientEstimate(HasIntervals):
                 "which it may go on: widen it"
             )
         return table._replace(notes=tuple(notes))
-
-
-@compile_together
-def _covariance(estimate: EfficientEstimate, clusters: Clusters) -> Float[Array, "p p"]:
-    here, n_obs = estimate.root.here, estimate.equation.n_obs
-    weights = estimate.equation.weights
-    directions = here.directions
-    kept = directions.identified
-    summed = estimate.sum_scores(here.scores, clusters) @ directions.basis
-    middle = summed.T @ summed / n_obs
-    by_score = (weights[:, None] * here.raw) @ directions.basis
-    bread = (here.scores @ directions.basis).T @ by_score
-    both = kept[:, None] & kept
-    # A unit block in place of what is not identified: the rest can be inverted.
-    bread = jnp.where(both, bread, jnp.eye(kept.size))
-    inverse: Float[Array, "p p"] = jnp.linalg.inv(bread)
-    inverse = jnp.where(both, inverse, 0.0)
-    turned = directions.basis @ inverse
-    sandwich = turned @ middle @ turned.T / n_obs
-    sample = jnp.diagonal(sandwich)
-    model = jnp.diagonal(directions.inverse) / n_obs
-    # Stretched, not replaced: correlations are the sandwich's.
-    longer = jnp.sqrt(jnp.maximum(model, sample) / jnp.maximum(sample, 1e-300))
-    longer = jnp.where(sample > 0, longer, 1.0)
-    covariance = longer[:, None] * sandwich * longer
-    known = estimate.identified
-    return jnp.where(known[:, None] & known, covariance, jnp.nan)

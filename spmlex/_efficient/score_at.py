@@ -87,3 +87,32 @@ class ScoreAt(NamedTuple):
         error = jnp.sqrt(jnp.diagonal(self.directions.inverse) / n_obs)
         apart = jnp.abs(self.step) / jnp.where(error > 0, error, jnp.inf)
         return jnp.max(apart, initial=0.0)
+
+
+def no_score(
+    theta: Float[Array, " p"],
+    n_obs: int,
+    mixing: SmoothMixing,
+    rows: Rows,
+    grid: FollowingGrid,
+) -> ScoreAt:
+    """Return what stands for an evaluation at a theta before there is one.
+
+    Zeros in the shapes of one, written down: to find them out by tracing takes longer
+    than all of the search.
+    """
+    p = theta.size
+    each, vector, matrix = jnp.zeros((n_obs, p)), jnp.zeros(p), jnp.zeros((p, p))
+    # Nan is far from every theta: the first evaluation makes its rows.
+    nowhere = jnp.full(p, jnp.nan)
+    return ScoreAt(
+        theta=theta,
+        scores=each,
+        raw=each,
+        mean=vector,
+        information=matrix,
+        parametric=matrix,
+        directions=Directions(vector, matrix, jnp.zeros(p, bool), matrix),
+        carried=Carried(mixing, rows, nowhere, matrix, grid),
+        misfit=jnp.array(0.0),
+    )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from spmlex._adequacy.identification import Directions, split_directions
+from spmlex._adequacy.identification import split_directions
 from spmlex._efficient.draws import how_rows_are_made
 from spmlex._efficient.following_grid import (
     FlowScores,
@@ -26,7 +26,7 @@ from spmlex._efficient.projection import (
     project_score,
     sum_moments,
 )
-from spmlex._efficient.score_at import Carried, ScoreAt
+from spmlex._efficient.score_at import Carried, ScoreAt, no_score
 from spmlex._efficient.score_parts import (
     Rows,
     ScoreParts,
@@ -183,34 +183,13 @@ class ScoreEquation(eqx.Module):
         )
 
     def nothing(self, theta: Float[Array, " p"]) -> ScoreAt:
-        """Return what stands for an evaluation before there is one.
-
-        Zeros in the shapes of one, written down: to find them out by tracing takes
-        longer than all of the search.
-        """
+        """Return what stands for an evaluation before there is one."""
         probs = self.problem.uniform_probs().reshape(-1, self.problem.n_supp)
         given = (self.problem, theta, probs[0], self.weights)
-        shape = jax.eval_shape(self._make_rows, *given)
-        rows = jax.tree.map(
-            lambda leaf: jnp.zeros((probs.shape[0], *leaf.shape), leaf.dtype), shape
-        )
-        p = theta.size
-        vector, matrix = jnp.zeros(p), jnp.zeros((p, p))
-        each = jnp.zeros((self.weights.size, p))
-        # Nan is far from every theta: the first evaluation makes its rows.
-        nowhere = jnp.full(p, jnp.nan)
-        grid = begin_grid(self.problem, theta)
-        return ScoreAt(
-            theta=theta,
-            scores=each,
-            raw=each,
-            mean=vector,
-            information=matrix,
-            parametric=matrix,
-            directions=Directions(vector, matrix, jnp.zeros(p, bool), matrix),
-            carried=Carried(no_mixing(probs), rows, nowhere, matrix, grid),
-            misfit=jnp.array(0.0),
-        )
+        shape, n_groups = jax.eval_shape(self._make_rows, *given), probs.shape[0]
+        rows = jax.tree.map(lambda x: jnp.zeros((n_groups, *x.shape), x.dtype), shape)
+        parts = (no_mixing(probs), rows, begin_grid(self.problem, theta))
+        return no_score(theta, self.weights.size, *parts)
 
     def problem_at(self, theta: Float[Array, " p"], carried: Carried) -> OuterProblem:
         """Return the problem with the grid as it lies at a theta."""

@@ -6,7 +6,7 @@ Zeger 1996), from almost normal to unrestricted. Equation (12) of
 `spmlex/README.md`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,16 @@ from jaxtyping import Array, Bool, Float
 
 from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inner.mixture import mix_columns, posterior_weights
-from spmlex._words.types import Kernel, LogCondLik, Probs, Scalar, Support, Weights
+from spmlex._programs.compile import on_host
+from spmlex._words.types import (
+    AnyArray,
+    Kernel,
+    LogCondLik,
+    Probs,
+    Scalar,
+    Support,
+    Weights,
+)
 
 BANDWIDTHS = (0.0, 0.2, 0.4, 0.65, 0.9)
 """In standard deviations of F; zero leaves F unrestricted, and comes first."""
@@ -177,3 +186,24 @@ def _log_spacing(points: Float[Array, "n_supp d"]) -> Float[Array, " n_supp"]:
     steps = jnp.concatenate([steps[:1], steps, steps[-1:]])
     lengths = jnp.zeros(n_supp).at[order].set(0.5 * (steps[1:] + steps[:-1]))
     return jnp.log(jnp.maximum(lengths, _FLOOR))
+
+
+@on_host
+def find_edge_mass(
+    xp: Any,
+    rows: Float[AnyArray, "n_supp d"],
+    probs: Float[AnyArray, "..."],
+    numbers: Bool[AnyArray, " d"],
+) -> Any:
+    """Return the largest mass on an end of the grid, of any coordinate and group.
+
+    Args:
+        xp: What computes.
+        rows: Points of the grid.
+        probs: Their masses.
+        numbers: Which coordinates are numbers, not labels.
+    """
+    each = probs.reshape(rows.shape[0], -1)
+    faces = xp.stack([rows == xp.min(rows, axis=0), rows == xp.max(rows, axis=0)])
+    # By end, coordinate and group.
+    return xp.max(xp.einsum("evd,vg->edg", (faces & numbers).astype(float), each))
