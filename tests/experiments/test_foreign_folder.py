@@ -118,10 +118,11 @@ def test_a_manifest_looks_nothing_up(results, monkeypatch):
 )
 def test_a_manifest_that_is_none_ends_at_once(tmp_path, text):
     (tmp_path / "study.yaml").write_text(text)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(StoreError, match="can't be read as a study's manifest"):
         read_manifest(tmp_path)
-    assert time.monotonic() - start < 1
+    # Of this process alone, however busy the machine: a bomb takes hours.
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize(
