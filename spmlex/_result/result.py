@@ -10,7 +10,7 @@ from spmlex._climb.optima import Optima
 from spmlex._evidence.evidence import Evidence
 from spmlex._inference.intervals import choose_kind
 from spmlex._profile.outer import OuterProblem
-from spmlex._programs.compile import on_host
+from spmlex._programs.compile import choose, on_host
 from spmlex._result.ending import Ending
 from spmlex._result.maximum import Maximum
 from spmlex._result.summary import format_summary, tabulate_maximum
@@ -23,11 +23,6 @@ from spmlex._words.types import AnyArray, Model, Scalar, Support, Weights
 @on_host
 def _largest(xp: Any, gradient: Float[AnyArray, " p"]) -> Any:
     return xp.max(xp.abs(gradient), initial=0.0)
-
-
-@on_host
-def _unless(xp: Any, moved: Bool[AnyArray, ""], ripple: Float[AnyArray, ""]) -> Any:
-    return xp.where(moved, 0.0, ripple)
 
 
 class Fit(Maximum):
@@ -133,7 +128,7 @@ class Fit(Maximum):
         is free. Above about half a nat the spacing decides where the maximum is.
         """
         ripple = grid_ripple(self.resolution, self.n_obs)
-        return ripple if self.moved is None else _unless(self.moved, ripple)
+        return ripple if self.moved is None else choose(self.moved, 0.0, ripple)
 
     @property
     def gradient_norm(self) -> Scalar:

@@ -122,7 +122,7 @@ def test_a_manifest_that_is_none_ends_at_once(tmp_path, text):
     with pytest.raises(StoreError, match="can't be read as a study's manifest"):
         read_manifest(tmp_path)
     # Of this process alone, however busy the machine: a bomb takes hours.
-    assert time.process_time() - start < 10
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(

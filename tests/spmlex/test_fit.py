@@ -214,7 +214,8 @@ def test_the_edge_holds_less_than_one_observation(small):
         scores=jnp.tile(estimate.scores, (20, 1)),
         weights=jnp.full(4000, 1 / 4000),
     )
-    assert "0.08% of the mass sits on the upper" in said(many.summary(kind="observed"))
+    text = many.summary(kind="observed")
+    assert "0.08% of the mass sits on the upper end" in said(text)
 
 
 def test_summary_warns_of_a_coarse_grid(small):
