@@ -58,10 +58,8 @@ def main(arguments: list[str]) -> int:
     incomplete: list[str] = []
     for name in words or listed:
         record = read_record(results)
-        before = record.get(name)
-        if before is not None and before.commit != commit:
-            before = None
-        if before is not None and before.complete and before.quick == quick:
+        before = _carried_on(record.get(name), results / name, quick=quick)
+        if before is not None and before.complete and before.commit == commit:
             console.print(f"{name}: there, by this commit.")
             continue
         marked = f", {QUICK_REPLICATIONS} replications at most" if quick else ""
@@ -81,6 +79,17 @@ def main(arguments: list[str]) -> int:
         return 1
     console.print("`python -m analysis.write` fills the documents with the numbers.")
     return 0
+
+
+def _carried_on(before: Run | None, folder: Path, *, quick: bool) -> Run | None:
+    """Return the run before where this one goes on with what that computed.
+
+    A study takes up what any commit with its version of the numbers computed, so what
+    that took counts too.
+    """
+    if before is None or before.quick != quick or before.numbers != NUMBERS:
+        return None
+    return before if folder.exists() else None
 
 
 def _run(

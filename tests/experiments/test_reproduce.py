@@ -1,8 +1,10 @@
 """Kept studies are run again by one command, and compared by another."""
 
+import dataclasses
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -18,12 +20,14 @@ from experiments.config import conf_folder
 
 @pytest.fixture
 def sweeps(monkeypatch):
-    """The commands that `reproduce` runs, none of which does anything."""
+    """The commands that `reproduce` runs, which make a folder and nothing else."""
     called: list[list[str]] = []
     codes: list[int] = []
 
     def note(command):
         called.append(command[4:])
+        name, place = (word.split("=")[1] for word in command[4:6])
+        (Path(place) / name).mkdir(parents=True, exist_ok=True)
         used = resource.getrusage(resource.RUSAGE_SELF)
         return (codes.pop(0) if codes else 0), used
 
@@ -65,6 +69,34 @@ def test_another_commit_runs_everything_again(sweeps, tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "name_code", lambda code: "another")
     call("reproduce", "quick", place)
     assert len(called) == 2
+
+
+def test_a_folder_that_is_gone_is_made_again(sweeps, tmp_path):
+    called, _ = sweeps
+    place = f"results_dir={tmp_path}"
+    call("reproduce", "quick", place)
+    (tmp_path / "quick").rmdir()
+    call("reproduce", "quick", place)
+    assert len(called) == 2
+
+
+@pytest.mark.parametrize("numbers", ["the same", "others"])
+def test_time_of_another_commit_counts_where_its_results_do(
+    sweeps, tmp_path, monkeypatch, numbers
+):
+    _, codes = sweeps
+    codes += [1]
+    place = f"results_dir={tmp_path}"
+    call("reproduce", "quick", place)
+    record = reproduced.read_record(tmp_path)
+    longer = dataclasses.replace(record["quick"], seconds=1000.0)
+    reproduced.write_record(tmp_path, {"quick": longer})
+    monkeypatch.setattr(provenance, "name_code", lambda code: "another")
+    if numbers == "others":
+        monkeypatch.setattr(reproduce, "NUMBERS", reproduce.NUMBERS + 1)
+    call("reproduce", "quick", place)
+    seconds = reproduced.read_record(tmp_path)["quick"].seconds
+    assert (seconds >= 1000.0) == (numbers == "the same")
 
 
 def test_a_quick_look_is_small_in_a_folder_of_its_own(sweeps, tmp_path, monkeypatch):
