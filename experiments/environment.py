@@ -16,6 +16,9 @@ _DEFAULTS = {
     # Fewer kernels: less to compile in these programs, and no slower to run.
     "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"
     " --xla_disable_hlo_passes=tree_reduction_rewriter",
+    # Replications run side by side: factorisations that share the cores as well would
+    # wait for each other.
+    "OPENBLAS_NUM_THREADS": "1",
     # Loading a cached program logs false alarms about processor features.
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }

@@ -15,6 +15,8 @@ def pytest_configure(config):
     """Choose the compiler's flags before the first compilation."""
     if config.option.markexpr != "slow":
         os.environ.setdefault("XLA_FLAGS", QUICK_FLAGS)
+    # As in studies: workers whose factorisations share the cores wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     # Modules of the tests that their studies build parts from.
     os.environ["SPMLEX_PACKAGES"] = (

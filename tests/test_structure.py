@@ -20,6 +20,7 @@ OUTSIDE = {
         *("equinox", "jax", "jaxtyping", "matplotlib", "mixsqpx", "numpy", "pandas"),
         "scipy",
         "spmlex",
+        "threadpoolctl",
     },
     "analysis": {
         *("analysis", "fontTools", "jaxtyping", "jinja2", "matplotlib", "numpy"),

@@ -14,6 +14,8 @@ from typing import Any
 
 import jax
 
+from spmlex._programs.blas import on_one_thread
+
 _SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "jax_default_device": jax.default_device,
     "jax_default_matmul_precision": jax.default_matmul_precision,
@@ -46,7 +48,8 @@ def run_interruptibly[**P, R](
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or _setting("jax_disable_jit"):
-        return jax.block_until_ready(function(*args, **kwargs))
+        with on_one_thread():
+            return jax.block_until_ready(function(*args, **kwargs))
     wanted = {name: _setting(name) for name in _SETTINGS}
     context = contextvars.copy_context()
     ended: dict[str, Any] = {}
@@ -66,8 +69,9 @@ def run_interruptibly[**P, R](
 
     # A daemon: a process that was interrupted can end while XLA still works.
     thread = threading.Thread(target=work, daemon=True, name="spmlex")
-    thread.start()
-    thread.join()
+    with on_one_thread():
+        thread.start()
+        thread.join()
     if "error" in ended:
         raise ended["error"]
     return ended["value"]

@@ -28,6 +28,7 @@ def test_what_the_user_set_stays(variables):
     environment.prepare()
     assert mine.items() <= variables.items()
     assert "XLA_FLAGS" in variables
+    assert variables["OPENBLAS_NUM_THREADS"] == "1"
 
 
 def test_a_cache_inherited_from_another_processor_is_not_used(variables, monkeypatch):
