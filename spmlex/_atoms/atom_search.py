@@ -16,21 +16,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._atoms.grid_atoms import are_peaks, grid_step
+from spmlex._atoms.gradient_atoms import SAME, climb_gradient, measure_densities
+from spmlex._atoms.grid_atoms import are_peaks
 from spmlex._atoms.joint import Atoms, JointProblem
 from spmlex._climb.newton import State, climb, stand_at
-from spmlex._inner.mixture import log_mixture, scale_rows
+from spmlex._inner.mixture import scale_rows
 from spmlex._profile.evaluation import Evaluation
-from spmlex._support.continuum import log_gradient, maximise_gradient
+from spmlex._support.continuum import log_gradient
 from spmlex._support.degenerate import width_in_steps
 from spmlex._words.inputs import conditional_likelihoods
-from spmlex._words.types import Data, LogCondLik, Probs, Scalar
+from spmlex._words.types import LogCondLik, Probs, Scalar
 
 GAP_TOL = 1e-9
 """Largest `log g` over the continuum at which a search has settled by default."""
-
-_MERGE = 1e-6
-"""Atoms closer than this share of the range are one."""
 
 _NEAR_ONE = 1e-7
 """Maxima of `log g` above minus this are candidates; surplus ones get no mass."""
@@ -164,33 +162,24 @@ def _revise(
         The next atoms, the largest `log g`, the width of the kernels in grid steps, and
         whether there was a slot for each atom.
     """
-    n_slots = atoms.present.size
-    n_supp, dimension = problem.trial.shape
-    outer = problem.outer
-    model = outer.build(theta)
+    n_slots, n_supp = atoms.present.size, len(problem.trial)
     values, log_ratio, width = _look_at_grid(problem, theta, atoms)
     places = problem.to_places(problem.trial)
     peaks = jnp.where(are_peaks(problem.trial, places, values), values, -jnp.inf)
     heights, chosen = jax.lax.top_k(peaks, min(n_supp, _PEAKS))
     # Fewer peaks than places: the first once more, which is merged away below.
     chosen = jnp.where(heights > -jnp.inf, chosen, chosen[0])
-    reach = problem.span * grid_step(n_supp, dimension)
-    blocks = problem.blocks
-    where = (problem.box, log_ratio, problem.trial[chosen], reach)
-    if blocks is not None:
-        where = (problem.box, None, problem.trial[chosen], reach)
-    rows = outer.data if blocks is None else blocks.joined(log_ratio)
-    found, heights = maximise_gradient(model, rows, *where)
+    found, heights = climb_gradient(problem, theta, log_ratio, problem.trial[chosen])
     # The maxima first, the highest first; then the atoms as they are, by mass. All of
     # them are there for the next masses, so that nothing is lost by the change.
-    found = jnp.concatenate([problem.to_places(found), atoms.places])
+    found = jnp.concatenate([found, atoms.places])
     rank = jnp.where(heights >= -_NEAR_ONE, 1.0 + heights - jnp.max(heights), -jnp.inf)
     num_maxima = rank.size
     mass = jnp.where(atoms.probs > 0, atoms.probs - 2.0, -jnp.inf)
     rank = jnp.concatenate([rank, mass])
     rank, order = jax.lax.top_k(rank, rank.size)
     found = found[order]
-    same = jnp.max(jnp.abs(found[:, None] - found[None]), axis=2) <= _MERGE
+    same = jnp.max(jnp.abs(found[:, None] - found[None]), axis=2) <= SAME
     earlier = jnp.tri(rank.size, k=-1, dtype=bool) & (rank > -jnp.inf)
     kept = (rank > -jnp.inf) & ~jnp.any(same & earlier, axis=1)
     fits = jnp.sum(kept & (order < num_maxima)) <= n_slots
@@ -217,14 +206,8 @@ def _look_at_grid(
     weights, outer, n_supp = problem.weights, problem.outer, len(problem.trial)
     model, blocks = outer.build(theta), problem.blocks
     held = jnp.where(atoms.present, atoms.probs, 0.0)
-    at_atoms = problem.box.to_supp(problem.to_rows(atoms.places))
     if blocks is not None:
-
-        def ratios_of(data: Data) -> Float[Array, " n"]:
-            return -log_mixture(conditional_likelihoods(model, data, at_atoms), held)
-
-        log_ratio = blocks.for_each(ratios_of)
-        log_ratio += jnp.log(blocks.weights)
+        log_ratio = measure_densities(problem, theta, atoms.places, held)
         rows = blocks.joined(log_ratio)
         values = log_gradient(model, rows, problem.box, None, problem.trial)
         return values, log_ratio, jnp.array(jnp.inf)

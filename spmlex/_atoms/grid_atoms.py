@@ -51,13 +51,21 @@ def merge_neighbours(
     joins = (heaviest[:, None] == jnp.arange(mass.size)) * mass[:, None]
     total = jnp.sum(joins, axis=0)
     means = (joins.T @ places) / jnp.where(total > 0, total, 1.0)[:, None]
-    found, chosen = jax.lax.top_k(total, min(n_slots, mass.size))
+    atoms, fits = fill_slots(means, total, n_slots)
+    return atoms, fits & (jnp.sum(probs > 0) <= mass.size)
+
+
+def fill_slots(
+    places: Float[Array, "k d"], mass: Float[Array, " k"], n_slots: int
+) -> tuple[Atoms, Bool[Array, ""]]:
+    """Return the places with mass as atoms, and whether there was a slot for each."""
+    found, chosen = jax.lax.top_k(mass, min(n_slots, mass.size))
     blank = n_slots - found.size
-    fits = (jnp.sum(probs > 0) <= mass.size) & (jnp.sum(total > 0) <= n_slots)
     found = jnp.pad(found, (0, blank))
-    places = jnp.pad(means[chosen], ((0, blank), (0, 0)))
+    places = jnp.pad(places[chosen], ((0, blank), (0, 0)))
+    # Empty slots have a place too, since the model is asked about all of them.
     places = jnp.where((found > 0)[:, None], places, places[0])
-    return Atoms(places, found > 0, found), fits
+    return Atoms(places, found > 0, found), jnp.sum(mass > 0) <= n_slots
 
 
 def are_peaks(

@@ -15,7 +15,12 @@ from spmlex._atoms.joint import N_SLOTS, JointProblem
 from spmlex._evidence.evidence import Evidence
 from spmlex._inner import ActiveSet
 from spmlex._profile.outer import OuterProblem, weights_by_group
-from spmlex._profile.profile import face_system, relative_densities, solve_face
+from spmlex._profile.profile import (
+    face_system,
+    on_face,
+    relative_densities,
+    solve_face,
+)
 from spmlex._programs.compile import compile_for_one_call, compile_together
 from spmlex._support.continuum import range_of, rows_of
 from spmlex._words.types import Model, Support, Weights
@@ -148,9 +153,16 @@ def _move_masses(
     relative: Float[Array, "n_obs k"], weights: Weights, mass: Float[Array, " k"]
 ) -> Float[Array, "n_obs k"]:
     """Return how observations move the masses, theta held: `phi_SS^{-1} (B_i - 1)`."""
-    system = face_system(relative, weights, mass)
-    inverse = jax.vmap(lambda unit: solve_face(system, unit, mass))(jnp.eye(mass.size))
-    return jnp.where(mass > 0, relative - 1.0, 0.0) @ inverse
+
+    def solve_on(columns: Int[Array, " k"]) -> Float[Array, "n_obs n_supp"]:
+        own, held = relative[:, columns], mass[columns]
+        system = face_system(own, weights, held)
+        units = jnp.eye(columns.size)
+        inverse = jax.vmap(lambda unit: solve_face(system, unit, held))(units)
+        moves = jnp.where(held > 0, own - 1.0, 0.0) @ inverse
+        return jnp.zeros_like(relative).at[:, columns].set(moves)
+
+    return on_face(mass, solve_on)
 
 
 @compile_together

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inner.mixture import mix_columns, posterior_weights
+from spmlex._profile.profile import on_face
 from spmlex._programs.compile import on_host
 from spmlex._words.types import (
     AnyArray,
@@ -134,9 +135,15 @@ def count_effective(
     posterior = posterior_weights(columns, probs)
     # Rows without weight may be anything, nan included.
     posterior = jnp.where(weights[:, None] > 0, posterior, 0.0)
-    information = n_obs * (posterior.T @ (weights[:, None] * posterior))
-    inverse = jnp.linalg.inv(information + jnp.eye(probs.size))
-    return probs.size - jnp.trace(inverse)
+
+    def count_on(points: Int[Array, " k"]) -> Scalar:
+        # Points without mass have no information, and count as none.
+        own = posterior[:, points]
+        information = n_obs * (own.T @ (weights[:, None] * own))
+        inverse = jnp.linalg.inv(information + jnp.eye(points.size))
+        return points.size - jnp.trace(inverse)
+
+    return on_face(probs, count_on, first=96)
 
 
 def smoothing_kernel(

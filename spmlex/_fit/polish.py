@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._atoms.atom_search import Search, search_atoms
+from spmlex._atoms.gradient_atoms import climb_from_grid
 from spmlex._atoms.grid_atoms import merge_neighbours
 from spmlex._atoms.joint import N_SLOTS, JointProblem
 from spmlex._atoms.profile_atoms import Moved, is_singular, profile_atoms
@@ -24,6 +25,9 @@ _MAX_ROUNDS = 6
 
 _MAX_STEPS = 15
 """Evaluations of one climb; what that leaves the next round takes up."""
+
+_FINE = 2
+"""In more dimensions a grid has too few points in each to be finer than atoms lie."""
 
 _MOST_GAIN = 0.05
 """Bound in nats on what other distributions may still gain in the whole sample. What
@@ -77,7 +81,10 @@ def polish(
     # All atoms at once. No net: what fails stays on the grid.
     solver = ActiveSet(working_sizes=(n_slots,), has_net=False)
     problem = dataclasses.replace(problem, solver=solver)
-    atoms, fits = merge_neighbours(problem, probs0, n_slots)
+    if problem.trial.shape[1] <= _FINE:
+        atoms, fits = merge_neighbours(problem, probs0, n_slots)
+    else:
+        atoms, fits = climb_from_grid(problem, theta0, probs0, n_slots)
     steps = jnp.minimum(max_steps, _MAX_STEPS)
     gap_tol = _MOST_GAIN / count_observations(problem.weights, problem.outer.counts)
     start = (theta0, atoms, fits & allowed)

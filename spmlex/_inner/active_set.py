@@ -36,8 +36,16 @@ from spmlex._words.types import Probs, Scalar, ScaledLik, Weights
 _EM_STEPS = 5
 # So many rows: passes over all of 100,000 would cost as much as the whole solve.
 _EM_ROWS = 512
+# From so many points on, in several dimensions, what is outside a working set is too
+# much to be one column. A start has mass on about 64 of them, which all fit.
+_MANY_POINTS = 1000
+_EM_POINTS = 64
 # The usual constant (Nocedal and Wright 2006, section 3.1): nearly any decrease.
 _ARMIJO = 1e-4
+
+
+_PATIENCE = 12
+"""Steps after which a working set without room for all atoms is given up."""
 
 
 class _State(NamedTuple):
@@ -81,7 +89,17 @@ class ActiveSet(eqx.Module):
                 the observations.
         """
         n_supp = scaled.shape[0]
-        mass = _cold_start(scaled, weights) if probs0 is None else probs0
+        sizes, many = self._sizes(n_supp), n_supp >= _MANY_POINTS
+        if probs0 is None:
+            mass = _cold_start(scaled, weights)
+        elif many:
+            mass = jax.lax.cond(
+                jnp.sum(probs0 > 0) > sizes[-1],
+                lambda: _cold_start(scaled, weights),
+                lambda: probs0,
+            )
+        else:
+            mass = probs0
         # A start that gives an observation (almost) no density would have to climb out
         # of it step by step; a little mass everywhere there, none elsewhere.
         density = mass @ scaled
@@ -89,11 +107,11 @@ class ActiveSet(eqx.Module):
         mass = jnp.where(lost, 0.5 * mass + 0.5 / n_supp, mass)
         state = _evaluate(scaled, weights, mass, mass @ scaled, self.atol)
         # A warm start with more atoms than places: the solution will have as many.
-        atoms = 0 if probs0 is None else jnp.sum(probs0 > 0)
+        atoms = jnp.sum(mass > 0) if many or probs0 is not None else 0
         atoms = jnp.where(atoms == n_supp, 0, atoms)  # a guess, such as equal masses
         # Shapes are fixed under `jit`: a loop over sizes, each compiled, of which those
         # that are not needed cost a test at run time.
-        for size in self._sizes(n_supp):
+        for size in sizes:
             state = jax.lax.cond(
                 state.done | (atoms > size),
                 lambda state: state,
@@ -134,13 +152,17 @@ class ActiveSet(eqx.Module):
     def _iterate(
         self, scaled: ScaledLik, weights: Weights, state: _State, size: int
     ) -> _State:
-        last = state.num_steps + self.max_steps
+        first, last = state.num_steps, state.num_steps + self.max_steps
 
         def is_running(state: _State) -> Bool[Array, ""]:
             return ~state.done & ~state.stuck & (state.num_steps < last)
 
         def step(state: _State) -> _State:
-            return _step(scaled, weights, state, size, self.atol)
+            after = _step(scaled, weights, state, size, self.atol)
+            # More atoms than places, for several steps: a larger set must take over.
+            overflow = jnp.sum(after.mass > 0) > size
+            overflow &= after.num_steps - first >= _PATIENCE
+            return after._replace(stuck=(after.stuck | overflow) & ~after.done)
 
         state = state._replace(stuck=jnp.array(False))
         return jax.lax.while_loop(is_running, step, state)
@@ -154,18 +176,19 @@ def _cold_start(scaled: ScaledLik, weights: Weights) -> Probs:
     """
     n_supp, n_obs = scaled.shape
     stride = max(1, n_obs // _EM_ROWS)
-    scaled, weights = scaled[:, ::stride], weights[::stride]
+    apart = n_supp // _EM_POINTS if n_supp >= _MANY_POINTS else 1
+    scaled, weights = scaled[::apart, ::stride], weights[::stride]
     total = jnp.sum(weights)
     # Every k-th row may be without weight.
     weights = jnp.where(total > 0, weights / total, 0.0)
-    uniform: Probs = jnp.full(n_supp, 1.0 / n_supp)
+    uniform: Probs = jnp.full(len(scaled), 1.0 / len(scaled))
 
     def step(_, probs: Probs) -> Probs:
         return probs * (scaled @ weight_per_density(probs @ scaled, weights))
 
     probs: Probs = jax.lax.fori_loop(0, _EM_STEPS, step, uniform)
-    has_weight = total > 0
-    return jnp.where(has_weight, probs, uniform)
+    probs = jnp.where(total > 0, probs, uniform)
+    return jnp.zeros(n_supp).at[::apart].set(probs)
 
 
 def _evaluate(
@@ -222,10 +245,7 @@ def _step(
     new_mass = part.spread(new)
     new_density = density * unweight * (new @ relative)
     after = _evaluate(scaled, weights, new_mass, new_density, atol, state.num_steps + 1)
-    # More atoms than places, for several steps: a larger working set must take over.
-    overflow = (jnp.sum(new_mass > 0) > size) & (after.num_steps >= 12)
-    stuck = after.stuck | (tried > 30) | overflow
-    return after._replace(stuck=stuck & ~after.done)
+    return after._replace(stuck=(after.stuck | (tried > 30)) & ~after.done)
 
 
 def _halve_until_enough(

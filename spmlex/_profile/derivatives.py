@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from spmlex._inner.mixture import scale_rows
-from spmlex._profile.profile import face_system, solve_face
+from spmlex._profile.profile import face_system, on_face, solve_face
 from spmlex._words.types import Kernel, LogCondLik, Probs, Weights
 
 _FACE_CHUNK = 12
@@ -20,9 +20,6 @@ _FACE_CHUNK = 12
 
 FEW = 4
 """As many of a few rows, of which matrices stay in the cache."""
-
-_FACE_SIZE = 24
-"""Most support points with positive mass for which (5) is solved on them alone."""
 
 
 def has_reverse(function: Callable[[Any], Array], at: Any) -> bool:
@@ -104,15 +101,8 @@ def profile_derivatives(
     mixture = _Mixture(scaled, mass, density, weights)
     sums = _add_up(lclk_at, theta, mixture, order)
 
-    # Equation (5) is solved on a face of fixed size where that holds all the mass: a
-    # matrix of 24 columns in place of all; both branches are compiled, one runs.
-    face = order if kernel is None else jnp.argsort(-probs)
-    size_of_face = min(_FACE_SIZE, n_supp)
-    given = (mixture, sums, probs, kernel)
-    probs_dot, shift, turn = jax.lax.cond(
-        jnp.sum(probs > 0) <= size_of_face,
-        lambda: _solve_on(face[:size_of_face], *given),
-        lambda: _solve_on(face, *given),
+    probs_dot, shift, turn = on_face(
+        probs, lambda columns: _solve_on(columns, mixture, sums, probs, kernel)
     )
     expected = sums.expected
     scores = expected + shift

@@ -17,11 +17,12 @@ Inside `jax.lax.scan` or `jax.lax.map` JAX (0.9) drops custom rules when it spli
 loop for second derivatives: compute `lclk` inside the loop, or use `jax.vmap`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from spmlex._inner import InnerSolver, solve_probs
 from spmlex._inner.mixture import log_mixture, normalise_weights, scale_rows
@@ -133,8 +134,14 @@ def _optimal_probs_jvp(
     right = weights_dot @ relative + weights @ (
         relative * (lclk_dot - expected[:, None])
     )
-    system = face_system(relative, weights, probs)
-    return optimum, solve_face(system, right, probs)
+
+    def solve_on(columns: Int[Array, " k"]) -> Probs:
+        held = probs[columns]
+        system = face_system(relative[:, columns], weights, held)
+        solved = solve_face(system, right[columns], held)
+        return jnp.zeros_like(right).at[columns].set(solved)
+
+    return optimum, on_face(probs, solve_on, first=96)
 
 
 def relative_densities(lclk: LogCondLik, probs: Probs) -> LogCondLik:
@@ -150,6 +157,32 @@ def face_system(
     """Return `phi_SS` of equation (5), zero outside the active face."""
     face = jnp.where(probs > 0, relative, 0.0)
     return face.T @ (weights[:, None] * face)
+
+
+def on_face[Found](
+    probs: Probs, compute: Callable[[Int[Array, " k"]], Found], first: int = 24
+) -> Found:
+    """Call with as few columns as hold all the mass, the largest masses first.
+
+    Shapes are fixed, so one of a few sizes is chosen at run time: the first, four times
+    as many and so on up to two thirds of the columns, or all of them. A face system on
+    thousands of columns would cost far more than anything else there.
+
+    Args:
+        probs: The masses.
+        compute: Called with columns; what it returns does not depend on their number.
+        first: The smallest size.
+    """
+    n_supp = probs.size
+    sizes: list[int] = []
+    while 3 * first <= 2 * n_supp:
+        sizes.append(first)
+        first *= 4
+    order = jnp.argsort(-probs)
+    count = jnp.sum(probs > 0)
+    which = sum((count > size).astype(int) for size in sizes)
+    choices = [lambda size=size: compute(order[:size]) for size in [*sizes, n_supp]]
+    return jax.lax.switch(which, choices) if sizes else choices[0]()
 
 
 def solve_face(

@@ -1,0 +1,90 @@
+"""Atoms from the gradient function over the continuum, at F on a grid or in atoms."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from spmlex._atoms.grid_atoms import fill_slots, grid_step
+from spmlex._atoms.joint import Atoms, JointProblem
+from spmlex._inner.mixture import log_mixture
+from spmlex._support.continuum import log_ratios, maximise_gradient
+from spmlex._words.inputs import conditional_likelihoods
+from spmlex._words.types import Data, Probs
+
+SAME = 1e-6
+"""Atoms closer than this share of the range are one."""
+
+_SEEDS = 48
+"""Points of a grid with mass that climb at first; where there are more, none does."""
+
+
+def climb_from_grid(
+    problem: JointProblem, theta: Float[Array, " p"], probs: Probs, n_slots: int
+) -> tuple[Atoms, Bool[Array, ""]]:
+    """Return the maxima of the gradient function that atoms on the grid stand for.
+
+    Each climbs to its own, and those that meet are one. For grids in many dimensions,
+    so coarse that several atoms lie between neighbouring points: `merge_neighbours`
+    would make one of them.
+
+    Args:
+        problem: The problem, with the grid.
+        theta: The maximum on the grid.
+        probs: Mixing probabilities there.
+        n_slots: Slots for atoms.
+
+    Returns:
+        The atoms, and whether there was a slot for each.
+    """
+    mass, columns = jax.lax.top_k(probs, min(probs.size, _SEEDS))
+    # Those without mass climb with the first, in no more steps than it takes.
+    seeds = problem.trial[jnp.where(mass > 0, columns, columns[0])]
+    log_ratio = measure_densities(problem, theta, problem.to_places(seeds), mass)
+    places, _ = climb_gradient(problem, theta, log_ratio, seeds)
+    same = jnp.max(jnp.abs(places[:, None] - places[None]), axis=2) <= SAME
+    # Of truth values `argmax` is the first that is true.
+    total = jnp.zeros(mass.size).at[jnp.argmax(same, axis=1)].add(mass)
+    atoms, fits = fill_slots(places, total, n_slots)
+    return atoms, fits & (jnp.sum(probs > 0) <= mass.size)
+
+
+def climb_gradient(
+    problem: JointProblem,
+    theta: Float[Array, " p"],
+    log_ratio: Array,
+    seeds: Float[Array, "k d"],
+) -> tuple[Float[Array, "k d"], Float[Array, " k"]]:
+    """Return the maxima of `log g` that seeds climb to, as places, and their heights.
+
+    Args:
+        problem: Gives model and rows.
+        theta: The parameters.
+        log_ratio: `log_ratios` at F; in blocks with their axes.
+        seeds: Where to start, as rows.
+    """
+    reach = problem.span * grid_step(*problem.trial.shape)
+    model, blocks = problem.outer.build(theta), problem.blocks
+    if blocks is None:
+        rows = (problem.outer.data, problem.box, log_ratio)
+    else:
+        rows = (blocks.joined(log_ratio), problem.box, None)
+    found, heights = maximise_gradient(model, *rows, seeds, reach)
+    return problem.to_places(found), heights
+
+
+def measure_densities(
+    problem: JointProblem,
+    theta: Float[Array, " p"],
+    places: Float[Array, "k d"],
+    probs: Float[Array, " k"],
+) -> Array:
+    """Return `log_ratios` at these atoms; in blocks with their axes."""
+    model, blocks = problem.outer.build(theta), problem.blocks
+    supp = problem.box.to_supp(problem.to_rows(places))
+    if blocks is None:
+        return log_ratios(model, problem.outer.data, supp, probs, problem.weights)
+
+    def ratios_of(data: Data) -> Float[Array, " n"]:
+        return -log_mixture(conditional_likelihoods(model, data, supp), probs)
+
+    return blocks.for_each(ratios_of) + jnp.log(blocks.weights)
