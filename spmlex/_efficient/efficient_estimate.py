@@ -78,7 +78,7 @@ class EfficientEstimate(HasIntervals):
         return self.equation.problem.verbose
 
     def cost(self, n_made: int) -> int:
-        """Return what an evaluation of `lclk` costs on the grid."""
+        """Return what a search on the grid costs."""
         return self.equation.problem.cost(n_made)
 
     @property

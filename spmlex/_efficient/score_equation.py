@@ -72,7 +72,7 @@ class ScoreEquation(eqx.Module):
         return self.problem.verbose
 
     def cost(self, n_made: int) -> int:
-        """Return what an evaluation of `lclk` costs on the grid."""
+        """Return what a search on the grid costs."""
         return self.problem.cost(n_made)
 
     @property

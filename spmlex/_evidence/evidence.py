@@ -63,7 +63,7 @@ class Evidence(Printed):
     counts: Float[Array, " n_obs"] | None = None
 
     def cost(self, n_made: int) -> int:
-        """Return what an evaluation of `lclk` costs on the grid that was given."""
+        """Return what a search on the grid that was given costs."""
         return self.given.cost(n_made)
 
     @property

@@ -24,7 +24,7 @@ from spmlex._programs.kept_programs import Program
 from spmlex._words.progress import announce
 from spmlex._words.types import AnyArray
 
-_BUDGET = 30_000_000
+_BUDGET = 500_000_000
 """Cost of all calls of one shape after which it is compiled once more, to run fast:
 they then have lost about as much time as that takes, so that no one waits twice as long
 as need be. Where one call costs more there is but the one program."""
@@ -39,10 +39,10 @@ _IN_LITTLE_TIME = {
 
 @runtime_checkable
 class HasCost(Protocol):
-    """What knows what an evaluation of its likelihoods costs, and whether to tell."""
+    """What knows what a call costs, and whether to tell."""
 
     def cost(self, n_made: int) -> int:
-        """Return how many numbers `lclk` reads, with so many rows beside the data's."""
+        """Return what a call costs, with so many rows beside the data's."""
         ...
 
     @property
