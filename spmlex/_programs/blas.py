@@ -2,8 +2,8 @@
 
 XLA leaves them to the OpenBLAS of SciPy, which shares each of them among all the cores.
 Ours are small, tens of rows, and gain nothing; where other processes want the cores as
-well, or a container has fewer than it sees, its threads wait for each other: an
-eigenvalue problem of 73 rows then takes 120 ms instead of 0.8.
+well, or a container has fewer than it sees, its threads wait for each other, and a
+factorisation can take a hundred times as long.
 """
 
 import functools
@@ -16,8 +16,8 @@ from threadpoolctl import ThreadpoolController
 def on_one_thread() -> AbstractContextManager[Any]:
     """Limit BLAS to one thread; afterwards what was set before holds again.
 
-    It is a setting of the process, so only one thread of Python has a say at a time;
-    meanwhile what others ask for does nothing.
+    It is a setting of the process: only for the main thread. Of two threads that are
+    inside at a time the second would restore what it found, the limit of the first.
     """
     return _find_blas().limit(limits=1)
 

@@ -48,8 +48,7 @@ def run_interruptibly[**P, R](
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or _setting("jax_disable_jit"):
-        with on_one_thread():
-            return jax.block_until_ready(function(*args, **kwargs))
+        return jax.block_until_ready(function(*args, **kwargs))
     wanted = {name: _setting(name) for name in _SETTINGS}
     context = contextvars.copy_context()
     ended: dict[str, Any] = {}

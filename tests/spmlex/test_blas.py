@@ -1,5 +1,7 @@
 """Factorisations run on one thread in a call, and as before after it."""
 
+import threading
+
 import pytest
 from threadpoolctl import ThreadpoolController
 
@@ -34,3 +36,33 @@ def test_a_call_has_one_thread_and_restores_the_others(two_threads):
     with pytest.raises(ZeroDivisionError):
         run_interruptibly(lambda: 1 / 0)
     assert count_threads() == 2
+
+
+def test_calls_of_two_threads_leave_what_was_set():
+    limits = blas._find_blas().limit(limits=2)
+    try:
+        # As after a start of the process: no thread has set anything yet.
+        for library in blas._find_blas().lib_controllers:
+            getattr(library, "clear_controlling_thread", lambda force: None)(force=True)
+        found = count_threads()
+        inside, go_on = threading.Event(), threading.Event()
+
+        def wait():
+            inside.set()
+            go_on.wait(10.0)
+
+        def call():
+            run_interruptibly(wait)
+
+        thread = threading.Thread(target=call)
+
+        def start():
+            thread.start()
+            inside.wait(10.0)
+
+        run_interruptibly(start)
+        go_on.set()
+        thread.join()
+        assert count_threads() == found
+    finally:
+        limits.restore_original_limits()
