@@ -26,7 +26,7 @@ import jinja2
 from analysis import clone
 from analysis.claims import ClaimError, Claims
 from analysis.files import write_text
-from analysis.quoted import KeptStudy
+from analysis.kept_study import KeptStudy
 from analysis.stored import StudyError
 
 TEMPLATES = Path("analysis", "documents")

@@ -28,7 +28,7 @@ from experiments.errors import InputError
 from experiments.store.fingerprint import NUMBERS
 
 if TYPE_CHECKING:
-    from analysis.quoted import KeptStudy
+    from analysis.kept_study import KeptStudy
 
 MEASURES = ("bias", "rmse", "coverage")
 ROUNDING = 1e-9
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _read(folder: Path) -> "KeptStudy":
-    from analysis.quoted import KeptStudy
+    from analysis.kept_study import KeptStudy
 
     return KeptStudy.read(folder)
 
@@ -124,8 +124,8 @@ def _verify(
     cell: dict[str, Any],
 ) -> tuple[tuple[str, str, str], bool]:
     """Return cell, replications and verdict of a study, and whether it differs."""
+    from analysis.kept_study import KeptStudy
     from analysis.measures.summarise import summarise
-    from analysis.quoted import KeptStudy
     from analysis.stored import open_replications
 
     attempted = int(kept.range("attempted", process=process, **cell).values.max())

@@ -9,7 +9,8 @@ import xarray as xr
 
 from analysis import claims, write
 from analysis.clone import VERSION_FILE, read_design, read_version
-from analysis.quoted import KeptStudy, Quoted
+from analysis.kept_study import KeptStudy
+from analysis.quoted import Quoted
 from analysis.stored import write_tree
 from experiments.config import compose as cfg
 
@@ -194,6 +195,16 @@ def test_ranges_count_and_know_their_end(clone):
     assert (len(found), found.count(0.55), str(found.lowest)) == (2, 1, "0.500 (0.010)")
     assert kept.replications == "200 to 1,000"
     assert str(kept.number("bias", n=2000)) == "-0.200 (0.040)"
+
+
+def test_a_measure_over_another_has_the_error_of_both(clone):
+    kept = KeptStudy.read(clone / "results" / "one")
+    found = kept.over("coverage", {"kind": "observed"}, {"kind": "sandwich"})
+    assert np.allclose(found.values, [0.5 / 0.9501, 0.6 / 0.902])
+    error = 0.5 / 0.9501 * np.hypot(0.01 / 0.5, 0.0069 / 0.9501)
+    assert np.isclose(found.mcses[0], error)
+    with pytest.raises(LookupError, match="no sample_size=1"):
+        kept.over("coverage", {"n": 1}, {"n": 500})
 
 
 def test_a_number_without_an_error_has_three_decimals():

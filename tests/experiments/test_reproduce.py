@@ -10,7 +10,7 @@ import pytest
 import yaml
 from study_helpers import call
 
-from analysis.quoted import KeptStudy
+from analysis.kept_study import KeptStudy
 from analysis.stored import write_tree
 from experiments import provenance
 from experiments.commands import kept as reproduced
