@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._atoms.gradient_atoms import SAME, climb_gradient, measure_densities
-from spmlex._atoms.grid_atoms import are_peaks
+from spmlex._atoms.grid_atoms import FINE, are_peaks, grid_step
 from spmlex._atoms.joint import Atoms, JointProblem
 from spmlex._climb.newton import State, climb, stand_at
 from spmlex._inner.mixture import scale_rows
@@ -32,6 +32,11 @@ GAP_TOL = 1e-9
 
 _NEAR_ONE = 1e-7
 """Maxima of `log g` above minus this are candidates; surplus ones get no mass."""
+
+_BESIDE = 0.05
+"""In more than `FINE` dimensions a maximum of the gradient function this many steps of
+the grid from an atom takes its place. A climb that ends early leaves its atoms beside
+the maxima, and of two so near the next climb can't tell which should have the mass."""
 
 _PEAKS = 16
 """Local maxima of the gradient function on the grid that are followed."""
@@ -179,7 +184,8 @@ def _revise(
     rank = jnp.concatenate([rank, mass])
     rank, order = jax.lax.top_k(rank, rank.size)
     found = found[order]
-    same = jnp.max(jnp.abs(found[:, None] - found[None]), axis=2) <= SAME
+    distance = jnp.max(jnp.abs(found[:, None] - found[None]), axis=2)
+    same = distance <= _closest(n_supp, found.shape[1])
     earlier = jnp.tri(rank.size, k=-1, dtype=bool) & (rank > -jnp.inf)
     kept = (rank > -jnp.inf) & ~jnp.any(same & earlier, axis=1)
     fits = jnp.sum(kept & (order < num_maxima)) <= n_slots
@@ -193,6 +199,13 @@ def _revise(
     # Empty slots have a place too, since the model is asked about all of them.
     following = Atoms(jnp.where(present[:, None], places, places[0]), present, probs)
     return following, jnp.max(heights), width, fits
+
+
+def _closest(n_supp: int, dimension: int) -> float:
+    """Return the distance up to which atoms are one, as a share of the range."""
+    if dimension <= FINE:
+        return SAME
+    return max(SAME, _BESIDE * grid_step(n_supp, dimension))
 
 
 def _look_at_grid(

@@ -1,11 +1,14 @@
 """Atoms from the gradient function over the continuum, at F on a grid or in atoms."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from spmlex._atoms.grid_atoms import fill_slots, grid_step
+from spmlex._atoms.grid_atoms import fill_slots, grid_step, merge_neighbours
 from spmlex._atoms.joint import Atoms, JointProblem
+from spmlex._inner import ActiveSet
 from spmlex._inner.mixture import log_mixture
 from spmlex._support.continuum import log_ratios, maximise_gradient
 from spmlex._words.inputs import conditional_likelihoods
@@ -14,18 +17,19 @@ from spmlex._words.types import Data, Probs
 SAME = 1e-6
 """Atoms closer than this share of the range are one."""
 
-_SEEDS = 48
-"""Points of a grid with mass that climb at first; where there are more, none does."""
+_SEEDS = 64
+"""Points of a grid with mass that climb at first; where there are more, they stay."""
 
 
-def climb_from_grid(
+def merge_and_climb(
     problem: JointProblem, theta: Float[Array, " p"], probs: Probs, n_slots: int
 ) -> tuple[Atoms, Bool[Array, ""]]:
-    """Return the maxima of the gradient function that atoms on the grid stand for.
+    """Return the best of the atoms that a distribution on a coarse grid may stand for.
 
-    Each climbs to its own, and those that meet are one. For grids in many dimensions,
-    so coarse that several atoms lie between neighbouring points: `merge_neighbours`
-    would make one of them.
+    Where several atoms lie between neighbouring points, `merge_neighbours` makes one of
+    them; and of points that climb to a maximum of the gradient function each, those
+    around one atom may go to different ones. Now the one and now the other is far below
+    the maximum on the grid. The best distribution on both is below neither.
 
     Args:
         problem: The problem, with the grid.
@@ -36,6 +40,20 @@ def climb_from_grid(
     Returns:
         The atoms, and whether there was a slot for each.
     """
+    merged, few = merge_neighbours(problem, probs, _SEEDS)
+    climbed = _climb_from_grid(problem, theta, probs)
+    both = jax.tree.map(lambda *parts: jnp.concatenate(parts), merged, climbed)
+    both = dataclasses.replace(both, probs=both.probs / 2)
+    solver = ActiveSet(working_sizes=(both.probs.size,), has_net=False)
+    masses = dataclasses.replace(problem, solver=solver).solve_masses(theta, both)
+    atoms, fits = fill_slots(both.places, masses, n_slots)
+    return atoms, few & fits & jnp.any(atoms.present)
+
+
+def _climb_from_grid(
+    problem: JointProblem, theta: Float[Array, " p"], probs: Probs
+) -> Atoms:
+    """Return the maxima of the gradient function that points with mass climb to."""
     mass, columns = jax.lax.top_k(probs, min(probs.size, _SEEDS))
     # Those without mass climb with the first, in no more steps than it takes.
     seeds = problem.trial[jnp.where(mass > 0, columns, columns[0])]
@@ -44,8 +62,7 @@ def climb_from_grid(
     same = jnp.max(jnp.abs(places[:, None] - places[None]), axis=2) <= SAME
     # Of truth values `argmax` is the first that is true.
     total = jnp.zeros(mass.size).at[jnp.argmax(same, axis=1)].add(mass)
-    atoms, fits = fill_slots(places, total, n_slots)
-    return atoms, fits & (jnp.sum(probs > 0) <= mass.size)
+    return fill_slots(places, total, _SEEDS)[0]
 
 
 def climb_gradient(

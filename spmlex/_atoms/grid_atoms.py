@@ -7,11 +7,22 @@ from jaxtyping import Array, Bool, Float
 from spmlex._atoms.joint import Atoms, JointProblem
 from spmlex._words.types import Probs
 
+FINE = 2
+"""In more dimensions a grid has too few points in each to be finer than atoms lie."""
+
+_SLOTS, _MORE_SLOTS = 24, 40
+"""Most atoms that a fit moves in up to `FINE` dimensions, and in more."""
+
 _BESIDE = 1.5
 """Points of a grid closer than this many steps are neighbours."""
 
 _MOST_POINTS = 64
 """A grid with more support points with positive mass is not searched."""
+
+
+def count_slots(n_supp: int, dimension: int) -> int:
+    """Return how many atoms a fit on such a grid moves at most."""
+    return min(_SLOTS if dimension <= FINE else _MORE_SLOTS, n_supp)
 
 
 def merge_neighbours(

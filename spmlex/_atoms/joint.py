@@ -22,9 +22,6 @@ from spmlex._words.codes import RESULTS
 from spmlex._words.inputs import conditional_likelihoods
 from spmlex._words.types import Data, LogCondLik, Scalar, Weights
 
-N_SLOTS = 24
-"""Most atoms that a fit moves by default."""
-
 
 class Atoms(eqx.Module):
     """Support points in a fixed number of slots.
@@ -183,11 +180,10 @@ class JointProblem(eqx.Module):
         # below.
         inside = jnp.clip(places, 0.0, 1.0)
         here = (theta, inside, present)
+        mass, inner = self._solve(here, probs0)
         if self.blocks is None:
-            mass, inner = self._solve(here, probs0)
             rows, relative, sums = self.measure(*here, mass)
         else:
-            mass, inner = self._solve_in_blocks(self.blocks, here, probs0)
             sums = self.blocks.add_up(
                 lambda data, weights: self.of(data, weights).measure(*here, mass, FEW)[
                     2
@@ -220,9 +216,17 @@ class JointProblem(eqx.Module):
             zero_likelihood=inner.zero_likelihood,
         )
 
+    def solve_masses(
+        self, theta: Float[Array, " p"], atoms: Atoms
+    ) -> Float[Array, " k"]:
+        """Return the best masses of some atoms, from theirs on."""
+        return self._solve((theta, atoms.places, atoms.present), atoms.probs)[0]
+
     def _solve(
         self, here: tuple[Array, Array, Array], probs0: Float[Array, " k"]
     ) -> tuple[Float[Array, " k"], _Inner]:
+        if self.blocks is not None:
+            return self._solve_in_blocks(self.blocks, here, probs0)
         found = solve_probs(
             self._lclk_of(*here),
             weights=self.weights,

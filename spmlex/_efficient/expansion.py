@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
-from spmlex._atoms.joint import N_SLOTS, JointProblem
+from spmlex._atoms.grid_atoms import count_slots
+from spmlex._atoms.joint import JointProblem
 from spmlex._evidence.evidence import Evidence
 from spmlex._inner import ActiveSet
 from spmlex._profile.outer import OuterProblem, weights_by_group
@@ -127,10 +128,10 @@ def expand_on_grid(evidence: Evidence) -> Expansion:
 def expand_with_atoms(evidence: Evidence) -> Expansion:
     """Do the same with the places of the atoms beside theta."""
     theta, weights = evidence.theta, evidence.weights
-    count = min(N_SLOTS, evidence.probs.size)
+    box, trial = range_of(evidence.given.supp)
+    count = count_slots(evidence.probs.size, trial.shape[1])
     if evidence.problem is None:  # the support is the atoms alone, however many
         count = evidence.probs.size
-    box, trial = range_of(evidence.given.supp)
     solver = ActiveSet(working_sizes=(count,), has_net=False)
     joint = JointProblem(evidence.given, box, trial, weights, solver)
     rows = rows_of(evidence.supp)

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._atoms.atom_search import Search, search_atoms
-from spmlex._atoms.gradient_atoms import climb_from_grid
-from spmlex._atoms.grid_atoms import merge_neighbours
-from spmlex._atoms.joint import N_SLOTS, JointProblem
+from spmlex._atoms.gradient_atoms import merge_and_climb
+from spmlex._atoms.grid_atoms import FINE, count_slots, merge_neighbours
+from spmlex._atoms.joint import JointProblem
 from spmlex._atoms.profile_atoms import Moved, is_singular, profile_atoms
 from spmlex._climb.row_profile import resolution_in_blocks
 from spmlex._inner import ActiveSet
@@ -25,9 +25,6 @@ _MAX_ROUNDS = 6
 
 _MAX_STEPS = 15
 """Evaluations of one climb; what that leaves the next round takes up."""
-
-_FINE = 2
-"""In more dimensions a grid has too few points in each to be finer than atoms lie."""
 
 _MOST_GAIN = 0.05
 """Bound in nats on what other distributions may still gain in the whole sample. What
@@ -77,14 +74,15 @@ def polish(
         max_steps: Limit on the evaluations of one climb.
     """
     size, n_supp = theta0.size, probs0.size
-    n_slots = min(N_SLOTS, n_supp)
+    dimension = problem.trial.shape[1]
+    n_slots = count_slots(n_supp, dimension)
     # All atoms at once. No net: what fails stays on the grid.
     solver = ActiveSet(working_sizes=(n_slots,), has_net=False)
     problem = dataclasses.replace(problem, solver=solver)
-    if problem.trial.shape[1] <= _FINE:
+    if dimension <= FINE:
         atoms, fits = merge_neighbours(problem, probs0, n_slots)
     else:
-        atoms, fits = climb_from_grid(problem, theta0, probs0, n_slots)
+        atoms, fits = merge_and_climb(problem, theta0, probs0, n_slots)
     steps = jnp.minimum(max_steps, _MAX_STEPS)
     gap_tol = _MOST_GAIN / count_observations(problem.weights, problem.outer.counts)
     start = (theta0, atoms, fits & allowed)

@@ -7,7 +7,12 @@ import pytest
 
 from experiments.models.panel_binary import PanelBinary
 from spmlex import fit, product_grid, solve_probs
+from spmlex._atoms.gradient_atoms import merge_and_climb
+from spmlex._atoms.grid_atoms import merge_neighbours
+from spmlex._atoms.joint import make_joint
+from spmlex._inner import ActiveSet
 from spmlex._profile.derivatives import profile_derivatives
+from spmlex._profile.outer import OuterProblem
 from spmlex._profile.profile import on_face, profile
 
 
@@ -94,6 +99,26 @@ def test_derivatives_on_a_face_are_those_on_all_points():
         (on_all.probs_dot, on_some.probs_dot[:60]),
     ]:
         assert jnp.allclose(one, other, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.thorough
+def test_a_search_starts_from_the_best_of_merged_and_climbed_atoms(choices):
+    """At this theta those that climb alone are far below the grid."""
+    model, data, supp = choices
+    problem = OuterProblem(model, data, supp, None, None, (True,), ActiveSet())
+    joint = make_joint(problem, jnp.full(400, 1 / 400))
+    theta = jnp.array([-0.5])
+    on_grid = solve_probs(model.lclk(data, supp))
+
+    def start(kind):
+        atoms, fits = kind()
+        lclk = jnp.where(atoms.present, joint.lclk(theta, atoms.places), -jnp.inf)
+        return bool(fits), float(solve_probs(lclk).value)
+
+    _, merged = start(lambda: merge_neighbours(joint, on_grid.probs, 24))
+    fits, best = start(lambda: merge_and_climb(joint, theta, on_grid.probs, 24))
+    assert fits
+    assert best <= merged - 1e-3
 
 
 @pytest.mark.slow
