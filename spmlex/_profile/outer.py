@@ -29,6 +29,9 @@ _OTHER_COLUMNS = 1200
 """Points of a grid that cost as much as what a search computes at few of them:
 derivatives, and atoms that move. From searches on 75 points and on 1,728."""
 
+_FEW_DIMENSIONS, _MOVING_COLUMNS = 2, 8000
+"""In more dimensions the support takes several times the steps and columns to move."""
+
 
 class OuterProblem(eqx.Module):
     """What is maximised over theta, and how its inner problem is solved.
@@ -127,7 +130,8 @@ class OuterProblem(eqx.Module):
         stand for the rest.
         """
         numbers = sum(leaf.size for leaf in jax.tree.leaves(self.data))
-        columns = self.n_supp + _OTHER_COLUMNS
+        many = len(coordinates(self.supp)) > _FEW_DIMENSIONS
+        columns = self.n_supp + (_MOVING_COLUMNS if many else _OTHER_COLUMNS)
         return columns * numbers * (self.n_obs + n_made) // max(self.n_obs, 1)
 
     @property
