@@ -17,12 +17,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._atoms.gradient_atoms import SAME, climb_gradient, measure_densities
-from spmlex._atoms.grid_atoms import FINE, are_peaks, grid_step
+from spmlex._atoms.grid_atoms import are_peaks, grid_step
 from spmlex._atoms.joint import Atoms, JointProblem
 from spmlex._climb.newton import State, climb, stand_at
 from spmlex._inner.mixture import scale_rows
 from spmlex._profile.evaluation import Evaluation
-from spmlex._support.continuum import log_gradient
+from spmlex._support.continuum import FINE, log_gradient
 from spmlex._support.degenerate import width_in_steps
 from spmlex._words.inputs import conditional_likelihoods
 from spmlex._words.types import LogCondLik, Probs, Scalar

@@ -5,10 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from spmlex._atoms.joint import Atoms, JointProblem
+from spmlex._support.continuum import FINE
 from spmlex._words.types import Probs
-
-FINE = 2
-"""In more dimensions a grid has too few points in each to be finer than atoms lie."""
 
 _SLOTS, _MORE_SLOTS = 24, 40
 """Most atoms that a fit moves in up to `FINE` dimensions, and in more."""

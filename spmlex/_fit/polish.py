@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._atoms.atom_search import Search, search_atoms
 from spmlex._atoms.gradient_atoms import merge_and_climb
-from spmlex._atoms.grid_atoms import FINE, count_slots, merge_neighbours
+from spmlex._atoms.grid_atoms import count_slots, merge_neighbours
 from spmlex._atoms.joint import JointProblem
 from spmlex._atoms.profile_atoms import Moved, is_singular, profile_atoms
 from spmlex._climb.row_profile import resolution_in_blocks
@@ -17,6 +17,7 @@ from spmlex._inner import ActiveSet
 from spmlex._inner.mixture import count_observations
 from spmlex._programs.rows import Blocks
 from spmlex._result.result import Fit
+from spmlex._support.continuum import FINE
 from spmlex._support.degenerate import is_crowded
 from spmlex._words.codes import RESULTS
 from spmlex._words.types import Probs, Scalar

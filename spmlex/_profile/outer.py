@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from spmlex._inner import InnerSolver
 from spmlex._inner.mixture import mix_columns
 from spmlex._profile.evaluation import Evaluation, evaluate, evaluate_groups
-from spmlex._support.continuum import coordinates, range_of
+from spmlex._support.continuum import FINE, coordinates, range_of
 from spmlex._support.degenerate import grid_resolution
 from spmlex._words.inputs import conditional_likelihoods
 from spmlex._words.parameters import parameter_names, split_model
@@ -29,8 +29,9 @@ _OTHER_COLUMNS = 1200
 """Points of a grid that cost as much as what a search computes at few of them:
 derivatives, and atoms that move. From searches on 75 points and on 1,728."""
 
-_FEW_DIMENSIONS, _MOVING_COLUMNS = 2, 8000
-"""In more dimensions the support takes several times the steps and columns to move."""
+_MOVING_COLUMNS = 8000
+"""The same in more than `FINE` dimensions, where the support takes several times the
+steps and columns to move."""
 
 
 class OuterProblem(eqx.Module):
@@ -130,7 +131,7 @@ class OuterProblem(eqx.Module):
         stand for the rest.
         """
         numbers = sum(leaf.size for leaf in jax.tree.leaves(self.data))
-        many = len(coordinates(self.supp)) > _FEW_DIMENSIONS
+        many = len(coordinates(self.supp)) > FINE
         columns = self.n_supp + (_MOVING_COLUMNS if many else _OTHER_COLUMNS)
         return columns * numbers * (self.n_obs + n_made) // max(self.n_obs, 1)
 

@@ -24,6 +24,9 @@ from spmlex._words.arguments import read_floats
 from spmlex._words.inputs import cast_to_float64, conditional_likelihoods
 from spmlex._words.types import Data, Model, Point, Probs, Support, Weights
 
+FINE = 2
+"""In more dimensions a grid has too few points in each to be finer than atoms lie."""
+
 # Newton's method takes a handful; the rest is for seeds far from a maximum.
 _MAX_STEPS = 80
 

@@ -16,10 +16,9 @@ from spmlex._profile.outer import OuterProblem
 from spmlex._profile.profile import on_face, profile
 
 
-@pytest.fixture(scope="module")
-def choices():
-    """Choices that three random coefficients explain, and a grid for these."""
-    rng = np.random.default_rng(0)
+def draw_choices(seed):
+    """Draw choices that three random coefficients explain, with a grid for these."""
+    rng = np.random.default_rng(seed)
     covariates = rng.normal(size=(400, 6, 3))
     slopes = 0.5 + 0.7 * rng.normal(size=(400, 3))
     moved = np.concatenate([np.ones((400, 6, 1)), covariates], axis=2)
@@ -35,6 +34,12 @@ def choices():
         data,
         product_grid(*[axis] * 3),
     )
+
+
+@pytest.fixture(scope="module")
+def choices():
+    """Return the first of these samples."""
+    return draw_choices(0)
 
 
 @pytest.mark.parametrize("start", [None, "equal masses"])
@@ -131,3 +136,11 @@ def test_atoms_move_from_a_grid_on_which_several_lie_between_points(choices):
     assert (
         estimate.log_likelihood > fit(model, data, supp, support="grid").log_likelihood
     )
+
+
+@pytest.mark.slow
+def test_maxima_beside_atoms_do_not_stop_the_search():
+    """Both once stayed: in the end no step longer than 1e-10 was accepted."""
+    estimate = fit(*draw_choices(7))
+    assert estimate.moved
+    assert int(estimate.num_steps) < 60
