@@ -139,7 +139,7 @@ def _optimal_probs_jvp(
         held = probs[columns]
         system = face_system(relative[:, columns], weights, held)
         solved = solve_face(system, right[columns], held)
-        return jnp.zeros_like(right).at[columns].set(solved)
+        return jnp.zeros_like(right).at[columns].set(solved, unique_indices=True)
 
     return optimum, on_face(probs, solve_on, first=96)
 
