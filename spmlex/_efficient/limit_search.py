@@ -65,12 +65,15 @@ class Limit(NamedTuple):
         side: -1.0 for the lower limit, 1.0 for the upper one.
         error: Standard error of the parameter: the unit of distances.
         critical: Standard normal deviate at which a value is rejected.
+        careful: Whether the others stay where they are, since the information does not
+            say how they go along.
     """
 
     this: Bool[Array, " p"]
     side: Scalar
     error: Scalar
     critical: Scalar
+    careful: Bool[Array, ""]
 
 
 class Search(NamedTuple):
@@ -146,9 +149,10 @@ def begin_search(
     infinite = jnp.array(jnp.inf)
     first = limit.critical * limit.error
     centre = _Tried(jnp.array(0.0), -limit.critical, start, path)
+    along = jnp.where(limit.careful & ~limit.this, 0.0, path)
     return Search(
         distance=first,
-        theta=start + limit.side * first * path,
+        theta=start + limit.side * first * along,
         inner=centre,
         outer=centre._replace(distance=infinite),
         barrier=infinite,
@@ -275,6 +279,8 @@ def _carry_others(
     along = inner.theta + inner.path * limit.side * moved
     share = moved / (outer.distance - inner.distance)
     between = inner.theta + share * (outer.theta - inner.theta)
+    # Far from linear the guess may be far off: they start from where they were.
+    along = jnp.where(limit.careful & ~limit.this, inner.theta, along)
     return jnp.where(limit.this | ~jnp.isfinite(outer.distance), along, between)
 
 

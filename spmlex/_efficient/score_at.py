@@ -82,9 +82,13 @@ class ScoreAt(NamedTuple):
         """The step to the root, `I^{-1}` times the mean, along what is identified."""
         return self.directions.inverse @ self.mean
 
+    def errors(self, n_obs: Scalar) -> Float[Array, " p"]:
+        """Return standard errors of theta by the model; zero where not identified."""
+        return jnp.sqrt(jnp.diagonal(self.directions.inverse) / n_obs)
+
     def step_length(self, n_obs: Scalar) -> Scalar:
         """Return the longest entry of the step in standard errors."""
-        error = jnp.sqrt(jnp.diagonal(self.directions.inverse) / n_obs)
+        error = self.errors(n_obs)
         apart = jnp.abs(self.step) / jnp.where(error > 0, error, jnp.inf)
         return jnp.max(apart, initial=0.0)
 

@@ -21,6 +21,7 @@ from spmlex._words.types import Scalar
 
 # Mostly one is taken (see below); what needs many has hardly a limit.
 _MAX_STEPS = 24
+_MAX_CAREFUL_STEPS = 60
 
 
 class Centre(NamedTuple):
@@ -31,12 +32,14 @@ class Centre(NamedTuple):
         inverse: Inverse of the efficient information.
         errors: Standard errors of theta: the first guess.
         critical: Standard normal deviate at which a value is rejected.
+        careful: Whether the root took careful steps: the limits may need many.
     """
 
     theta: Float[Array, " p"]
     inverse: Float[Array, "p p"]
     errors: Float[Array, " p"]
     critical: Scalar
+    careful: Bool[Array, ""]
 
 
 class LimitsSearch(NamedTuple):
@@ -94,7 +97,8 @@ def approach_limit(
     limit = _limit(centre, number)
     found = test_parameter(here, number % size, scores, equation.n_obs)
     search = advance_search(limit, state.search, found)
-    ended = ~search.running | (search.num_steps >= _MAX_STEPS)
+    most = jnp.where(centre.careful, _MAX_CAREFUL_STEPS, _MAX_STEPS)
+    ended = ~search.running | (search.num_steps >= most)
     # Out of steps between two values: the one that is rejected.
     between = search.running & jnp.isfinite(search.outer.distance)
     reached = jnp.where(between, search.outer.distance, search.limit)
@@ -115,7 +119,8 @@ def _limit(centre: Centre, number: Int[Array, ""]) -> Limit:
     size = centre.theta.size
     side = jnp.where(number < size, -1.0, 1.0)
     k = number % size
-    return Limit(jnp.arange(size) == k, side, centre.errors[k], centre.critical)
+    this = jnp.arange(size) == k
+    return Limit(this, side, centre.errors[k], centre.critical, centre.careful)
 
 
 def _begin(centre: Centre, number: Int[Array, ""]) -> Search:

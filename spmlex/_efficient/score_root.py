@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._efficient.careful_steps import CarefulSteps, begin_carefully, learn
 from spmlex._efficient.following_grid import FollowingGrid
 from spmlex._efficient.score_at import Asked, ScoreAt
 from spmlex._efficient.score_equation import ScoreEquation
@@ -18,6 +19,16 @@ _TOL = 0.02
 
 _LONGEST = 3.0
 """Longest step, in standard errors."""
+
+_PATIENCE = 10
+"""Evaluations after which steps are careful: nearly all searches have ended by then."""
+
+_NEAR = 0.1
+"""Longest last step, in standard errors, at a place that counts as a root because no
+careful step leads nearer to one: the data can't tell it from one."""
+
+_LAST = 0.5
+"""Longest step, in standard errors, that many draws add where steps were careful."""
 
 _CHOOSING = 2
 """Evaluations on a grid that covers F in which the data choose the bandwidths."""
@@ -39,6 +50,12 @@ class Root(NamedTuple):
     converged: Bool[Array, ""]
     num_steps: Int[Array, ""]
 
+    @property
+    def is_careful(self) -> Bool[Array, ""]:
+        """Whether it took careful steps: the information is not the score's slope."""
+        # Where there are draws the last evaluation is one with many of them.
+        return self.num_steps > _PATIENCE + 1
+
 
 class RootSearch(NamedTuple):
     """Where the search is.
@@ -50,6 +67,7 @@ class RootSearch(NamedTuple):
         last: The last step that the score asked for.
         taken: What was taken of it.
         damping: Share of a step that is taken.
+        careful: The steps after many evaluations.
         offset: What more draws change in the mean score.
         chosen: Evaluations since the grid last had to give way.
         homed: Whether a grid that moves was put back to where it was given.
@@ -66,6 +84,7 @@ class RootSearch(NamedTuple):
     last: Scalar
     taken: Scalar
     damping: Scalar
+    careful: CarefulSteps
     offset: Float[Array, " p"]
     chosen: Int[Array, ""]
     homed: Bool[Array, ""]
@@ -90,6 +109,7 @@ def begin_root(here: ScoreAt) -> RootSearch:
         last=infinite,
         taken=jnp.array(0.0),
         damping=jnp.array(1.0),
+        careful=begin_carefully(here),
         offset=jnp.zeros_like(here.theta),
         chosen=jnp.array(0),
         homed=no,
@@ -105,8 +125,14 @@ def step_to_root(
     equation: ScoreEquation, end: RootSearch
 ) -> tuple[Float[Array, " p"], Bool[Array, ""]]:
     """Return the estimate where a search has ended, and whether that is a root."""
-    converged = end.shortest <= _TOL if equation.is_exact else end.refined
-    return end.best.theta + jnp.where(converged, end.best.step, 0.0), converged
+    near = end.shortest <= jnp.where(end.careful.is_stuck, _NEAR, _TOL)
+    converged = near if equation.is_exact else end.refined
+    patient = end.num_steps > _PATIENCE + 1
+    errors = end.best.errors(equation.n_obs)
+    careful = end.careful.step(end.best, errors, _LAST)
+    careful = jnp.where(end.careful.is_stuck, 0.0, careful)
+    last = jnp.where(patient, careful, end.best.step)
+    return end.best.theta + jnp.where(converged, last, 0.0), converged
 
 
 def ask_for_root(equation: ScoreEquation, state: RootSearch) -> Asked:
@@ -160,10 +186,23 @@ def approach_root(
     damping = jnp.maximum(jnp.where(chooses, 1.0, damping), 0.1)
     taken = damping * jnp.minimum(length, _LONGEST)
     step = here.step * taken / jnp.maximum(length, 1e-300)
-    following = jnp.where(finite & ~lead.presses, state.theta + step, state.theta)
-    ended = (settled | ~finite) & ~lead.goes_on
-    ended |= state.num_steps + 1 >= _MAX_STEPS
-    refines_next = ~refines & ended & (shortest <= _TOL) & (not equation.is_exact)
+    following: Float[Array, " p"] = jnp.where(
+        finite & ~lead.presses, state.theta + step, state.theta
+    )
+    anew = lead.presses | chooses | (state.num_steps < _PATIENCE)
+    careful: CarefulSteps = jax.tree.map(
+        lambda a, b: jnp.where(anew, a, b),
+        begin_carefully(best),
+        learn(state.careful, state.best, here, better),
+    )
+    patient = state.num_steps + 1 >= _PATIENCE
+    errors = best.errors(equation.n_obs)
+    nearer = best.theta + careful.damping * careful.step(best, errors, _LONGEST)
+    following = jnp.where(patient & ~lead.presses, nearer, following)
+    ended = (settled | (~finite & ~patient)) & ~lead.goes_on
+    ended |= (patient & careful.is_stuck) | (state.num_steps + 1 >= _MAX_STEPS)
+    near = shortest <= jnp.where(careful.is_stuck, _NEAR, _TOL)
+    refines_next = ~refines & ended & near & (not equation.is_exact)
     if equation.problem.verbose:
         title = "root of the efficient score"
         report(title, ROOT, state.num_steps + 1, length)
@@ -174,6 +213,7 @@ def approach_root(
         length,
         taken,
         damping,
+        jax.tree.map(lambda a, b: jnp.where(refines, a, b), state.careful, careful),
         offset,
         jnp.where(lead.goes_on, 0, state.chosen + 1),
         state.homed | lead.returns,

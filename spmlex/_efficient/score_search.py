@@ -140,7 +140,9 @@ def _begin(
     nowhere = jnp.full_like(theta0, jnp.nan)
     matrix = begun.best.directions.inverse
     # Of a definite type, as the level's: else the program is another one.
-    centre = Centre(theta0, matrix, nowhere, jnp.array(jnp.nan, float))
+    centre = Centre(
+        theta0, matrix, nowhere, jnp.array(jnp.nan, float), jnp.array(False)
+    )
     limits = begin_limits(centre)
     # There are none to search for.
     limits = limits._replace(number=jnp.array(limits.limits.size))
@@ -154,7 +156,9 @@ def _begin_limits(
 ) -> tuple[_Searches, Float[Array, " p"], Centre]:
     here = root.here
     ended = begin_root(here)._replace(running=jnp.array(False))
-    centre = Centre(root.theta, here.directions.inverse, errors, critical)
+    centre = Centre(
+        root.theta, here.directions.inverse, errors, critical, root.is_careful
+    )
     return _Searches(ended, begin_limits(centre)), root.theta, centre
 
 
