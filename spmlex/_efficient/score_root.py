@@ -6,14 +6,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from spmlex._efficient.careful_steps import CarefulSteps, begin_carefully, learn
+from spmlex._efficient.careful_steps import (
+    CarefulSteps,
+    begin_carefully,
+    is_nearer,
+    learn,
+)
 from spmlex._efficient.following_grid import FollowingGrid
 from spmlex._efficient.score_at import Asked, ScoreAt
 from spmlex._efficient.score_equation import ScoreEquation
 from spmlex._words.progress import ROOT, report
 from spmlex._words.types import Scalar
 
-_MAX_STEPS = 30
+_MAX_STEPS = 40
 _TOL = 0.02
 """Of the last step, in standard errors: the step itself is still taken."""
 
@@ -24,8 +29,8 @@ _PATIENCE = 10
 """Evaluations after which steps are careful: nearly all searches have ended by then."""
 
 _NEAR = 0.1
-"""Longest last step, in standard errors, at a place that counts as a root because no
-careful step leads nearer to one: the data can't tell it from one."""
+"""Longest last step, in standard errors, at a place that counts as a root where careful
+steps lead no nearer to one: the data can't tell it from one."""
 
 _LAST = 0.5
 """Longest step, in standard errors, that many draws add where steps were careful."""
@@ -125,12 +130,12 @@ def step_to_root(
     equation: ScoreEquation, end: RootSearch
 ) -> tuple[Float[Array, " p"], Bool[Array, ""]]:
     """Return the estimate where a search has ended, and whether that is a root."""
-    near = end.shortest <= jnp.where(end.careful.is_stuck, _NEAR, _TOL)
+    settled, patient = end.shortest <= _TOL, end.num_steps > _PATIENCE + 1
+    near = settled | (patient & (end.shortest <= _NEAR))
     converged = near if equation.is_exact else end.refined
-    patient = end.num_steps > _PATIENCE + 1
     errors = end.best.errors(equation.n_obs)
     careful = end.careful.step(end.best, errors, _LAST)
-    careful = jnp.where(end.careful.is_stuck, 0.0, careful)
+    careful = jnp.where(settled, careful, 0.0)
     last = jnp.where(patient, careful, end.best.step)
     return end.best.theta + jnp.where(converged, last, 0.0), converged
 
@@ -152,11 +157,11 @@ def approach_root(
     """Take in an evaluation, and choose the next theta or the end. Equation (12).
 
     Scoring: steps of `I^{-1}` times the mean, which is Newton's method but for the
-    error of the information. F is estimated anew at each theta, its bandwidths
-    chosen in the first two. The search does with few draws; at its root the score is
-    evaluated once more with many, and one step is taken from there. What more draws
-    change in the mean score is carried to wherever else the equation is evaluated, so
-    that estimate and limits move together.
+    error of the information; after `_PATIENCE` of them careful steps. F is estimated
+    anew at each theta, its bandwidths chosen in the first two. The search does with few
+    draws; at its root the score is evaluated once more with many, and one step is taken
+    from there. What more draws change in the mean score is carried to wherever else the
+    equation is evaluated, so that estimate and limits move together.
 
     Args:
         equation: The equation, without an offset.
@@ -166,42 +171,35 @@ def approach_root(
         asked: What it asked for.
         here: The evaluation.
     """
-    refines, best, chooses = asked.refines, state.best, asked.chooses
+    refines, before, chooses = asked.refines, state.best, asked.chooses
     length = here.step_length(equation.n_obs)
     finite = jnp.isfinite(length) & jnp.all(jnp.isfinite(here.step))
     # Where many draws say that the root is far off, none was found.
     refined = refines & finite & (length <= _LONGEST)
-    offset = jnp.where(refined, here.mean - best.mean, 0.0)
+    offset = jnp.where(refined, here.mean - before.mean, 0.0)
     settled = (length <= _TOL) & (state.num_steps > 0)
     lead = _lead(state, here.carried.grid, known, finite, settled)
-    # The bandwidths may change in the second evaluation: the first is no rival.
-    better = (finite & ((length < state.shortest) | chooses)) | lead.presses
-    better &= ~refines
-    best = jax.tree.map(lambda a, b: jnp.where(better | refined, a, b), here, best)
-    shortest = jnp.where(better, length, state.shortest)
-    # Where a step left more than 0.7 of what it should have taken, the search goes
-    # back and forth: take half of the steps.
-    missed = length > state.last - 0.3 * state.taken
-    damping = jnp.where(missed, 0.5 * state.damping, state.damping)
-    damping = jnp.maximum(jnp.where(chooses, 1.0, damping), 0.1)
-    taken = damping * jnp.minimum(length, _LONGEST)
-    step = here.step * taken / jnp.maximum(length, 1e-300)
-    following: Float[Array, " p"] = jnp.where(
-        finite & ~lead.presses, state.theta + step, state.theta
-    )
-    anew = lead.presses | chooses | (state.num_steps < _PATIENCE)
-    careful: CarefulSteps = jax.tree.map(
-        lambda a, b: jnp.where(anew, a, b),
-        begin_carefully(best),
-        learn(state.careful, state.best, here, better),
-    )
+    was_patient = state.num_steps >= _PATIENCE
     patient = state.num_steps + 1 >= _PATIENCE
-    errors = best.errors(equation.n_obs)
-    nearer = best.theta + careful.damping * careful.step(best, errors, _LONGEST)
-    following = jnp.where(patient & ~lead.presses, nearer, following)
+    # The bandwidths may change in the second evaluation: the first is no rival.
+    closer = jnp.where(was_patient, is_nearer(before, here), length < state.shortest)
+    better = (finite & (closer | settled | chooses)) | lead.presses
+    better &= ~refines
+    best: ScoreAt = _choose(better | refined, here, before)
+    shortest = jnp.where(better, length, state.shortest)
+    step, taken, damping = _step_from(here, length, state, chooses)
+    following = jnp.where(finite & ~lead.presses, state.theta + step, state.theta)
+    careful: CarefulSteps = _choose(
+        was_patient & ~chooses & ~lead.presses,
+        learn(state.careful, before, here, better),
+        begin_carefully(best),
+    )
+    carefully = careful.step(best, best.errors(equation.n_obs), _LONGEST)
+    carefully = best.theta + careful.damping * carefully
+    following = jnp.where(patient & ~lead.presses, carefully, following)
     ended = (settled | (~finite & ~patient)) & ~lead.goes_on
     ended |= (patient & careful.is_stuck) | (state.num_steps + 1 >= _MAX_STEPS)
-    near = shortest <= jnp.where(careful.is_stuck, _NEAR, _TOL)
+    near = shortest <= jnp.where(patient, _NEAR, _TOL)
     refines_next = ~refines & ended & near & (not equation.is_exact)
     if equation.problem.verbose:
         title = "root of the efficient score"
@@ -213,7 +211,7 @@ def approach_root(
         length,
         taken,
         damping,
-        jax.tree.map(lambda a, b: jnp.where(refines, a, b), state.careful, careful),
+        _choose(refines, state.careful, careful),
         offset,
         jnp.where(lead.goes_on, 0, state.chosen + 1),
         state.homed | lead.returns,
@@ -223,6 +221,23 @@ def approach_root(
         refined,
         ~refines & (~ended | refines_next),
     )
+
+
+def _step_from(
+    here: ScoreAt, length: Scalar, state: RootSearch, chooses: Bool[Array, ""]
+) -> tuple[Float[Array, " p"], Scalar, Scalar]:
+    """Return the step of scoring, its length in standard errors, and the damping."""
+    # Where a step left more than 0.7 of what it should have taken, the search goes
+    # back and forth: take half of the steps.
+    missed = length > state.last - 0.3 * state.taken
+    damping = jnp.where(missed, 0.5 * state.damping, state.damping)
+    damping = jnp.maximum(jnp.where(chooses, 1.0, damping), 0.1)
+    taken = damping * jnp.minimum(length, _LONGEST)
+    return here.step * taken / jnp.maximum(length, 1e-300), taken, damping
+
+
+def _choose[Tree](condition: Bool[Array, ""], one: Tree, other: Tree) -> Tree:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
 
 
 class _Lead(NamedTuple):
@@ -268,4 +283,4 @@ def _place(
     grid = state.best.carried.grid
     home = grid.go_home(equation.problem, theta)
     way = grid.give_way(~state.refines)
-    return jax.tree.map(lambda a, b: jnp.where(state.goes_home, a, b), home, way)
+    return _choose(state.goes_home, home, way)
