@@ -47,11 +47,14 @@ class LimitsSearch(NamedTuple):
 
     Attributes:
         number: Of the limit that is searched for: the lower ones, then the upper.
-        search: Where that search is.
+        careful: Whether that search is careful: from the start where the root took
+            careful steps, else once it has failed.
+        search: Where it is.
         limits: Those found.
     """
 
     number: Int[Array, ""]
+    careful: Bool[Array, ""]
     search: Search
     limits: Float[Array, " k"]
 
@@ -64,7 +67,8 @@ class LimitsSearch(NamedTuple):
 def begin_limits(centre: Centre) -> LimitsSearch:
     """Return the search before its first evaluation."""
     first, limits = jnp.array(0), jnp.full(2 * centre.theta.size, jnp.nan)
-    return LimitsSearch(first, _begin(centre, first), limits)
+    begun = _begin(centre, first, centre.careful)
+    return LimitsSearch(first, centre.careful, begun, limits)
 
 
 def ask_for_limit(grid: FollowingGrid, state: LimitsSearch) -> Asked:
@@ -84,7 +88,8 @@ def approach_limit(
 
     The secant method on the deviate, which is nearly linear in the value: mostly one
     evaluation a limit. Infinite where no value is rejected within many standard errors:
-    the data set no limit. `nan` where the search did not end: that is no evidence.
+    the data set no limit. A search that did not end is made once more, carefully; `nan`
+    where that did not end either: that is no evidence.
 
     Args:
         equation: The equation.
@@ -94,38 +99,42 @@ def approach_limit(
         scores: Its scores, weighted with mean one and summed within clusters.
     """
     number, size = state.number, centre.theta.size
-    limit = _limit(centre, number)
+    limit = _limit(centre, number, state.careful)
     found = test_parameter(here, number % size, scores, equation.n_obs)
     search = advance_search(limit, state.search, found)
-    most = jnp.where(centre.careful, _MAX_CAREFUL_STEPS, _MAX_STEPS)
+    most = jnp.where(state.careful, _MAX_CAREFUL_STEPS, _MAX_STEPS)
     ended = ~search.running | (search.num_steps >= most)
     # Out of steps between two values: the one that is rejected.
     between = search.running & jnp.isfinite(search.outer.distance)
     reached = jnp.where(between, search.outer.distance, search.limit)
     value = centre.theta[number % size] + limit.side * reached
+    again = ended & jnp.isnan(value) & ~state.careful
+    is_over = ended & ~again
     if equation.verbose:
         parts = list_limits(equation.problem.names)
-        jax.lax.cond(ended, lambda: report_part(parts, number, value), lambda: None)
-    following = number + ended
-    begun = _begin(centre, jnp.minimum(following, 2 * size - 1))
+        jax.lax.cond(is_over, lambda: report_part(parts, number, value), lambda: None)
+    following = number + is_over
+    careful = jnp.where(ended, centre.careful | again, state.careful)
+    begun = _begin(centre, jnp.minimum(following, 2 * size - 1), careful)
     return LimitsSearch(
         following,
+        careful,
         jax.tree.map(lambda a, b: jnp.where(ended, a, b), begun, search),
         state.limits.at[number].set(jnp.where(ended, value, jnp.nan)),
     )
 
 
-def _limit(centre: Centre, number: Int[Array, ""]) -> Limit:
+def _limit(centre: Centre, number: Int[Array, ""], careful: Bool[Array, ""]) -> Limit:
     size = centre.theta.size
     side = jnp.where(number < size, -1.0, 1.0)
     k = number % size
     this = jnp.arange(size) == k
-    return Limit(this, side, centre.errors[k], centre.critical, centre.careful)
+    return Limit(this, side, centre.errors[k], centre.critical, careful)
 
 
-def _begin(centre: Centre, number: Int[Array, ""]) -> Search:
+def _begin(centre: Centre, number: Int[Array, ""], careful: Bool[Array, ""]) -> Search:
     """Begin the search for one limit."""
-    limit, k = _limit(centre, number), number % centre.theta.size
+    limit, k = _limit(centre, number, careful), number % centre.theta.size
     variance = centre.inverse[k, k]
     path = centre.inverse[:, k] / jnp.where(variance > 0, variance, 1.0)
     return begin_search(limit, centre.theta, jnp.where(limit.this, 1.0, path))
