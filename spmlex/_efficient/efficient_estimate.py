@@ -123,10 +123,16 @@ class EfficientEstimate(HasIntervals):
             return ""
         text = RESULTS[self.result]
         if self.result == RESULTS.max_steps_reached:
+            here = self.root.here
+            errors = np.asarray(here.errors(self.equation.n_obs))
+            apart = np.abs(here.step) / np.where(errors > 0, errors, np.inf)
+            last = int(np.argmax(np.nan_to_num(apart)))
             text = (
-                "The search for the root of the efficient score did not settle. Start "
-                "closer, by a method `starting_values(data)` of the model, or give a "
-                "finer grid that covers F."
+                "The search for the root of the efficient score did not settle: "
+                f"{self.names[last]} would still move by {apart[last]:.2g} standard "
+                "errors. Start closer, by a method `starting_values(data)` of the "
+                "model, or give a finer grid that covers F. If it is the logarithm of "
+                "a variance, the best one may be zero: hold it by `fixed=`."
             )
         near = np.asarray(self.nearly_shifted)
         if not near.any():
