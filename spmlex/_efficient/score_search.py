@@ -156,9 +156,9 @@ def _begin_limits(
 ) -> tuple[_Searches, Float[Array, " p"], Centre]:
     here = root.here
     ended = begin_root(here)._replace(running=jnp.array(False))
-    centre = Centre(
-        root.theta, here.directions.inverse, errors, critical, root.is_careful
-    )
+    # Of a definite type, as above.
+    careful = root.is_careful.astype(bool)
+    centre = Centre(root.theta, here.directions.inverse, errors, critical, careful)
     return _Searches(ended, begin_limits(centre)), root.theta, centre
 
 
