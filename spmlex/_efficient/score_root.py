@@ -67,7 +67,8 @@ class RootSearch(NamedTuple):
 
     Attributes:
         theta: Evaluated next.
-        best: The evaluation with the shortest step.
+        best: The evaluation with the shortest step; once steps are careful the one
+            nearest to a root, see `is_nearer`.
         shortest: Its step, in standard errors.
         last: The last step that the score asked for.
         taken: What was taken of it.
