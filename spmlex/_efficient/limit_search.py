@@ -7,10 +7,10 @@ evaluation, and says where the next is made.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._efficient.score_at import choose_tree
 from spmlex._efficient.score_test import Tested
 from spmlex._words.types import Scalar
 
@@ -172,7 +172,7 @@ def advance_search(limit: Limit, search: Search, found: Tested) -> Search:
     finite = jnp.isfinite(found.deviate) & jnp.all(jnp.isfinite(found.others))
     better = finite & (found.joint < search.best.joint)
     falls = found.joint < _FALLS * search.best.joint
-    best: Tested = _choose(better, found, search.best)
+    best: Tested = choose_tree(better, found, search.best)
     at: Float[Array, " p"] = jnp.where(better, search.theta, search.at)
     # Where the score does not shrink, half the step from the best so far.
     damping = jnp.where(better, 1.0, 0.5 * search.damping)
@@ -190,7 +190,7 @@ def advance_search(limit: Limit, search: Search, found: Tested) -> Search:
         barrier=bracket.barrier,
         rejected=jnp.where(verdict.counts, verdict.rejected, search.rejected),
         tries=jnp.where(leaves, 0, search.tries + 1),
-        best=_choose(leaves, _untested(at.size), best),
+        best=choose_tree(leaves, _untested(at.size), best),
         at=at,
         damping=damping,
         limit=jnp.where(ended, reached, search.limit),
@@ -230,13 +230,13 @@ def _bracket(search: Search, verdict: _Verdict, finite: Bool[Array, ""]) -> _Bra
     again = counts & (rejected == search.rejected)
     before: _Tried = _lighten(again & rejected, search.inner)
     outer: _Tried = _lighten(again & ~rejected, search.outer)
-    outer = _choose(counts & rejected, tried, outer)
+    outer = choose_tree(counts & rejected, tried, outer)
     # The line through this point and the one on the other side, or inwards.
     across = jnp.isfinite(outer.distance) & ~rejected
     return _Bracket(
-        inner=_choose(counts & ~rejected, tried, before),
+        inner=choose_tree(counts & ~rejected, tried, before),
         outer=outer,
-        other=_choose(across, outer, before),
+        other=choose_tree(across, outer, before),
         barrier=jnp.where(finite, search.barrier, tried.distance),
     )
 
@@ -292,7 +292,3 @@ def _untested(size: int) -> Tested:
 def _lighten(condition: Bool[Array, ""], tried: _Tried) -> _Tried:
     factor = jnp.where(condition & jnp.isfinite(tried.distance), 0.5, 1.0)
     return tried._replace(excess=factor * tried.excess)
-
-
-def _choose[Tree](condition: Bool[Array, ""], one: Tree, other: Tree) -> Tree:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)

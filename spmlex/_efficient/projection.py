@@ -9,11 +9,18 @@ equations (8) to (10).
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import jax.scipy as jsp
 from jaxtyping import Array, Float
 
-from spmlex._efficient.score_parts import Rows, ScoreParts, split_score
+from spmlex._efficient.score_parts import (
+    Rows,
+    ScoreParts,
+    count_flows,
+    cut_rows,
+    split_score,
+)
 from spmlex._profile.outer import OuterProblem
 from spmlex._words.types import Probs, Scalar
 
@@ -87,15 +94,26 @@ def sum_moments(
         probs: F, positive wherever mass may move.
         rows: From `make_rows`, at this theta or near it.
     """
-    parts = split_score(problem, theta, probs, rows.data)
-    shares = jnp.exp(parts.log_density - rows.log_density)
-    # Rows that theta makes impossible have no share in its expectations.
-    shares = jnp.where(jnp.isfinite(shares), shares, 0.0)
-    columns = jnp.where(probs > 0, parts.columns, 0.0)
-    joint = jnp.hstack([parts.flows, columns, parts.score])
-    joint = jnp.where(shares[:, None] > 0, joint, 0.0)
-    second = joint.T @ (shares[:, None] * joint)
-    return Moments(jnp.sum(shares), shares @ joint, second)
+
+    def sum_block(own: Rows) -> Moments:
+        parts = split_score(problem, theta, probs, own.data)
+        shares = jnp.exp(parts.log_density - own.log_density)
+        # Rows that theta makes impossible have no share in its expectations.
+        shares = jnp.where(jnp.isfinite(shares), shares, 0.0)
+        columns = jnp.where(probs > 0, parts.columns, 0.0)
+        joint = jnp.hstack([parts.flows, columns, parts.score])
+        joint = jnp.where(shares[:, None] > 0, joint, 0.0)
+        second = joint.T @ (shares[:, None] * joint)
+        return Moments(jnp.sum(shares), shares @ joint, second)
+
+    blocks = cut_rows(rows, problem.n_supp)
+
+    def add_block(number: Array, total: Moments) -> Moments:
+        own = jax.tree.map(lambda leaf: leaf[number], blocks)
+        return jax.tree.map(jnp.add, total, sum_block(own))
+
+    none = no_moments(problem.n_supp + theta.size + count_flows(problem.supp))
+    return jax.lax.fori_loop(0, blocks.log_density.shape[0], add_block, none)
 
 
 def project_score(

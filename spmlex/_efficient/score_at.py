@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -120,3 +121,8 @@ def no_score(
         carried=Carried(mixing, rows, nowhere, matrix, grid),
         misfit=jnp.array(0.0),
     )
+
+
+def choose_tree[Tree](condition: Bool[Array, ""], one: Tree, other: Tree) -> Tree:
+    """Return all leaves of one tree where a condition holds, else those of another."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)

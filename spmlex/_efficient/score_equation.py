@@ -26,7 +26,7 @@ from spmlex._efficient.projection import (
     project_score,
     sum_moments,
 )
-from spmlex._efficient.score_at import Carried, ScoreAt, no_score
+from spmlex._efficient.score_at import Carried, ScoreAt, choose_tree, no_score
 from spmlex._efficient.score_parts import (
     Rows,
     ScoreParts,
@@ -252,7 +252,7 @@ class ScoreEquation(eqx.Module):
         none = no_moments(problem.n_supp + theta.size + count_flows(problem.supp))
         n_sets = jnp.where(refined, _REFINED, 1)
         total, last = jax.lax.fori_loop(0, n_sets, add_set, (none, rows))
-        kept: Rows = jax.tree.map(lambda a, b: jnp.where(refined, a, b), rows, last)
+        kept: Rows = choose_tree(refined, rows, last)
         return total, kept
 
 

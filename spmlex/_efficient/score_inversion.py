@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._efficient.following_grid import FollowingGrid
 from spmlex._efficient.limit_search import Limit, Search, advance_search, begin_search
-from spmlex._efficient.score_at import Asked, ScoreAt
+from spmlex._efficient.score_at import Asked, ScoreAt, choose_tree
 from spmlex._efficient.score_equation import ScoreEquation
 from spmlex._efficient.score_test import test_parameter
 from spmlex._words.progress import list_limits, report_part
@@ -119,7 +119,7 @@ def approach_limit(
     return LimitsSearch(
         following,
         careful,
-        jax.tree.map(lambda a, b: jnp.where(ended, a, b), begun, search),
+        choose_tree(ended, begun, search),
         state.limits.at[number].set(jnp.where(ended, value, jnp.nan)),
     )
 

@@ -32,6 +32,11 @@ _PROPOSAL = 0.25
 _SEEN = 1e-6
 """Points less likely than this, relative to the best, for everyone are left out."""
 
+_IN_CACHE = 2**15
+"""Entries of a matrix beyond which a block of rows leaves the cache, and is slower."""
+
+_LEAST_ROWS = 32
+
 
 class ScoreParts(NamedTuple):
     """What the efficient score is made of, for each row.
@@ -75,53 +80,37 @@ def split_score(
         probs: F, on the grid.
         data: The rows.
     """
+    _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], problem.supp))
+    points = jax.vmap(lambda point: ravel_pytree(point)[0])(problem.supp)
 
-    def lclk_at(theta: Array) -> Array:
-        return conditional_likelihoods(problem.build(theta), data, problem.supp)
+    def lclk_at(theta: Array, points: Array) -> Array:
+        supp = jax.vmap(unravel)(points)
+        return conditional_likelihoods(problem.build(theta), data, supp)
 
-    scaled, shift = scale_rows(lclk_at(theta))
+    lclk, push = jax.linearize(lclk_at, theta, points)
+    scaled, shift = scale_rows(lclk)
     density = scaled @ probs
     relative = scaled / jnp.where(density > 0, density, 1.0)[:, None]
     posterior = relative * probs
+    moves = moves_of_flows(points)
 
     def score_along(direction: Array) -> Array:
-        slope: Float[Array, "n_rows n_supp"]
-        _, slope = jax.jvp(lclk_at, (theta,), (direction,))
+        slope: Float[Array, "n_rows n_supp"] = push(direction, jnp.zeros_like(points))
         # Where there is no posterior mass the slope may be infinite, and zero times
         # that nan.
         return jnp.sum(jnp.where(posterior > 0, posterior * slope, 0.0), axis=1)
 
-    score: Float[Array, "p n_rows"] = jax.vmap(score_along)(jnp.eye(theta.size))
-    flows = _score_flows(problem, theta, posterior, data)
-    return ScoreParts(score.T, relative - 1.0, flows, jnp.log(density) + shift)
-
-
-def _score_flows(
-    problem: OuterProblem,
-    theta: Float[Array, " p"],
-    posterior: Float[Array, "n_rows n_supp"],
-    data: Data,
-) -> Float[Array, "n_rows q"]:
-    """Return the scores of moving every support point v by A v + c."""
-    model = problem.build(theta)
-    _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], problem.supp))
-    points = jax.vmap(lambda point: ravel_pytree(point)[0])(problem.supp)
-
-    def lclk_at(points: Array) -> Array:
-        return conditional_likelihoods(model, data, jax.vmap(unravel)(points))
-
-    moves = moves_of_flows(points)
-
     def score_coordinate(coordinate: Array) -> Array:
         tangent = jnp.broadcast_to(coordinate, points.shape)
-        slope: Float[Array, "n_rows n_supp"]
-        _, slope = jax.jvp(lclk_at, (points,), (tangent,))
+        slope: Float[Array, "n_rows n_supp"] = push(jnp.zeros_like(theta), tangent)
         moved = jnp.where(posterior > 0, posterior * slope, 0.0)
         # At the end of where a model is defined its points may have no slope.
         return jnp.where(jnp.isfinite(moved), moved, 0.0) @ moves
 
-    each = [score_coordinate(row) for row in jnp.eye(points.shape[1])]
-    return jnp.hstack(each)
+    score: Float[Array, "p n_rows"] = jax.vmap(score_along)(jnp.eye(theta.size))
+    flows = [score_coordinate(row) for row in jnp.eye(points.shape[1])]
+    log_density = jnp.log(density) + shift
+    return ScoreParts(score.T, relative - 1.0, jnp.hstack(flows), log_density)
 
 
 def count_flows(supp: Support) -> int:
@@ -183,3 +172,25 @@ def make_rows(
     rows = draw_rows(model, data, supp, proposal, weights, key, n_draws)
     scaled, shift = scale_rows(conditional_likelihoods(model, rows, supp))
     return Rows(rows, jnp.log(scaled @ proposal) + shift)
+
+
+def cut_rows(rows: Rows, n_supp: int) -> Rows:
+    """Return rows in blocks whose matrices stay in the cache of a processor.
+
+    Leaves get a leading axis of blocks. Rows that only fill the last one were drawn
+    infinitely often, and so have no share in any mean.
+
+    Args:
+        rows: From `make_rows`.
+        n_supp: Number of support points.
+    """
+    count = rows.log_density.size
+    own = min(count, max(_LEAST_ROWS, _IN_CACHE // n_supp))
+    n_blocks = -(-count // own)
+
+    def cut(leaf: Array, fill: Array) -> Array:
+        tail = jnp.broadcast_to(fill, (n_blocks * own - count, *leaf.shape[1:]))
+        return jnp.concatenate([leaf, tail]).reshape(n_blocks, own, *leaf.shape[1:])
+
+    data = jax.tree.map(lambda leaf: cut(leaf, leaf[0]), rows.data)
+    return Rows(data, cut(rows.log_density, jnp.array(jnp.inf)))

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -13,12 +12,12 @@ from spmlex._efficient.careful_steps import (
     learn,
 )
 from spmlex._efficient.following_grid import FollowingGrid
-from spmlex._efficient.score_at import Asked, ScoreAt
+from spmlex._efficient.score_at import Asked, ScoreAt, choose_tree
 from spmlex._efficient.score_equation import ScoreEquation
 from spmlex._words.progress import ROOT, report
 from spmlex._words.types import Scalar
 
-_MAX_STEPS = 40
+_MAX_STEPS = 60
 _TOL = 0.02
 """Of the last step, in standard errors: the step itself is still taken."""
 
@@ -74,6 +73,7 @@ class RootSearch(NamedTuple):
         taken: What was taken of it.
         damping: Share of a step that is taken.
         careful: The steps after many evaluations.
+        resumes: Whether these led no nearer to a root, and those before them go on.
         offset: What more draws change in the mean score.
         chosen: Evaluations since the grid last had to give way.
         homed: Whether a grid that moves was put back to where it was given.
@@ -91,6 +91,7 @@ class RootSearch(NamedTuple):
     taken: Scalar
     damping: Scalar
     careful: CarefulSteps
+    resumes: Bool[Array, ""]
     offset: Float[Array, " p"]
     chosen: Int[Array, ""]
     homed: Bool[Array, ""]
@@ -116,6 +117,7 @@ def begin_root(here: ScoreAt) -> RootSearch:
         taken=jnp.array(0.0),
         damping=jnp.array(1.0),
         careful=begin_carefully(here),
+        resumes=no,
         offset=jnp.zeros_like(here.theta),
         chosen=jnp.array(0),
         homed=no,
@@ -180,27 +182,30 @@ def approach_root(
     offset = jnp.where(refined, here.mean - before.mean, 0.0)
     settled = (length <= _TOL) & (state.num_steps > 0)
     lead = _lead(state, here.carried.grid, known, finite, settled)
-    was_patient = state.num_steps >= _PATIENCE
+    was_careful = (state.num_steps >= _PATIENCE) & ~state.resumes
     patient = state.num_steps + 1 >= _PATIENCE
+    is_careful = patient & ~state.resumes
     # The bandwidths may change in the second evaluation: the first is no rival.
-    closer = jnp.where(was_patient, is_nearer(before, here), length < state.shortest)
+    closer = jnp.where(was_careful, is_nearer(before, here), length < state.shortest)
     better = (finite & (closer | settled | chooses)) | lead.presses
     better &= ~refines
-    best: ScoreAt = _choose(better | refined, here, before)
+    best: ScoreAt = choose_tree(better | refined, here, before)
     shortest = jnp.where(better, length, state.shortest)
     step, taken, damping = _step_from(here, length, state, chooses)
     following = jnp.where(finite & ~lead.presses, state.theta + step, state.theta)
-    careful: CarefulSteps = _choose(
-        was_patient & ~chooses & ~lead.presses,
+    careful: CarefulSteps = choose_tree(
+        was_careful & ~chooses & ~lead.presses,
         learn(state.careful, before, here, better),
         begin_carefully(best),
     )
     carefully = careful.step(best, best.errors(equation.n_obs), _LONGEST)
     carefully = best.theta + careful.damping * carefully
-    following = jnp.where(patient & ~lead.presses, carefully, following)
-    ended = (settled | (~finite & ~patient)) & ~lead.goes_on
-    ended |= (patient & careful.is_stuck) | (state.num_steps + 1 >= _MAX_STEPS)
     near = shortest <= jnp.where(patient, _NEAR, _TOL)
+    stuck = is_careful & careful.is_stuck
+    resumes = state.resumes | (stuck & ~near)
+    following = jnp.where(is_careful & ~resumes & ~lead.presses, carefully, following)
+    ended = (settled | (~finite & ~is_careful)) & ~lead.goes_on
+    ended |= (stuck & near) | (state.num_steps + 1 >= _MAX_STEPS)
     refines_next = ~refines & ended & near & (not equation.is_exact)
     if equation.problem.verbose:
         title = "root of the efficient score"
@@ -212,7 +217,8 @@ def approach_root(
         length,
         taken,
         damping,
-        _choose(refines, state.careful, careful),
+        choose_tree(refines, state.careful, careful),
+        resumes,
         offset,
         jnp.where(lead.goes_on, 0, state.chosen + 1),
         state.homed | lead.returns,
@@ -235,10 +241,6 @@ def _step_from(
     damping = jnp.maximum(jnp.where(chooses, 1.0, damping), 0.1)
     taken = damping * jnp.minimum(length, _LONGEST)
     return here.step * taken / jnp.maximum(length, 1e-300), taken, damping
-
-
-def _choose[Tree](condition: Bool[Array, ""], one: Tree, other: Tree) -> Tree:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
 
 
 class _Lead(NamedTuple):
@@ -284,4 +286,4 @@ def _place(
     grid = state.best.carried.grid
     home = grid.go_home(equation.problem, theta)
     way = grid.give_way(~state.refines)
-    return _choose(state.goes_home, home, way)
+    return choose_tree(state.goes_home, home, way)

@@ -16,7 +16,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from spmlex._efficient.score_at import Asked
+from spmlex._efficient.score_at import Asked, choose_tree
 from spmlex._efficient.score_equation import ScoreEquation
 from spmlex._efficient.score_inversion import (
     Centre,
@@ -203,5 +203,5 @@ def _ask(equation: ScoreEquation, state: _Searches, parts: _Parts) -> Asked:
     for_limit = ask_for_limit(state.root.best.carried.grid, state.limits)
     if parts.root and parts.limits:
         runs = state.root.running
-        return jax.tree.map(lambda a, b: jnp.where(runs, a, b), for_root, for_limit)
+        return choose_tree(runs, for_root, for_limit)
     return for_root if parts.root else for_limit
