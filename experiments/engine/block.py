@@ -13,6 +13,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from experiments.dgp import Data, Model, Process
 from experiments.engine import replicate
 from experiments.engine.compiling import (
+    IN_LITTLE_TIME,
     CompilationError,
     compile_once,
     describe_error,
@@ -92,7 +93,8 @@ class Engine:
             )
 
         args = (np.asarray(count), numbers, stream, process)
-        return self._compile(draw_all, args, "draw", cell.sample_size)(*args)
+        names = "draw", cell.sample_size
+        return self._compile(draw_all, args, *names, options=IN_LITTLE_TIME)(*args)
 
     def capacity(self, cell: Cell) -> int:
         """Return how many replications of a cell are drawn together.
@@ -108,9 +110,14 @@ class Engine:
         return max(1, min(PIECE, MAX_DATA_BYTES // max(size, 1)))
 
     def _compile(
-        self, function: Callable[..., Any], args: tuple[Any, ...], *names: Any
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        *names: Any,
+        options: dict[str, str | bool] | None = None,
     ) -> Callable[..., Any]:
-        return compile_once(function, args, *names, cells=self.cells_at_once)
+        kept = self.cells_at_once
+        return compile_once(function, args, *names, cells=kept, options=options)
 
     def _run(self, block: Block) -> Result:
         cell = block.cell
