@@ -187,8 +187,7 @@ def approach_root(
     is_careful = patient & ~state.resumes
     # The bandwidths may change in the second evaluation: the first is no rival.
     closer = jnp.where(was_careful, is_nearer(before, here), length < state.shortest)
-    better = (finite & (closer | settled | chooses)) | lead.presses
-    better &= ~refines
+    better = ((finite & (closer | settled | chooses)) | lead.presses) & ~refines
     best: ScoreAt = choose_tree(better | refined, here, before)
     shortest = jnp.where(better, length, state.shortest)
     step, taken, damping = _step_from(here, length, state, chooses)
@@ -208,8 +207,7 @@ def approach_root(
     ended |= (stuck & near) | (state.num_steps + 1 >= _MAX_STEPS)
     refines_next = ~refines & ended & near & (not equation.is_exact)
     if equation.problem.verbose:
-        title = "root of the efficient score"
-        report(title, ROOT, state.num_steps + 1, length)
+        report("root of the efficient score", ROOT, state.num_steps + 1, length)
     return RootSearch(
         jnp.where(lead.jumps, known, following),
         best,
