@@ -35,7 +35,8 @@ _SEEN = 1e-6
 _IN_CACHE = 2**15
 """Entries of a matrix beyond which a block of rows leaves the cache, and is slower."""
 
-_LEAST_ROWS = 32
+_LEAST_ROWS = 128
+"""With fewer in a block, adding up its second moments takes longer than they do."""
 
 
 class ScoreParts(NamedTuple):
@@ -177,8 +178,8 @@ def make_rows(
 def cut_rows(rows: Rows, n_supp: int) -> Rows:
     """Return rows in blocks whose matrices stay in the cache of a processor.
 
-    Leaves get a leading axis of blocks. Rows that only fill the last one were drawn
-    infinitely often, and so have no share in any mean.
+    On an accelerator in one block. Leaves get a leading axis of blocks. Rows that only
+    fill the last one were drawn infinitely often, and so have no share in any mean.
 
     Args:
         rows: From `make_rows`.
@@ -186,6 +187,7 @@ def cut_rows(rows: Rows, n_supp: int) -> Rows:
     """
     count = rows.log_density.size
     own = min(count, max(_LEAST_ROWS, _IN_CACHE // n_supp))
+    own = own if jax.default_backend() == "cpu" else count
     n_blocks = -(-count // own)
 
     def cut(leaf: Array, fill: Array) -> Array:

@@ -13,6 +13,7 @@ from panels import make_problem
 from problems import approx
 
 from experiments.models.panel_binary import PanelBinary
+from spmlex._efficient import score_parts
 from spmlex._efficient.draws import draw_rows, how_rows_are_made, list_outcomes
 from spmlex._efficient.projection import Projection, project_score, sum_moments
 from spmlex._efficient.score_parts import find_seen, make_rows, split_score, spread_out
@@ -110,6 +111,18 @@ def means_elsewhere(plugged: Plugged, other, key, n_rows, n_draws):
     variance = variance + made * jnp.var(moved, axis=0) / n_draws
     plain = jnp.mean(parts.score, axis=0) / jnp.std(parts.score, axis=0)
     return jnp.mean(scores, axis=0) / jnp.sqrt(variance), plain * jnp.sqrt(n_rows)
+
+
+def test_blocks_of_rows_add_up_to_all_of_them(monkeypatch):
+    model, data, supp = make_problem("poisson", 200, 0.0)
+    plugged = plug_in(model, data, supp, bell(supp), 1000)
+    given = plugged.problem, plugged.theta, plugged.proposal
+    rows = make_rows(*given, plugged.weights, jr.key(3), 1000)
+    monkeypatch.setattr(score_parts, "_IN_CACHE", 10**9)
+    whole = sum_moments(*given, rows)
+    monkeypatch.setattr(score_parts, "_IN_CACHE", 1)  # the last block has 104 of 128
+    for one, other in zip(sum_moments(*given, rows), whole, strict=True):
+        assert one == approx(other, abs=1e-8)
 
 
 @pytest.mark.parametrize(("name", "mean"), MODELS)
