@@ -88,7 +88,9 @@ def split_score(
         supp = jax.vmap(unravel)(points)
         return conditional_likelihoods(problem.build(theta), data, supp)
 
-    lclk, push = jax.linearize(lclk_at, theta, points)
+    # Apart: a tangent of zero times a slope in the points that is infinite is nan.
+    lclk, push = jax.linearize(lambda theta: lclk_at(theta, points), theta)
+    _, push_points = jax.linearize(lambda points: lclk_at(theta, points), points)
     scaled, shift = scale_rows(lclk)
     density = scaled @ probs
     relative = scaled / jnp.where(density > 0, density, 1.0)[:, None]
@@ -96,14 +98,14 @@ def split_score(
     moves = moves_of_flows(points)
 
     def score_along(direction: Array) -> Array:
-        slope: Float[Array, "n_rows n_supp"] = push(direction, jnp.zeros_like(points))
+        slope: Float[Array, "n_rows n_supp"] = push(direction)
         # Where there is no posterior mass the slope may be infinite, and zero times
         # that nan.
         return jnp.sum(jnp.where(posterior > 0, posterior * slope, 0.0), axis=1)
 
     def score_coordinate(coordinate: Array) -> Array:
         tangent = jnp.broadcast_to(coordinate, points.shape)
-        slope: Float[Array, "n_rows n_supp"] = push(jnp.zeros_like(theta), tangent)
+        slope: Float[Array, "n_rows n_supp"] = push_points(tangent)
         moved = jnp.where(posterior > 0, posterior * slope, 0.0)
         # At the end of where a model is defined its points may have no slope.
         return jnp.where(jnp.isfinite(moved), moved, 0.0) @ moves

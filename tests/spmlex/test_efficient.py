@@ -113,6 +113,32 @@ def means_elsewhere(plugged: Plugged, other, key, n_rows, n_draws):
     return jnp.mean(scores, axis=0) / jnp.sqrt(variance), plain * jnp.sqrt(n_rows)
 
 
+class RootOfLatent(eqx.Module):
+    """Counts whose mean has no slope in the unobservable where that is zero."""
+
+    coef: Any
+
+    def lclk(self, data, supp):
+        """Return log-probabilities but for what no parameter is in."""
+        log_mean = self.coef * data["covariates"][:, None] + jnp.sqrt(supp)
+        return data["outcomes"][:, None] * log_mean - jnp.exp(log_mean)
+
+
+def test_score_of_theta_needs_no_slope_in_the_support_points():
+    data = {"covariates": jnp.array([1.0, -2.0]), "outcomes": jnp.array([3.0, 0.0])}
+    supp, solver = jnp.array([0.0, 1.0]), get_solver("active_set")
+    model = RootOfLatent(jnp.array(0.4))
+    problem = OuterProblem(model, data, supp, None, None, (True,), solver)
+    probs = jnp.array([0.5, 0.5])
+
+    def mixture(theta):
+        return jax.nn.logsumexp(problem.lclk(theta), b=probs, axis=1)
+
+    parts = split_score(problem, jnp.array([0.4]), probs, data)
+    assert parts.score == approx(jax.jacfwd(mixture)(jnp.array([0.4])), abs=1e-12)
+    assert np.all(np.isfinite(parts.flows))
+
+
 def test_blocks_of_rows_add_up_to_all_of_them(monkeypatch):
     model, data, supp = make_problem("poisson", 200, 0.0)
     plugged = plug_in(model, data, supp, bell(supp), 1000)
