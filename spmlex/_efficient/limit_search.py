@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._efficient.score_at import choose_tree
-from spmlex._efficient.score_test import Tested
+from spmlex._efficient.score_test import Tested, nothing_tested
 from spmlex._words.types import Scalar
 
 _CLOSE = 0.2
@@ -28,8 +28,7 @@ _LONGEST = 3.0
 
 _PATIENCE = 5
 """Evaluations after which a value at which the others find no root is tested where
-their score was smallest, and with them if they are off by twice as much: one of them
-may run off to the end of its range."""
+their score was smallest, and with them if they are off by twice as much."""
 
 _WILD = 10.0
 """Critical values that the joint deviate may reach where the others are not solved."""
@@ -158,7 +157,7 @@ def begin_search(
         barrier=infinite,
         rejected=jnp.array(False),
         tries=jnp.array(0),
-        best=_untested(start.size),
+        best=nothing_tested(start.size),
         at=start,
         damping=jnp.array(1.0),
         limit=jnp.array(jnp.nan),
@@ -190,12 +189,25 @@ def advance_search(limit: Limit, search: Search, found: Tested) -> Search:
         barrier=bracket.barrier,
         rejected=jnp.where(verdict.counts, verdict.rejected, search.rejected),
         tries=jnp.where(leaves, 0, search.tries + 1),
-        best=choose_tree(leaves, _untested(at.size), best),
+        best=choose_tree(leaves, nothing_tested(at.size), best),
         at=at,
         damping=damping,
         limit=jnp.where(ended, reached, search.limit),
         running=~ended,
         num_steps=search.num_steps + 1,
+    )
+
+
+def look_beyond(limit: Limit, search: Search) -> Search:
+    """Begin again beyond the limit that a search has found."""
+    moved = jnp.where(limit.this, search.limit - search.inner.distance, 0.0)
+    start = search.inner.theta + limit.side * moved
+    farther = jnp.where(limit.this, (_GROWTH - 1.0) * search.limit, 0.0)
+    inner = _Tried(search.limit, jnp.array(0.0), start, search.inner.path)
+    return begin_search(limit, start, inner.path)._replace(
+        distance=_GROWTH * search.limit,
+        theta=start + limit.side * farther,
+        inner=inner,
     )
 
 
@@ -279,16 +291,10 @@ def _carry_others(
     along = inner.theta + inner.path * limit.side * moved
     share = moved / (outer.distance - inner.distance)
     between = inner.theta + share * (outer.theta - inner.theta)
-    # Far from linear the guess may be far off: they start from where they were.
     along = jnp.where(limit.careful & ~limit.this, inner.theta, along)
     return jnp.where(limit.this | ~jnp.isfinite(outer.distance), along, between)
 
 
-def _untested(size: int) -> Tested:
-    zero, infinite = jnp.zeros(size), jnp.array(jnp.inf)
-    return Tested(jnp.array(0.0), zero, infinite, infinite, zero)
-
-
 def _lighten(condition: Bool[Array, ""], tried: _Tried) -> _Tried:
-    factor = jnp.where(condition & jnp.isfinite(tried.distance), 0.5, 1.0)
-    return tried._replace(excess=factor * tried.excess)
+    halves = condition & jnp.isfinite(tried.distance)
+    return tried._replace(excess=jnp.where(halves, 0.5, 1.0) * tried.excess)

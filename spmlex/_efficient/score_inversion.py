@@ -12,10 +12,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from spmlex._efficient.following_grid import FollowingGrid
-from spmlex._efficient.limit_search import Limit, Search, advance_search, begin_search
+from spmlex._efficient.limit_search import (
+    Limit,
+    Search,
+    advance_search,
+    begin_search,
+    look_beyond,
+)
 from spmlex._efficient.score_at import Asked, ScoreAt, choose_tree
 from spmlex._efficient.score_equation import ScoreEquation
-from spmlex._efficient.score_test import test_parameter
+from spmlex._efficient.score_test import Tested, test_parameter
 from spmlex._words.progress import list_limits, report_part
 from spmlex._words.types import Scalar
 
@@ -56,6 +62,7 @@ class LimitsSearch(NamedTuple):
     number: Int[Array, ""]
     careful: Bool[Array, ""]
     search: Search
+    first: Scalar
     limits: Float[Array, " k"]
 
     @property
@@ -68,7 +75,7 @@ def begin_limits(centre: Centre) -> LimitsSearch:
     """Return the search before its first evaluation."""
     first, limits = jnp.array(0), jnp.full(2 * centre.theta.size, jnp.nan)
     begun = _begin(centre, first, centre.careful)
-    return LimitsSearch(first, centre.careful, begun, limits)
+    return LimitsSearch(first, centre.careful, begun, jnp.array(jnp.nan), limits)
 
 
 def ask_for_limit(grid: FollowingGrid, state: LimitsSearch) -> Asked:
@@ -86,11 +93,6 @@ def approach_limit(
 ) -> LimitsSearch:
     """Take in an evaluation; where that ends a search, begin the next.
 
-    The secant method on the deviate, which is nearly linear in the value: mostly one
-    evaluation a limit. Infinite where no value is rejected within many standard errors:
-    the data set no limit. A search that did not end is made once more, carefully; `nan`
-    where that did not end either: that is no evidence.
-
     Args:
         equation: The equation.
         centre: What the limits lie around.
@@ -99,27 +101,58 @@ def approach_limit(
         scores: Its scores, weighted with mean one and summed within clusters.
     """
     number, size = state.number, centre.theta.size
-    limit = _limit(centre, number, state.careful)
     found = test_parameter(here, number % size, scores, equation.n_obs)
+    after = advance_limits(centre, state, found)
+    if equation.verbose:
+        parts, value = list_limits(equation.problem.names), after.limits[number]
+        jax.lax.cond(
+            after.number > number,
+            lambda: report_part(parts, number, value),
+            lambda: None,
+        )
+    return after
+
+
+def advance_limits(centre: Centre, state: LimitsSearch, found: Tested) -> LimitsSearch:
+    """Take in a value that was tested; where that ends a search, begin the next.
+
+    The secant method on the deviate, which is nearly linear in the value: mostly one
+    evaluation a limit. Infinite where no value is rejected within many standard errors:
+    the data set no limit. A search that did not end is made once more, carefully; `nan`
+    where that did not end either: that is no evidence. A careful search looks once
+    beyond the limit that it has found: where the score is far from linear the deviate
+    may fall again, and the interval reaches as far as values are not rejected.
+
+    Args:
+        centre: What the limits lie around.
+        state: The search before the value.
+        found: Its test.
+    """
+    number, size = state.number, centre.theta.size
+    limit = _limit(centre, number, state.careful)
     search = advance_search(limit, state.search, found)
     most = jnp.where(state.careful, _MAX_CAREFUL_STEPS, _MAX_STEPS)
-    ended = ~search.running | (search.num_steps >= most)
+    rejects = jnp.isfinite(search.outer.distance)
+    confirmed = rejects & (search.inner.distance <= state.first)
+    over = confirmed | ~search.running | (search.num_steps >= most)
+    looks = over & state.careful & jnp.isnan(state.first) & jnp.isfinite(search.limit)
     # Out of steps between two values: the one that is rejected.
-    between = search.running & jnp.isfinite(search.outer.distance)
+    between = search.running & rejects
     reached = jnp.where(between, search.outer.distance, search.limit)
-    value = centre.theta[number % size] + limit.side * reached
-    again = ended & jnp.isnan(value) & ~state.careful
-    is_over = ended & ~again
-    if equation.verbose:
-        parts = list_limits(equation.problem.names)
-        jax.lax.cond(is_over, lambda: report_part(parts, number, value), lambda: None)
-    following = number + is_over
+    reached = jnp.where(confirmed | jnp.isnan(reached), state.first, reached)
+    again = over & jnp.isnan(reached) & ~state.careful
+    ended = over & ~looks
+    following = number + (ended & ~again)
     careful = jnp.where(ended, centre.careful | again, state.careful)
     begun = _begin(centre, jnp.minimum(following, 2 * size - 1), careful)
+    search = choose_tree(looks, look_beyond(limit, search), search)
+    first = jnp.where(looks, search.inner.distance, state.first)
+    value = centre.theta[number % size] + limit.side * reached
     return LimitsSearch(
         following,
         careful,
         choose_tree(ended, begun, search),
+        jnp.where(ended, jnp.nan, first),
         state.limits.at[number].set(jnp.where(ended, value, jnp.nan)),
     )
 

@@ -34,6 +34,12 @@ class Tested(NamedTuple):
     path: Float[Array, " p"]
 
 
+def nothing_tested(size: int) -> Tested:
+    """Return what is known of a value before its first evaluation."""
+    zero, infinite = jnp.zeros(size), jnp.array(jnp.inf)
+    return Tested(jnp.array(0.0), zero, infinite, infinite, zero)
+
+
 def test_parameter(
     here: ScoreAt,
     k: Int[Array, ""],

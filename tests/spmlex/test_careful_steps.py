@@ -1,4 +1,4 @@
-"""Roots of scores that are far from linear: where a noise has almost no variance."""
+"""Scores far from linear, where a noise has almost no variance: roots and limits."""
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,10 @@ from problems import approx
 from experiments.models.linear_factor import LinearFactor
 from spmlex import INTERVAL_KINDS, RESULTS, efficient_estimate
 from spmlex._adequacy.identification import Directions
+from spmlex._efficient import score_test
 from spmlex._efficient.careful_steps import begin_carefully, is_nearer, learn
 from spmlex._efficient.score_at import ScoreAt
+from spmlex._efficient.score_inversion import Centre, advance_limits, begin_limits
 
 TRUTH = LinearFactor(coef=jnp.array([0.7, -0.5]), log_std_e=jnp.array([-0.5, 0.5, 0.3]))
 ROOT = np.array([0.3, -0.2, 0.1])
@@ -74,11 +76,37 @@ def test_an_evaluation_that_is_not_a_number_teaches_nothing():
     assert after.damping < steps.damping
 
 
+def humped(theta):
+    """Return a deviate that is critical three times above its root."""
+    return np.interp(theta, [-10, 0, 1, 3, 6, 50], [20, 0, -3, -0.5, -5, -100])
+
+
+@pytest.mark.parametrize("careful", [False, True])
+def test_careful_limits_reach_as_far_as_values_are_not_rejected(careful):
+    centre = Centre(
+        theta=jnp.zeros(1),
+        inverse=jnp.ones((1, 1)),
+        errors=jnp.full(1, 0.5),
+        critical=jnp.array(1.96),
+        careful=jnp.array(careful),
+    )
+    state, one = begin_limits(centre), jnp.ones(1)
+    while state.running:
+        deviate = jnp.asarray(humped(state.search.theta[0]))
+        alone = score_test.Tested(
+            deviate, 0 * one, jnp.array(0.0), jnp.abs(deviate), one
+        )
+        state = advance_limits(centre, state, alone)
+    first, last = 1.96 / 3, 3 + 3 * (1.96 - 0.5) / 4.5
+    assert state.limits == approx([-1.96 / 2, last if careful else first], abs=0.02)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("seed", [1, 5, 71, 90, 96])
 def test_root_and_limits_are_found_where_a_noise_has_almost_no_variance(seed):
     # Normal F: only second moments tell the first noise from F, and in these samples
-    # its best variance is about zero. Steps of information went back and forth.
+    # its best variance is about zero. Steps of information went back and forth; where
+    # they end near zero the test rejects, and farther up it does not any more.
     rng = np.random.default_rng(seed)
     v = 2 * rng.standard_normal((500, 1))
     noise = np.exp(TRUTH.log_std_e) * rng.standard_normal((500, 3))
