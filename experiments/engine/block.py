@@ -19,6 +19,7 @@ from experiments.engine.compiling import (
     describe_error,
     map_first,
 )
+from experiments.engine.watch import WATCH
 from experiments.estimators import QUANTITIES, RAISED, find_own
 from experiments.mixing import AbstractMixing
 from experiments.provenance import read_peak_memory
@@ -52,7 +53,8 @@ class Engine:
     def run(self, block: Block) -> Result:
         """Compute a block; an error becomes part of the result."""
         try:
-            return self._run(block)
+            with WATCH.over(f"{block.cell.name} from {block.first} on"):
+                return self._run(block)
         except Exception as error:  # noqa: BLE001 - recorded, reported and run again
             message = describe_error(error)
             # What can't be compiled fails for every replication: no use in trying each.

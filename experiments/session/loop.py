@@ -20,6 +20,7 @@ from experiments.config.overrides import check_once
 from experiments.engine.block import Engine, lose
 from experiments.engine.check import check_design
 from experiments.engine.compiling import describe_error
+from experiments.engine.watch import WATCH
 from experiments.session.console import StudyConsole
 from experiments.session.display import Display
 from experiments.session.tracker import Tracker
@@ -89,6 +90,7 @@ def run_rounds(session: Session, plan: Callable[[], list[Block]]) -> bool:
     if not plan():
         return False
     raised, waited = 0, False
+    WATCH.tell = console.print
     with (
         stopping(console) as should_stop,
         session.compute.start() as workers,

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,15 @@ class Moments:
     default_kind: str = "sandwich"
 
     def estimate(self, model: Any, data: Any, supp: Any) -> Outcome:
-        """Return moment estimates; fail, raise or dawdle if `solver` says so."""
+        """Return moment estimates; or do what `solver` says."""
         outcomes = data["outcomes"].astype(float)
         if self.solver == "dawdles":
             outcomes = outcomes + jax.pure_callback(
                 _dawdle, jax.ShapeDtypeStruct((), jnp.float64), outcomes[0, 0]
+            )
+        if self.solver == "stands still" and outcomes.shape[0] == 30:
+            outcomes = outcomes + jax.pure_callback(
+                _stand_still, jax.ShapeDtypeStruct((), jnp.float64)
             )
         theta, _ = ravel_pytree(model.starting_values(data))
         if self.solver == "raises" and outcomes.shape[0] == 20:
@@ -85,6 +90,12 @@ def _dawdle(_: Any) -> np.ndarray:
     with open(os.environ["DAWDLED"], "a") as file:
         file.write(f"{os.getpid()}\n")
     time.sleep(0.02)
+    return np.zeros(())
+
+
+def _stand_still() -> np.ndarray:
+    """Wait for ever, as programs do that wait for each other."""
+    threading.Event().wait()
     return np.zeros(())
 
 
