@@ -174,7 +174,8 @@ def _revise(
     heights, chosen = jax.lax.top_k(peaks, min(n_supp, _PEAKS))
     # Fewer peaks than places: the first once more, which is merged away below.
     chosen = jnp.where(heights > -jnp.inf, chosen, chosen[0])
-    found, heights = climb_gradient(problem, theta, log_ratio, problem.trial[chosen])
+    seeds, count = problem.trial[chosen], jnp.sum(heights > -jnp.inf)
+    found, heights = climb_gradient(problem, theta, log_ratio, seeds, count)
     # The maxima first, the highest first; then the atoms as they are, by mass. All of
     # them are there for the next masses, so that nothing is lost by the change.
     found = jnp.concatenate([found, atoms.places])
