@@ -283,8 +283,10 @@ def _newton_step(
     both = stays[:, :, None] & stays[:, None, :]
     hessian = jnp.where(both, here.hessian, 0.0) * (reach[:, None] * reach)
     scaled = jnp.where(stays, here.gradient, 0.0) * reach
-    finite = jnp.isfinite(hessian)
-    curvatures, axes = jnp.linalg.eigh(jnp.where(finite, -hessian, 0.0))
+    bent = jnp.where(jnp.isfinite(hessian), -hessian, 0.0)
+    # One after the other: LAPACK hands a batch to the threads of XLA's pool, and where
+    # it runs on these itself, all of them can wait for each other for ever.
+    curvatures, axes = jax.lax.map(jnp.linalg.eigh, bent)
     along = jnp.einsum("kij,ki->kj", axes, jnp.where(jnp.isfinite(scaled), scaled, 0.0))
     along = along / jnp.maximum(jnp.abs(curvatures), 1e-12)
     step = jnp.einsum("kij,kj->ki", axes, along)

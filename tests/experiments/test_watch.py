@@ -1,16 +1,24 @@
 """A study whose blocks wait for each other for ever says so and ends."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
 from study_helpers import override
 
-from experiments.engine import watch
+from experiments.config.build import build_design
+from experiments.config.compose import compose
+from experiments.engine import block, watch
 from experiments.engine.watch import Watch
+from experiments.study import Block
 
+LAPACK = re.compile(r"custom_call @lapack\w+\(.*\) \{.*\} : \((.*)\) ->")
+BATCH = re.compile(r"tensor<\d+x\d+x\d+xf64>")
 HERE = Path(__file__).parent
 RUN = """
 import sys
@@ -73,3 +81,31 @@ def test_nothing_is_ended_between_blocks():
     for _ in range(100):
         watched.look(watch.SECONDS_STILL, 0.0)
     assert ended == []
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        ["dgp=linear_factor_normal", "grid=linear_factor", "n_supp=9"],
+        ["dgp=panel_logit_slopes", "grid=product_wide", "n_supp=16"],
+    ],
+    ids=["one dimension", "two dimensions"],
+)
+def test_no_estimate_hands_lapack_a_batch(study, monkeypatch):
+    # What programs wait for: LAPACK gives a batch to the threads of XLA's pool.
+    lowered = []
+
+    def lower(function, args, *names, **_):
+        lowered.append(jax.jit(function).lower(*args).as_text())
+        shapes = jax.eval_shape(function, *args)
+        return lambda *_: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+    monkeypatch.setattr(block, "compile_once", lower)
+    settings = ["estimator=[profile,efficient]", "sample_size=40", "n_replications=1"]
+    design = build_design(compose([*settings, *study]))
+    for cell in design.cells():
+        block.Engine(design).run(Block(cell, 0, 0))
+    calls = [call for text in lowered for call in LAPACK.findall(text)]
+    assert len(lowered) == 4
+    assert calls
+    assert [call for call in calls if BATCH.search(call)] == []
