@@ -84,7 +84,9 @@ def wilson_limits(
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Return the limits of Wilson's interval for a proportion."""
     centre, half = wilson_interval(proportion, n.where(n > 0), level)
-    return (centre - half).clip(0, 1), (centre + half).clip(0, 1)
+    # They hold the proportion: at 0 and 1 they are that, but for rounding.
+    lower = np.minimum((centre - half).clip(0, 1), proportion)
+    return lower, np.maximum((centre + half).clip(0, 1), proportion)
 
 
 def jackknife_error(

@@ -125,6 +125,9 @@ def test_wilson_interval_is_scipys():
         expected = stats.binomtest(successes, n).proportion_ci(0.95, "wilson")
         assert low.item() == pytest.approx(expected.low, abs=1e-12)
         assert high.item() == pytest.approx(expected.high, abs=1e-12)
+    for n in range(1, 60):
+        assert wilson_limits(xr.DataArray(0.0), xr.DataArray(n))[0].item() == 0.0
+        assert wilson_limits(xr.DataArray(1.0), xr.DataArray(n))[1].item() == 1.0
 
 
 def test_degrees_of_freedom_give_t_limits_and_missing_ones_drop():
