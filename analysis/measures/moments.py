@@ -85,8 +85,7 @@ def wilson_limits(
     """Return the limits of Wilson's interval for a proportion."""
     centre, half = wilson_interval(proportion, n.where(n > 0), level)
     # They hold the proportion: at 0 and 1 they are that, but for rounding.
-    lower = np.minimum((centre - half).clip(0, 1), proportion)
-    return lower, np.maximum((centre + half).clip(0, 1), proportion)
+    return (centre - half).clip(0, proportion), (centre + half).clip(proportion, 1)
 
 
 def jackknife_error(
