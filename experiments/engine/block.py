@@ -13,7 +13,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from experiments.dgp import Data, Model, Process
 from experiments.engine import replicate
 from experiments.engine.compiling import (
-    IN_LITTLE_TIME,
+    FOR_DRAWS,
     CompilationError,
     compile_once,
     describe_error,
@@ -96,7 +96,7 @@ class Engine:
 
         args = (np.asarray(count), numbers, stream, process)
         names = "draw", cell.sample_size
-        return self._compile(draw_all, args, *names, options=IN_LITTLE_TIME)(*args)
+        return self._compile(draw_all, args, *names, options=FOR_DRAWS)(*args)
 
     def capacity(self, cell: Cell) -> int:
         """Return how many replications of a cell are drawn together.

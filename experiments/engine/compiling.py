@@ -38,7 +38,7 @@ PROGRAMS_A_CELL = 2
 COMPILATIONS_BETWEEN_SWEEPS = 32
 """After so many JAX's own memory of traces is emptied: of a fit it takes 8 MB."""
 
-IN_LITTLE_TIME: dict[str, str | bool] = {
+FOR_DRAWS: dict[str, str | bool] = {
     "xla_backend_optimization_level": "1",
     "xla_cpu_use_fusion_emitters": False,
 }
