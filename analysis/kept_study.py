@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from analysis.quoted import Quoted, Range, ends_of
-from analysis.stored import StudyError, load_summary
+from analysis.stored import SUMMARY, StudyError, load_summary
 
 _DIMENSIONS = {"n": "sample_size"}
 """How documents call a dimension, where that is not its name."""
@@ -40,11 +40,16 @@ class KeptStudy:
     def read(cls, folder: Path | str) -> "KeptStudy":
         """Read `summary.nc` of a folder, or a file `summary-*.nc` for each process.
 
+        Where there are both, the study was run again since `analysis.keep` split it:
+        `summary.nc` is the new one.
+
         Raises:
             StudyError: There is none, or it is damaged.
         """
         folder = Path(folder)
-        paths = sorted(folder.glob("summary*.nc"))
+        paths = [folder / SUMMARY]
+        if not paths[0].exists():
+            paths = sorted(folder.glob("summary-*.nc"))
         if not paths:
             raise StudyError(f"{folder} keeps no summary; run the study first.")
         return cls.of(folder.name, *(load_summary(folder, x.name) for x in paths))

@@ -208,6 +208,16 @@ def test_ranges_count_and_know_their_end(clone):
     assert str(kept.number("bias", n=2000)) == "-0.200 (0.040)"
 
 
+def test_a_study_that_was_run_again_is_not_what_was_kept_before(clone):
+    folder = clone / "results" / "one"
+    old = summary(version=1)
+    old["gone"] = old["linear"]
+    write_tree(old, folder / "summary-linear.nc")
+    kept = KeptStudy.read(folder)
+    assert kept.version == read_version(ROOT)
+    assert list(kept.processes) == ["linear"]
+
+
 def test_a_measure_over_another_has_the_error_of_both(clone):
     kept = KeptStudy.read(clone / "results" / "one")
     found = kept.over("coverage", {"kind": "observed"}, {"kind": "sandwich"})
