@@ -23,6 +23,9 @@ LARGE = 1_500_000
 """Bytes above which a summary is kept as a file for each process: of those that a
 change leaves as they are, the repository holds no second copy."""
 
+BLOCKS = "blocks"
+"""The folder in that of a study which holds what was computed."""
+
 NEW = ("tables/*.csv", "tables/*.md")
 """What is kept of a study of which nothing is."""
 
@@ -39,7 +42,8 @@ def keep(name: str, made: Path, root: Path) -> list[Path]:
         The files kept.
 
     Raises:
-        StudyError: The study is not there, not complete or a quick look only.
+        StudyError: The study is not there, not complete or a quick look only; or the
+            clone's folder of this name holds a run of its own.
     """
     run = _read(made / RECORD.name).get(name)
     if run is None or not run["complete"] or run["quick"]:
@@ -49,6 +53,12 @@ def keep(name: str, made: Path, root: Path) -> list[Path]:
             f"results_dir={made}` runs what is missing."
         )
     source, target = made / name, root / RECORD.parent / name
+    elsewhere = source.resolve() != target.resolve()
+    if elsewhere and (target / BLOCKS).exists():
+        raise StudyError(
+            f"{target} holds a run of its own, whose files would be overwritten: move "
+            "it, or keep that one by leaving out --results."
+        )
     summary = load_summary(source)
     before = _list_tracked(root, target)
     chosen = [x for x in before if x.suffix != ".nc"]
@@ -56,14 +66,16 @@ def keep(name: str, made: Path, root: Path) -> list[Path]:
         found = (path for pattern in NEW for path in source.glob(pattern))
         chosen = sorted(path.relative_to(source) for path in found)
     kept = [path for path in chosen if (source / path).exists()]
-    if source.resolve() != target.resolve():
-        shutil.rmtree(target, ignore_errors=True)
+    if elsewhere:
+        # What git has can be had again; nothing else is touched.
+        for path in before:
+            (target / path).unlink(missing_ok=True)
         for path in kept:
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / path, target / path)
     target.mkdir(parents=True, exist_ok=True)
     kept += _write_summary(summary, target)
-    if source.resolve() != target.resolve() and Path(SUMMARY) not in kept:
+    if elsewhere and Path(SUMMARY) not in kept:
         (target / SUMMARY).unlink()
     record = _read(root / RECORD) | {name: run}
     write_text(root / RECORD, yaml.safe_dump(record, sort_keys=False))

@@ -28,7 +28,8 @@ _LONGEST = 3.0
 
 _PATIENCE = 5
 """Evaluations after which a value at which the others find no root is tested where
-their score was smallest, and with them if they are off by twice as much."""
+their score was smallest, and with them if they are off by twice as much: one of them
+may run off to the end of its range."""
 
 _WILD = 10.0
 """Critical values that the joint deviate may reach where the others are not solved."""
@@ -200,15 +201,13 @@ def advance_search(limit: Limit, search: Search, found: Tested) -> Search:
 
 def look_beyond(limit: Limit, search: Search) -> Search:
     """Begin again beyond the limit that a search has found."""
-    moved = jnp.where(limit.this, search.limit - search.inner.distance, 0.0)
-    start = search.inner.theta + limit.side * moved
-    farther = jnp.where(limit.this, (_GROWTH - 1.0) * search.limit, 0.0)
+    outwards = jnp.where(limit.this, limit.side, 0.0)
+    start = search.inner.theta + outwards * (search.limit - search.inner.distance)
     inner = _Tried(search.limit, jnp.array(0.0), start, search.inner.path)
-    return begin_search(limit, start, inner.path)._replace(
-        distance=_GROWTH * search.limit,
-        theta=start + limit.side * farther,
-        inner=inner,
-    )
+    farther = _GROWTH * search.limit
+    theta = start + outwards * (farther - search.limit)
+    begun = begin_search(limit, start, inner.path)
+    return begun._replace(distance=farther, theta=theta, inner=inner)
 
 
 def _judge(
@@ -291,6 +290,7 @@ def _carry_others(
     along = inner.theta + inner.path * limit.side * moved
     share = moved / (outer.distance - inner.distance)
     between = inner.theta + share * (outer.theta - inner.theta)
+    # Far from linear the guess may be far off: they start from where they were.
     along = jnp.where(limit.careful & ~limit.this, inner.theta, along)
     return jnp.where(limit.this | ~jnp.isfinite(outer.distance), along, between)
 

@@ -82,6 +82,19 @@ def test_what_a_study_does_not_make_any_more_goes(clone, tmp_path, monkeypatch):
     assert np.array_equal([*KeptStudy.read(clone / "results/one").processes], ["b"])
 
 
+def test_a_run_in_the_clone_is_not_overwritten_by_another(clone, tmp_path, capsys):
+    run_study(tmp_path / "made")
+    block = clone / "results" / "one" / "blocks" / "0.nc"
+    block.parent.mkdir(parents=True)
+    block.write_text("computed for hours")
+    assert keep.main(["one", "--results", str(tmp_path / "made")], clone) == 2
+    assert "holds a run of its own" in capsys.readouterr().err
+    block.rename(clone / "results" / "one" / "mine.nc")
+    block.parent.rmdir()
+    assert keep.main(["one", "--results", str(tmp_path / "made")], clone) == 0
+    assert (clone / "results" / "one" / "mine.nc").exists()
+
+
 def test_other_runs_stay_in_the_record(clone, tmp_path):
     for name in ("one", "other"):
         run_study(tmp_path / name, name)
