@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from alone import run_alone
-from mistakes import DATA, FITS, MISTAKES, MODEL, SUPP, Logit, N
+from mistaken_models import Logit
+from mistaken_setting import DATA, FITS, MODEL, SUPP, N
+from mistakes import MISTAKES
 from problems import approx
 
 from spmlex import fit

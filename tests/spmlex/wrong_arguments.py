@@ -16,7 +16,8 @@ import warnings
 import jax
 import jax.numpy as jnp
 import numpy as np
-from mistakes import DATA, MODEL, SUPP, Logit
+from mistaken_models import Logit
+from mistaken_setting import DATA, MODEL, SUPP
 
 import spmlex
 from spmlex._programs import kept_programs as _kept_programs
