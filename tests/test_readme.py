@@ -64,6 +64,7 @@ SMALL = ["n_replications=2", "block_size=2", "n_supp=[25]"]
 
 INSTALL = ("python3 -m venv", ". .venv/bin/activate", "pip install", "uv sync")
 DEVELOP = ("pytest", "ruff", "pyright", "bash .ci/run")
+MAINTAIN = (["python", "-m", "analysis.write"], ["python", "-m", "analysis.keep"])
 
 
 def split_commands(text):
@@ -90,7 +91,7 @@ TABLE = [
 def classify(words):
     """Return what the tests do about a command."""
     text = " ".join(words)
-    if words[:3] == ["python", "-m", "analysis.write"]:
+    if words[:3] in MAINTAIN:
         return "maintain"
     if words[:3] == STUDY and words[3] in ("reproduce", "verify"):
         return "maintain"  # for hours
