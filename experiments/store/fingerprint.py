@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.study import Cell
 
-NUMBERS = 3
+NUMBERS = 4
 """The version of the numbers: one more with every change of code that moves a number.
 
 Blocks of another version are never taken for one of this. `tests/experiments/

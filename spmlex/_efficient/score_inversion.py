@@ -98,7 +98,8 @@ def approach_limit(
         centre: What the limits lie around.
         state: The search before the evaluation.
         here: The evaluation.
-        scores: Its scores, weighted with mean one and summed within clusters.
+        scores: Its scores less their mean, weighted with mean one and summed within
+            clusters.
     """
     number, size = state.number, centre.theta.size
     found = test_parameter(here, number % size, scores, equation.n_obs)

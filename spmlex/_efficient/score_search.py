@@ -184,7 +184,9 @@ def search_score(
 
         def to_limit() -> _Searches:
             counts = equation.problem.counts
-            scores = sum_within(here.scores, equation.weights, clusters, counts)
+            # Far from the root the mean itself would count as variance.
+            centred = here.scores - here.mean
+            scores = sum_within(centred, equation.weights, clusters, counts)
             moved = approach_limit(equation, centre, state.limits, here, scores)
             return state._replace(limits=moved)
 

@@ -48,15 +48,17 @@ def test_parameter(
 ) -> Tested:
     """Test parameter k at the theta of an evaluation. Equation (13).
 
-    Of two consistent estimates of the variance, the model's and the sample's, the
-    larger counts. What is regressed on the others is the model's in both: far from
-    the root the sample's mean product of scores may be singular or of any sign, and a
-    deviate that uses it vanishes there however wrong the value is.
+    The variance is the sample's, which is right where the model is not, or where
+    clusters depend; where it is below the model's, which has less noise, the mean of
+    both. What is regressed on the others is the model's in both: far from the root the
+    sample's mean product of scores may be singular or of any sign, and a deviate that
+    uses it vanishes there however wrong the value is.
 
     Args:
         here: The evaluation.
         k: Number of the parameter.
-        scores: Efficient scores, weighted with mean one and summed within clusters.
+        scores: Efficient scores less their mean, weighted with mean one and summed
+            within clusters.
         n_obs: Number of observations with weight.
     """
     size = here.theta.size
@@ -72,18 +74,14 @@ def test_parameter(
     inverse = jnp.where(crossed, 0.0, inverse)
     inverse = inverse / (unit[:, None] * unit)
     combination = jnp.where(this, 1.0, -(here.information[k] @ inverse))
-    variance = combination @ here.information @ combination
-    model = combination @ here.mean / jnp.sqrt(variance / n_obs)
-    along = scores @ combination
-    # Not the sum of the rows: with counts they are roots of sums of squares.
-    total = n_obs * (combination @ here.mean)
-    # Centred: far from the root the mean itself would count as variance.
-    sample = total / jnp.sqrt(jnp.sum(along**2) - total**2 / n_obs)
-    smaller = jnp.where(jnp.abs(sample) < jnp.abs(model), sample, model)
+    model = combination @ here.information @ combination
+    sample = jnp.sum((scores @ combination) ** 2) / n_obs
+    variance = jnp.maximum(sample, 0.5 * (sample + model))
+    deviate = combination @ here.mean / jnp.sqrt(variance / n_obs)
     others = inverse @ here.mean
     error = jnp.sqrt(jnp.maximum(jnp.diagonal(inverse), 0.0) / n_obs)
     off = jnp.max(jnp.abs(others) / jnp.where(error > 0, error, jnp.inf), initial=0.0)
     path = jnp.where(this, 1.0, -(inverse @ here.information[:, k]))
     # The two parts are uncorrelated under the model.
-    joint = jnp.sqrt(smaller**2 + n_obs * here.mean @ others)
-    return Tested(smaller, others, off, joint, path)
+    joint = jnp.sqrt(deviate**2 + n_obs * here.mean @ others)
+    return Tested(deviate, others, off, joint, path)

@@ -224,6 +224,10 @@ def test_clusters_of_copies_have_the_errors_of_the_originals():
     # The price of atoms weighs half as much in twice the sample: F differs a little.
     assert clustered / errors == approx(np.ones(1), 0.05)
     assert plain / errors == approx(np.full(1, np.sqrt(0.5)), 0.05)
+    reach = np.asarray(here.score_limits(0.95)) - here.theta
+    assert np.asarray(there.score_limits(0.95, clusters)) - there.theta == approx(
+        reach, 0.05 * float(reach[1, 0])
+    )
 
 
 @slow
