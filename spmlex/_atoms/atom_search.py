@@ -107,7 +107,7 @@ def search_atoms(
 
         watch = "with the support points free to move" if verbose else ""
         args = (at, n_obs, joint, atoms.probs, tol, max_steps)
-        state = climb(*args, keeps_masses=True, watch=watch)
+        state = climb(*args, atoms_move=True, watch=watch)
         theta = state.theta[:size]
         ended = state.theta[size:].reshape(atoms.places.shape)
         ended = Atoms(jnp.clip(ended, 0.0, 1.0), atoms.present, state.here.probs)
@@ -144,7 +144,7 @@ def _begin(
     joint = jnp.concatenate([theta0, atoms.places.ravel()])
     zero, infinity = jnp.array(0), jnp.array(jnp.inf)
     return Search(
-        stand_at(n_obs, joint, atoms.probs),
+        stand_at(n_obs, joint, atoms.probs, atoms_move=True),
         atoms.present,
         atoms,
         infinity,

@@ -192,7 +192,9 @@ class JointProblem(eqx.Module):
             rows, relative = jnp.zeros((joint.size, 0)), jnp.zeros((0, count))
 
         across = sums.across
-        probs_dot = -jax.vmap(lambda r: solve_face(sums.system, r, mass))(across)
+        rights = jnp.concatenate([across, jnp.eye(count)])
+        solved = jax.vmap(lambda r: solve_face(sums.system, r, mass))(rights)
+        probs_dot, response = -solved[: joint.size], solved[joint.size :]
         hessian = sums.second + across @ probs_dot.T
         moves = (places > 0.0) & (places < 1.0) & (mass > 0)[:, None]
         stays = jnp.concatenate([jnp.zeros(size, bool), ~moves.ravel()])
@@ -202,6 +204,8 @@ class JointProblem(eqx.Module):
         hessian = hessian * free * free[:, None] + jnp.diag(1.0 - free)
         probs_dot = probs_dot * free[:, None]
         scores = (rows + probs_dot @ relative.T) * free[:, None]
+        share = jnp.repeat(jnp.where(mass > 0, mass, 1.0), dimension)
+        share = jnp.concatenate([jnp.ones(size), share])
         return Evaluation(
             value=inner.value,
             gradient=-sums.slope * free,
@@ -214,6 +218,8 @@ class JointProblem(eqx.Module):
             inner_steps=inner.num_steps,
             fell_back=inner.fell_back,
             zero_likelihood=inner.zero_likelihood,
+            response=response,
+            roots=jnp.sqrt(jnp.abs(jnp.diagonal(hessian)) / share),
         )
 
     def solve_masses(

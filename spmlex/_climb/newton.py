@@ -13,14 +13,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from spmlex._climb.lost_masses import keep_masses
 from spmlex._climb.trust_region import solve_trust_region
 from spmlex._inner import CERTIFICATE_TOL
 from spmlex._profile.evaluation import Evaluation, nowhere
 from spmlex._words.progress import STEPS, report
 from spmlex._words.types import Scalar
-
-_LEAST_SHARE = 0.02
-"""A step is not shortened by more than this for a mass that it would lose."""
 
 _STEEP = 1e-3
 """Least unit of a parameter: what it changes the value by at this slope, in nats."""
@@ -30,8 +28,9 @@ class State(NamedTuple):
     """Where the method is, and how it came there.
 
     The scale is the root of the largest curvature so far, the inverse unit of each
-    parameter; the curvature the smallest eigenvalue of the Hessian in these units.
-    `blocked` says that the last point tried was one without likelihood or derivatives.
+    parameter (of the place of an atom at a mass of one); the curvature the smallest
+    eigenvalue of the Hessian in these units. `blocked` says that the last point tried
+    was one without likelihood or derivatives.
     """
 
     start: Float[Array, " p"]
@@ -58,7 +57,7 @@ def climb(
     tol: float | Scalar,
     max_steps: int | Int[Array, ""],
     *,
-    keeps_masses: bool = False,
+    atoms_move: bool = False,
     watch: str = "",
 ) -> State:
     """Run Newton's method; every pass is one evaluation, then accept or shrink.
@@ -70,8 +69,8 @@ def climb(
         probs0: The first start for the mixing probabilities.
         tol: Largest entry of the scaled gradient at which the method has converged.
         max_steps: Limit on the number of evaluations.
-        keeps_masses: End a step where, by its derivatives, a mass would be lost: beyond
-            that they say nothing about the value.
+        atoms_move: Whether theta has the places of atoms, which may lose their mass:
+            evaluations then have a `response`, and no step makes a mass negative.
         watch: What the search is called, to print a line a step; empty: none.
     """
 
@@ -79,10 +78,14 @@ def climb(
         return ~state.converged & ~state.stalled & (state.num_steps < max_steps)
 
     def advance(state: State) -> State:
-        if keeps_masses:
-            state = _shorten(state)
+        change = state.here.probs_dot @ state.step
+        if atoms_move:
+            scale = units_of(state.scale, state.here.gradient)
+            given = (state.here, state.step, state.promised, scale, state.radius)
+            step, promised, change = keep_masses(*given)
+            state = state._replace(step=step, promised=promised)
         theta = state.theta + state.step
-        guess = jnp.maximum(state.here.probs + state.here.probs_dot @ state.step, 0.0)
+        guess = jnp.maximum(state.here.probs + change, 0.0)
         # Where the prediction has no mass left, those at hand are the better start.
         total = jnp.sum(guess, axis=-1, keepdims=True)
         probs0 = jnp.where(total > 0, guess / total, state.here.probs)
@@ -94,7 +97,7 @@ def climb(
 
     # The start is evaluated by the first pass, not before the loop: the model and the
     # inner solver, most of what there is to compile, stand in the program once.
-    start = stand_at(n_obs, theta0, probs0)
+    start = stand_at(n_obs, theta0, probs0, atoms_move=atoms_move)
     return jax.lax.while_loop(is_running, advance, start)
 
 
@@ -107,7 +110,11 @@ def _report_step(watch: str, state: State) -> None:
 
 
 def stand_at(
-    n_obs: int, theta0: Float[Array, " p"], probs0: Float[Array, "*n_groups n_supp"]
+    n_obs: int,
+    theta0: Float[Array, " p"],
+    probs0: Float[Array, "*n_groups n_supp"],
+    *,
+    atoms_move: bool = False,
 ) -> State:
     """Return the state before the first pass.
 
@@ -117,7 +124,7 @@ def stand_at(
     return State(
         theta0,
         theta0,
-        nowhere(n_obs, theta0, probs0),
+        nowhere(n_obs, theta0, probs0, atoms_move=atoms_move),
         jnp.zeros(size),
         jnp.array(0.0),
         jnp.array(1.0),
@@ -130,20 +137,6 @@ def stand_at(
         jnp.array(False),
         jnp.array(False),
     )
-
-
-def _shorten(state: State) -> State:
-    """End the step where the first mass reaches zero, and promise what is left."""
-    here = state.here
-    change = here.probs_dot @ state.step
-    lost = (here.probs > 0) & (here.probs + change < 0)
-    shares = jnp.where(lost, here.probs / jnp.where(lost, -change, 1.0), 1.0)
-    share = jnp.maximum(jnp.min(shares), _LEAST_SHARE)
-    step = share * state.step
-    promised = -(here.gradient @ step) - 0.5 * step @ here.hessian @ step
-    # The whole step's promise, where that was rounded up to nothing, stays.
-    promised = jnp.where(share < 1.0, jnp.maximum(promised, 0.0), state.promised)
-    return state._replace(step=step, promised=promised)
 
 
 def _accept_or_shrink(
@@ -181,7 +174,8 @@ def _accept_or_shrink(
     theta = jnp.where(accepted, theta, state.theta)
     # `cond`, not `where`: one evaluation is kept, not two copied entry by entry.
     now = jax.lax.cond(accepted, lambda: there, lambda: here)
-    largest = jnp.maximum(state.scale, curvature_roots(now))
+    roots = curvature_roots(now) if now.roots is None else now.roots
+    largest = jnp.maximum(state.scale, roots)
     scale = units_of(largest, now.gradient)
     step, promised, curvature = solve_trust_region(
         now.gradient / scale, now.hessian / (scale[:, None] * scale), radius

@@ -22,6 +22,9 @@ class Evaluation(NamedTuple):
 
     With groups `probs` and `probs_dot` have a leading axis for them; the value and its
     derivatives are sums over groups, and the certificate is that of the worst one.
+    Where atoms move, and may lose their mass, `response` is how masses give way to each
+    other, the inverse of `phi_SS` of equation (5), and `roots` the inverse units of
+    theta and places: of these at a mass of one, or small atoms would have no unit.
     """
 
     value: Scalar
@@ -35,10 +38,16 @@ class Evaluation(NamedTuple):
     inner_steps: Int[Array, ""]
     fell_back: Bool[Array, ""]
     zero_likelihood: Bool[Array, ""]
+    response: Float[Array, "n_supp n_supp"] | None = None
+    roots: Float[Array, " p"] | None = None
 
 
 def nowhere(
-    n_obs: int, theta: Float[Array, " p"], probs: Float[Array, "*n_groups n_supp"]
+    n_obs: int,
+    theta: Float[Array, " p"],
+    probs: Float[Array, "*n_groups n_supp"],
+    *,
+    atoms_move: bool = False,
 ) -> Evaluation:
     """Return an evaluation of infinite value: where a search is before it begins."""
     size = theta.size
@@ -54,6 +63,8 @@ def nowhere(
         inner_steps=jnp.array(0),
         fell_back=jnp.array(False),
         zero_likelihood=jnp.array(False),
+        response=jnp.zeros((probs.size, probs.size)) if atoms_move else None,
+        roots=jnp.zeros(size) if atoms_move else None,
     )
 
 
