@@ -151,7 +151,8 @@ def _climb(
         return joint.evaluate(both, probs, present)
 
     n_rows = joint.weights.shape[0]
-    state = climb(at, n_rows, both, probs, _TOL, _MAX_STEPS)
+    args = (at, n_rows, both, probs, _TOL, _MAX_STEPS)
+    state = climb(*args, atoms_move=True)
     return state, judge(state, joint.weights, jnp.array(jnp.inf), _TOL)
 
 
