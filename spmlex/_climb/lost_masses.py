@@ -23,7 +23,7 @@ _MOST_ROUNDS = 8
 """Times that more masses may turn out to be lost in a step."""
 
 _NEGATIVE = -1e-12
-"""Masses above this are none that a step loses: those it takes to zero are."""
+"""Below this a mass is negative: those held at zero are so but for rounding."""
 
 
 class Step(NamedTuple):
