@@ -1,9 +1,10 @@
 """What a study of many cells holds: `python -m experiments.load [--cells 500]`.
 
-Runs `sweep`, in a process of its own with no program compiled before, on a study of so
-many sample sizes, of a few observations and replications each, and prints how much
-memory its processes held and how much processor time they took as cells got done; the
-figures are kept in `results/load.json`. Linux only.
+Runs `sweep`, in a process of its own with no program compiled before, on a study of ten
+data-generating processes and so many sample sizes, of a few observations and
+replications each, and prints how much memory its processes held and how much processor
+time they took as cells got done; the figures are kept in `results/load.json`. With
+`--processes 1` no cell shares a program with another. Linux only.
 """
 
 import argparse
@@ -20,6 +21,14 @@ STEPS = 10
 SECONDS_BETWEEN_LOOKS = 0.2
 KEPT = Path("results/load.json")
 FIRST_SIZE = 30  # observations: the smallest sample
+PROCESSES = tuple(
+    f"linear_factor_{name}"
+    for name in (
+        *("discrete", "normal", "mixture", "skewed", "uniform", "t", "two_point"),
+        *("other_discrete", "other_normal", "noisy_normal"),
+    )
+)
+"""Of one model, in `conf/dgp`."""
 
 
 def read_processes(session: int) -> tuple[float, float]:
@@ -97,16 +106,29 @@ def main(arguments: list[str] | None = None) -> int:
         description=(__doc__ or "").split("\n\n")[0],
     )
     parser.add_argument("--cells", type=int, default=500)
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=len(PROCESSES),
+        choices=range(1, len(PROCESSES) + 1),
+        help="data-generating processes of one model; cells are a multiple of it",
+        metavar=f"1..{len(PROCESSES)}",
+    )
     parser.add_argument("--replications", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--estimator", default="moments", help="of conf/estimator")
     parser.add_argument("--out", type=Path, default=KEPT, help="file of the figures")
     chosen = parser.parse_args(arguments)
-    sizes = range(FIRST_SIZE, FIRST_SIZE + chosen.cells)
+    if chosen.cells % chosen.processes:
+        parser.error(
+            f"--cells {chosen.cells} is no multiple of --processes {chosen.processes}."
+        )
+    sizes = range(FIRST_SIZE, FIRST_SIZE + chosen.cells // chosen.processes)
     with tempfile.TemporaryDirectory() as results:
         command = [
             *(sys.executable, "-m", "experiments.run", "sweep"),
             *(f"results_dir={results}", "study=load", "n_supp=25"),
+            f"dgp=[{','.join(PROCESSES[: chosen.processes])}]",
             f"sample_size=[{','.join(map(str, sizes))}]",
             f"estimator={chosen.estimator}",
             f"n_replications={chosen.replications}",
@@ -114,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
         ]
         code, rows = measure(command, Path(results, "load", "blocks"), chosen.cells)
     if code == 0:
-        keep_run(describe_run({"load": rows}), chosen.out)
+        keep_run(describe_run({"growth": rows}), chosen.out)
         print(f"Kept in {chosen.out}.")
     return code
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 
 import equinox as eqx
+import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
@@ -128,6 +129,28 @@ class Design:
             for dgp, grid, estimator, n, m in itertools.product(*axes)
         ]
         return list(dict.fromkeys(cells))
+
+    def order_cells(self, at_once: int) -> list[Cell]:
+        """List the cells in the order of work: no program is compiled twice.
+
+        Cells of processes with the same model share what estimates. Where there are
+        more programs than are kept, all cells of the first ones come first.
+
+        Args:
+            at_once: How many cells have their programs in memory.
+        """
+        sharing: dict[object, list[Cell]] = {}
+        for cell in self.cells():
+            model = jax.tree.structure(self.processes[cell.dgp].truth)
+            program = model, cell.estimator, cell.sample_size, cell.n_supp
+            sharing.setdefault(program, []).append(cell)
+        return [
+            cell
+            for kept in itertools.batched(sharing.values(), at_once)
+            for cells in itertools.zip_longest(*kept)
+            for cell in cells
+            if cell is not None
+        ]
 
     def support(self, cell: Cell) -> np.ndarray | None:
         """Return the support grid that a cell's estimator is given, if any."""

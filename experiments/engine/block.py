@@ -1,5 +1,6 @@
 """How one block is computed: draw, estimate, and what an error leaves behind."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -72,7 +73,10 @@ class Engine:
             The data with leading axis replication, and their hashes; only the first
             `count` entries, at most the cell's capacity, have a meaning.
         """
-        process = self.design.processes[cell.dgp]
+        # Without its names, which are no part of the program: it may be another's too.
+        process = dataclasses.replace(
+            self.design.processes[cell.dgp], label="", symbol=(), estimands=()
+        )
         stream = replicate.make_stream(
             self.design.seed, self.design.streams, cell.dgp, cell.sample_size
         )

@@ -84,8 +84,8 @@ class Tracker:
         size = self.design.block_size
         missing = {
             cell: record.missing(min(size, record.next()) if pilot else record.next())
-            for cell, record in self.records.items()
-            if not record.halted
+            for cell in self.design.order_cells(cells_at_once)
+            if not (record := self.records[cell]).halted
         }
         return order_blocks(missing, size, cells_at_once)
 

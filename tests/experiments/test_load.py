@@ -17,6 +17,7 @@ from study_helpers import make_design, make_engine
 from experiments import load
 from experiments.compute.local import Local
 from experiments.engine import compiling
+from experiments.engine.block import Engine
 from experiments.session.tracker import Tracker
 from experiments.store.blocks import Store
 from experiments.store.fingerprint import Fingerprint
@@ -60,6 +61,30 @@ def test_what_is_traced_is_forgotten_between_compilations(programs, monkeypatch)
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(work, range(12))) == list(range(12))
     assert forgotten == [0, 0, 0]
+
+
+def test_no_program_is_compiled_twice(programs, monkeypatch):
+    """Of two processes with the same model and distribution, and many sizes."""
+    design = make_design(
+        "dgp=[linear_factor_discrete,linear_factor_normal,linear_factor_other_normal]",
+        "sample_size=[20,21,22,23]",
+        "n_supp=4",
+        "n_replications=2",
+    )
+    compiled = []
+    enter = compiling._Gate.__enter__
+
+    def count(gate):
+        compiled.append(1)
+        return enter(gate)
+
+    monkeypatch.setattr(compiling._Gate, "__enter__", count)
+    engine = Engine(design, cells_at_once=2)
+    tracker = Tracker(design)
+    for block in tracker.plan_blocks(cells_at_once=2):
+        assert not engine.run(block).error
+    # Of each size what estimates, and what draws for each distribution.
+    assert len(compiled) == 4 * (1 + 2)
 
 
 @pytest.mark.thorough
@@ -106,9 +131,18 @@ def test_no_more_cells_are_worked_on_than_keep_their_programs(workers):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_sweep_of_many_cells_stays_small(capfd, tmp_path):
     kept = tmp_path / "load.json"
-    words = ["--cells", "24", "--replications", "2", "--out", str(kept)]
+    words = [
+        "--cells",
+        "24",
+        "--processes",
+        "1",
+        "--replications",
+        "2",
+        "--out",
+        str(kept),
+    ]
     assert load.main(words) == 0
-    rows = read_runs(kept)[-1]["load"]
+    rows = read_runs(kept)[-1]["growth"]
     assert [row["cells"] for row in rows][-2:] == [24, 24]
     assert all(row["most_mb"] > 0 for row in rows)
     rows = [line.split() for line in capfd.readouterr().out.splitlines()]
