@@ -70,6 +70,7 @@ def format_summary(
         gradient = float(ending.gradient_norm)
         lines.append(f"{int(ending.num_steps)} steps, gradient {gradient:.1e}")
         lines += _describe_intervals(evidence, found, row, made)
+        lines += describe_conflicts(names, made, level)
     if ending.optima is not None:
         lines += list_optima(ending.optima)
     if ending.certificate is not None:
@@ -187,6 +188,29 @@ def _describe_intervals(
             f"Warning: a limit of {_list(names, lost)} was not found: that is no "
             "evidence; kind='efficient_wald' has Wald's."
         )
+    return lines
+
+
+def describe_conflicts(
+    names: list[str], made: Intervals, level: float | int
+) -> list[str]:
+    """Say of which parameters P and the interval judge zero differently.
+
+    An interval that a test made need not be symmetric around the estimate, as z is.
+    """
+    outside = np.asarray((made.lower > 0) | (made.upper < 0))
+    p_value = np.asarray(made.p_value)  # none where a limit is open or missing
+    rejected = p_value < 1 - level
+    lines = []
+    for conflict, what in (
+        (outside & ~rejected & ~np.isnan(p_value), "without zero although P is not"),
+        (rejected & ~outside, "with zero although P is"),
+    ):
+        if conflict.any():
+            lines.append(
+                f"the interval of {_list(names, conflict)} is {what} below "
+                f"{1 - level:g}: it is to be preferred, z takes it for symmetric"
+            )
     return lines
 
 

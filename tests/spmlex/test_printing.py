@@ -11,6 +11,7 @@ import pytest
 from small_fits import SUPP, data, efficient, named
 
 import spmlex
+from spmlex._result.summary import describe_conflicts
 
 NUMBER = re.compile(r"-?\d+\.\d+")
 
@@ -92,6 +93,23 @@ def test_notebooks_get_an_accessible_table():
     assert scopes == {"col", "row"}
     assert "a_b &amp; c" in html
     assert named().intervals(kind="opg")._repr_html_().count("<tr>") == 3
+
+
+def test_the_summary_says_where_an_interval_and_its_z_disagree():
+    made = spmlex.Intervals(
+        centre=jnp.array([-0.8, 0.8, 2.0, 0.1, 0.5]),
+        standard_error=jnp.array([0.44, 0.35, 0.5, 0.5, 0.3]),
+        lower=jnp.array([-1.5, -0.1, 1.0, -0.9, -jnp.inf]),
+        upper=jnp.array([-0.1, 1.5, 3.0, 1.1, -0.1]),
+    )
+    lines = describe_conflicts(["a", "b", "c", "d", "e"], made, 0.95)
+    assert [line.partition(" although")[0] for line in lines] == [
+        "the interval of a is without zero",
+        "the interval of b is with zero",
+    ]
+    # At 90% the first two agree.
+    assert not describe_conflicts(["a"], jax.tree.map(lambda x: x[:1], made), 0.9)
+    assert all("below 0.05" in line for line in lines)
 
 
 @pytest.mark.thorough
