@@ -1,4 +1,6 @@
-"""What a failed fit can say beyond its code: which observations, which data."""
+"""What a failed fit can say beyond its code: which observations, which parameters."""
+
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -11,16 +13,21 @@ from spmlex._result.result import Fit
 from spmlex._words.codes import RESULTS
 from spmlex._words.inputs import conditional_likelihoods, describe_non_finite
 from spmlex._words.parameters import split_model
-from spmlex._words.types import Data
+from spmlex._words.types import Data, LogCondLik, Support
+
+_FLAT = 1e-6
+"""Curvature of the profile in units of that with F held, below which there is none."""
 
 
 def explain_failure(estimate: Fit, data: Data) -> str:
-    """Say where the likelihood of a failed fit is zero or not finite; else nothing.
+    """Say where a likelihood is zero or not finite, what is flat; else nothing.
 
     Args:
         estimate: A fit that is not successful.
         data: What it was fitted to.
     """
+    if estimate.result == RESULTS.singular_hessian:
+        return _explain_singularity(estimate, data)
     if estimate.result not in (RESULTS.zero_likelihood, RESULTS.non_finite):
         return ""
     parameters = describe_non_finite("model", estimate.model)
@@ -36,6 +43,26 @@ def explain_failure(estimate: Fit, data: Data) -> str:
         if not wrong.any():
             return _explain_derivatives(estimate, data)
     return " ".join([*sentences, *describe_non_finite("data", data)])
+
+
+def _explain_singularity(estimate: Fit, data: Data) -> str:
+    """Say which parameters can move without any change of the likelihood."""
+    has_mass = np.reshape(estimate.probs, (-1, estimate.probs.shape[-1])).max(0) > 0
+    supp = jax.tree.map(lambda leaf: leaf[has_mass], estimate.supp)
+    lclk, count = _along(estimate, data, supp), estimate.theta.size
+    units = np.empty(count)
+    for k, direction in enumerate(np.eye(count)):
+        slopes = np.asarray(jax.jvp(lclk, (jnp.zeros(count),), (direction,))[1])
+        units[k] = np.sqrt(np.mean(slopes[np.isfinite(slopes)] ** 2))
+    units = np.where(units > 0, units, 1.0)
+    values, vectors = np.linalg.eigh(estimate.hessian / (units[:, None] * units))
+    flat = np.abs(vectors[:, values < _FLAT])
+    if not flat.size:
+        return ""
+    moved = np.any(flat > 0.1 * flat.max(axis=0), axis=1)
+    names = ", ".join(np.array(estimate.names)[moved])
+    what = "a combination of " if moved.sum() > flat.shape[1] else ""
+    return f"Nothing changes along {what}{names}."
 
 
 def _explain_derivatives(estimate: Fit, data: Data) -> str:
@@ -67,13 +94,11 @@ def _rows_without_derivative(
     estimate: Fit, data: Data, index: int, order: str
 ) -> np.ndarray | None:
     """Return for which observations a derivative in one parameter is not finite."""
-    variable, constant = split_model(estimate.model, estimate.free)
-    theta, unravel = ravel_pytree(variable)
-    direction = jnp.zeros_like(theta).at[index].set(1.0)
+    direction = jnp.zeros(estimate.theta.size).at[index].set(1.0)
+    along = _along(estimate, data, estimate.supp)
 
     def lclk(length: Array | float) -> Array:
-        model = eqx.combine(unravel(theta + length * direction), constant)
-        return conditional_likelihoods(model, data, estimate.supp)
+        return along(length * direction)
 
     def slope(length: Array) -> Array:
         return jax.jvp(lclk, (length,), (jnp.ones(()),))[1]
@@ -85,6 +110,18 @@ def _rows_without_derivative(
         return None
     carries = np.isfinite(np.asarray(lclk(0.0)))
     return np.any(~np.isfinite(found) & carries, axis=1)
+
+
+def _along(estimate: Fit, data: Data, supp: Support) -> Callable[[Array], LogCondLik]:
+    """Return the log conditional likelihoods as a function of a step of theta."""
+    variable, constant = split_model(estimate.model, estimate.free)
+    theta, unravel = ravel_pytree(variable)
+
+    def lclk(step: Array) -> LogCondLik:
+        model = eqx.combine(unravel(theta + step), constant)
+        return conditional_likelihoods(model, data, supp)
+
+    return lclk
 
 
 def _list_rows(wrong: np.ndarray) -> str:

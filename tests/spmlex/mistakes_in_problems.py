@@ -259,6 +259,7 @@ IN_PROBLEMS = {
         lambda: fit(MODEL, but(x=np.zeros(N)), SUPP),
         "The profile Hessian is singular",
         "not identified by these data",
+        "Nothing changes along slope.",
     ),
     "one observation": (
         lambda: fit(MODEL, {name: x[:1] for name, x in SEPARATED.items()}, SUPP[2:3]),

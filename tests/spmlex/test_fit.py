@@ -284,13 +284,15 @@ def test_a_parameter_that_is_not_identified_is_named():
     rng = np.random.default_rng(0)
     x = rng.normal(size=200)
     y = 1.5 * x + rng.normal(size=200) + rng.choice([-2.0, 2.0], 200)
-    estimate = fit(
+    given = (
         Sum(jnp.array(0.5), jnp.array(0.1)),
         {"x": jnp.asarray(x), "y": jnp.asarray(y)},
         jnp.linspace(-4.0, 4.0, 21),
-        throw=False,
     )
+    estimate = fit(*given, throw=False)
     assert estimate.result == RESULTS.singular_hessian
+    with pytest.raises(RuntimeError, match=r"along a combination of \w+, \w+\.$"):
+        fit(*given)
     assert estimate.gradient_norm <= 1e-6
     assert jnp.all(jnp.isnan(estimate.covariance("observed")))
 
