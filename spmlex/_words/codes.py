@@ -47,9 +47,10 @@ class RESULTS(eqx.Enumeration):
         "another start."
     )
     variance_collapsed = (
-        "A noise scale runs to zero while the likelihood still rises: every "
-        "observation sees a single support point. An outcome is reproduced exactly by "
-        "points of the grid. Hold its scale fixed, or move the grid off its values."
+        "The search did not end, and every observation sees a single support point. "
+        "Either a noise scale runs to zero, since an outcome is reproduced exactly by "
+        "points of the grid: hold the scale fixed, or move the grid off these values. "
+        "Or it started far below the spacing of the grid: start it there."
     )
     simulation_disagrees = (
         "What `simulate` draws does not have the distribution that `lclk` says. Look "
