@@ -1,6 +1,7 @@
 """What `reproduce` runs, and its record of when, where and how long it took."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import yaml
 
 from experiments.config.conf_folder import CONF
 from experiments.errors import InputError
-from experiments.store.atomic import replacing
+from experiments.store.atomic import alone, replacing
 
 RECORD = "reproduce.yaml"
 LIST = "reproduce.yaml"
@@ -69,8 +70,19 @@ def read_record(results: Path) -> dict[str, Run]:
         ) from error
 
 
-def write_record(results: Path, record: dict[str, Run]) -> None:
-    """Write the record, all of it or nothing."""
-    entries = {name: dataclasses.asdict(run) for name, run in record.items()}
-    with replacing(results / RECORD) as temporary:
-        temporary.write_text(yaml.safe_dump(entries, sort_keys=False))
+def add_to_record(
+    results: Path, name: str, describe: Callable[[Run | None], Run]
+) -> None:
+    """Write a study into the record; what other processes wrote there stays.
+
+    Args:
+        results: The folder of the studies.
+        name: The study.
+        describe: Returns its run, told what the record has of it now.
+    """
+    with alone(results):
+        record = read_record(results)
+        record[name] = describe(record.get(name))
+        entries = {name: dataclasses.asdict(run) for name, run in record.items()}
+        with replacing(results / RECORD) as temporary:
+            temporary.write_text(yaml.safe_dump(entries, sort_keys=False))

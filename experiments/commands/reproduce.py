@@ -6,6 +6,8 @@ beside the studies. With `--quick` each study has a few replications of its firs
 process at its smallest sizes, with all estimators and grids, in a folder of its own.
 """
 
+import dataclasses
+import functools
 import os
 import resource
 import signal
@@ -18,9 +20,9 @@ from typing import Any
 from experiments import provenance
 from experiments.commands.kept import (
     Run,
+    add_to_record,
     list_reproduced,
     read_record,
-    write_record,
 )
 from experiments.commands.shared import make_console, split_arguments
 from experiments.config import compose as cfg
@@ -57,15 +59,18 @@ def main(arguments: list[str]) -> int:
     commit = provenance.name_code(provenance.describe_code())
     incomplete: list[str] = []
     for name in words or listed:
-        record = read_record(results)
-        before = _carried_on(record.get(name), results / name, quick=quick)
-        if before is not None and before.complete and before.commit == commit:
-            console.print(f"{name}: there, by this commit.")
-            continue
+        before = read_record(results).get(name)
+        # Of a folder that is gone the record says nothing any more.
+        there = before if (results / name).exists() else None
+        if there is not None and _is_part(there, quick=quick):
+            if there.complete and there.commit == commit:
+                console.print(f"{name}: there, by this commit.")
+                continue
         marked = f", {QUICK_REPLICATIONS} replications at most" if quick else ""
         console.print(f"{name}{marked} ...")
-        code, run = _run(name, listed[name], results, commit, before, quick=quick)
-        write_record(results, record | {name: run})
+        code, run = _run(name, listed[name], results, commit, quick=quick)
+        gone = before if there is None else None
+        add_to_record(results, name, functools.partial(_add_up, run, gone))
         if code == INTERRUPTED:
             return code
         if code:
@@ -81,15 +86,31 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _carried_on(before: Run | None, folder: Path, *, quick: bool) -> Run | None:
-    """Return the run before where this one goes on with what that computed.
+def _is_part(before: Run, *, quick: bool) -> bool:
+    """Tell whether a study goes on with what a run before, or beside, computed.
 
-    A study takes up what any commit with its version of the numbers computed, so what
-    that took counts too.
+    It takes up what any commit with its version of the numbers computed.
     """
-    if before is None or before.quick != quick or before.numbers != NUMBERS:
-        return None
-    return before if folder.exists() else None
+    return before.quick == quick and before.numbers == NUMBERS
+
+
+def _add_up(run: Run, gone: Run | None, other: Run | None) -> Run:
+    """Return a run with what others took that it went on with.
+
+    Args:
+        run: The run.
+        gone: One of which nothing was left when it began.
+        other: What the record has at its end: also of a process that worked on the same
+            study beside it.
+    """
+    if other is None or other == gone or not _is_part(other, quick=run.quick):
+        return run
+    return dataclasses.replace(
+        run,
+        seconds=round(run.seconds + other.seconds, 1),
+        processor_seconds=round(run.processor_seconds + other.processor_seconds, 1),
+        memory_bytes=max(run.memory_bytes, other.memory_bytes),
+    )
 
 
 def _run(
@@ -97,7 +118,6 @@ def _run(
     settings: list[str],
     results: Path,
     commit: str,
-    before: Run | None,
     *,
     quick: bool,
 ) -> tuple[int, Run]:
@@ -109,11 +129,6 @@ def _run(
     start = time.monotonic()
     code, used = _call(command)
     seconds, processor = time.monotonic() - start, used.ru_utime + used.ru_stime
-    memory = used.ru_maxrss * _RSS_UNIT
-    if before is not None:
-        seconds += before.seconds
-        processor += before.processor_seconds
-        memory = max(memory, before.memory_bytes)
     files = (x for x in (results / name).rglob("*") if x.is_file())
     return code, Run(
         commit=commit,
@@ -121,7 +136,7 @@ def _run(
         quick=quick,
         seconds=round(seconds, 1),
         processor_seconds=round(processor, 1),
-        memory_bytes=memory,
+        memory_bytes=used.ru_maxrss * _RSS_UNIT,
         disk_bytes=sum(x.stat().st_size for x in files),
         machine=provenance.describe_machine(),
         ended=read_clock(),

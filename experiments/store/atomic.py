@@ -10,6 +10,11 @@ from pathlib import Path
 
 from experiments.errors import StoreError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp(\.\w+)?")
 """Names of temporary files: those of `replacing`, and those of `analysis.files`."""
 
@@ -38,6 +43,24 @@ def replacing(path: Path) -> Generator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Generator[None]:
+    """Keep out other processes that ask for the same, where the system can do that.
+
+    For a file that is read and written again in a moment, not for long work.
+    """
+    if fcntl is None:
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems lock nothing
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)  # which gives the lock up
 
 
 @contextlib.contextmanager

@@ -1,9 +1,11 @@
 """Kept studies are run again by one command, and compared by another."""
 
 import dataclasses
+import functools
 import resource
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -90,7 +92,7 @@ def test_time_of_another_commit_counts_where_its_results_do(
     call("reproduce", "quick", place)
     record = reproduced.read_record(tmp_path)
     longer = dataclasses.replace(record["quick"], seconds=1000.0)
-    reproduced.write_record(tmp_path, {"quick": longer})
+    reproduced.add_to_record(tmp_path, "quick", lambda _: longer)
     monkeypatch.setattr(provenance, "name_code", lambda code: "another")
     if numbers == "others":
         monkeypatch.setattr(reproduce, "NUMBERS", reproduce.NUMBERS + 1)
@@ -129,6 +131,33 @@ def test_a_stop_is_kept_and_ends_it(sweeps, tmp_path):
     assert code == 130
     assert len(called) == 1
     assert not reproduced.read_record(tmp_path)["quick"].complete
+
+
+def test_processes_beside_each_other_lose_nothing_of_the_record(
+    sweeps, tmp_path, monkeypatch
+):
+    """One writes of another study, and of the same one, while this one runs."""
+    call("reproduce", "timing", f"results_dir={tmp_path}")
+    timed = reproduced.read_record(tmp_path)["timing"]
+    beside = dataclasses.replace(timed, processor_seconds=1000.0)
+    note = reproduce._call
+
+    def run_beside(command):
+        for name in ("mixing", "quick"):
+            reproduced.add_to_record(tmp_path, name, lambda _: beside)
+        return note(command)
+
+    monkeypatch.setattr(reproduce, "_call", run_beside)
+    call("reproduce", "quick", f"results_dir={tmp_path}")
+    record = reproduced.read_record(tmp_path)
+    assert set(record) == {"timing", "mixing", "quick"}
+    assert record["mixing"] == beside
+    assert record["quick"].processor_seconds > 1000.0
+    names = [str(i) for i in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        add = functools.partial(reproduced.add_to_record, tmp_path)
+        list(pool.map(lambda name: add(name, lambda _: beside), names))
+    assert set(names) < set(reproduced.read_record(tmp_path))
 
 
 STUDY = """
