@@ -131,10 +131,10 @@ class Design:
         return list(dict.fromkeys(cells))
 
     def order_cells(self, at_once: int) -> list[Cell]:
-        """List the cells in the order of work: no program is compiled twice.
+        """List the cells in the order of work: what estimates is compiled once.
 
-        Cells of processes with the same model share what estimates. Where there are
-        more programs than are kept, all cells of the first ones come first.
+        Cells of processes with the same model share it. Where there are more such
+        programs than are kept, all cells of the first ones come first.
 
         Args:
             at_once: How many cells have their programs in memory.

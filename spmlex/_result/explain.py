@@ -53,10 +53,14 @@ def _explain_singularity(estimate: Fit, data: Data) -> str:
     units = np.empty(count)
     for k, direction in enumerate(np.eye(count)):
         slopes = np.asarray(jax.jvp(lclk, (jnp.zeros(count),), (direction,))[1])
-        units[k] = np.sqrt(np.mean(slopes[np.isfinite(slopes)] ** 2))
+        units[k] = np.sqrt(np.mean(np.where(np.isfinite(slopes), slopes, 0.0) ** 2))
     units = np.where(units > 0, units, 1.0)
-    values, vectors = np.linalg.eigh(estimate.hessian / (units[:, None] * units))
-    flat = np.abs(vectors[:, values < _FLAT])
+    scaled = np.asarray(estimate.hessian) / (units[:, None] * units)
+    if not np.isfinite(scaled).all():
+        return ""
+    values, vectors = np.linalg.eigh(scaled)
+    # Where the curvature is negative the likelihood does change: that is a saddle.
+    flat = np.abs(vectors[:, np.abs(values) < _FLAT])
     if not flat.size:
         return ""
     moved = np.any(flat > 0.1 * flat.max(axis=0), axis=1)

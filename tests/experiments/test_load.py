@@ -131,17 +131,8 @@ def test_no_more_cells_are_worked_on_than_keep_their_programs(workers):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_sweep_of_many_cells_stays_small(capfd, tmp_path):
     kept = tmp_path / "load.json"
-    words = [
-        "--cells",
-        "24",
-        "--processes",
-        "1",
-        "--replications",
-        "2",
-        "--out",
-        str(kept),
-    ]
-    assert load.main(words) == 0
+    words = "--cells 24 --processes 1 --replications 2 --out".split()
+    assert load.main([*words, str(kept)]) == 0
     rows = read_runs(kept)[-1]["growth"]
     assert [row["cells"] for row in rows][-2:] == [24, 24]
     assert all(row["most_mb"] > 0 for row in rows)
