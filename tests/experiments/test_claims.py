@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_claims_from_elsewhere_are_taken_over_once_nobody_renews_them(
     path.write_text("elsewhere 1 something")
     os.utime(path, (1, 1))  # clocks of machines may differ by anything
     now = 0.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
     with Claims(files) as claims:
         for now in range(0, 500, 50):
             assert not claims.take(block)
@@ -135,7 +136,8 @@ def test_a_second_process_waits_for_blocks_of_the_first(tmp_path, monkeypatch):
             path.write_bytes(content)
             claim.unlink()
 
-    monkeypatch.setattr("experiments.session.loop.time.sleep", nap)
+    # In this module only: the watch over blocks sleeps too, in a thread of its own.
+    monkeypatch.setattr("experiments.session.loop.time", SimpleNamespace(sleep=nap))
     code, text = sweep(tmp_path, *ONE_CELL)
     assert code == 0
     assert len(naps) == 3

@@ -2,6 +2,7 @@
 
 import io
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def make_result(block, design):
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_time_left_is_right_from_the_first_block_on(monkeypatch, n_workers):
     now = [100.0]
-    monkeypatch.setattr(shown.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(shown, "time", SimpleNamespace(monotonic=lambda: now[0]))
     design = make_design("sample_size=[200,400]", "n_replications=60", "block_size=20")
     tracker = Tracker(design)
     display = shown.Display(tracker, Console(file=io.StringIO()), n_workers)
