@@ -5,6 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.core import Tracer
 
 from spmlex._inner import InnerSolver, get_solver
 from spmlex._inner.weights import fill_rows_without_weight, read_sample
@@ -26,6 +31,9 @@ from spmlex._words.types import (
     Weights,
 )
 
+_ROUNDING = 4.0 * float(np.finfo(float).eps)
+"""Of the largest coordinate: what rounding leaves of a zero."""
+
 
 def pose_problem(
     model0: Model,
@@ -43,6 +51,7 @@ def pose_problem(
         ValueError: The message names the argument.
     """
     model0, data, supp = read_inputs(model0, data, supp)
+    supp = jax.tree.map(_zero_rounding, supp)
     free = free_leaves(model0, fixed)
     n_obs = eqx.filter_eval_shape(conditional_likelihoods, model0, data, supp).shape[0]
     if n_groups is not None:
@@ -54,6 +63,23 @@ def pose_problem(
     return OuterProblem(
         model0, data, supp, groups, n_groups, free, solver, labels=labels
     )
+
+
+def _zero_rounding(leaf: Any) -> Any:
+    """Return the coordinates of a grid with zero where they are zero but for rounding.
+
+    The middle of `linspace(-0.06, 0.06, 75)` is 1e-17. Where F has its mass there only,
+    any parameter that multiplies the latent can reach for it, and grow to 1e13.
+    """
+    if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+        return leaf
+    xp = jnp if isinstance(leaf, Tracer) else np
+    size = xp.abs(leaf)
+    rounding = xp.where(size <= _ROUNDING * xp.max(size, axis=0), leaf, 0.0)
+    if xp is np:
+        return jnp.asarray(np.asarray(leaf) - rounding)
+    # So that the derivatives with respect to the points stay what they are.
+    return leaf - lax.stop_gradient(rounding)
 
 
 def _label(

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Array, Int
 
@@ -97,6 +98,12 @@ def list_warnings(evidence: Evidence, ending: Ending) -> list[str]:
             f"likelihood can rise and fall by {float(ending.grid_ripple):.1f} nats, "
             "and noise scales are estimated too small. Use more points."
         )
+    if _is_one_point(evidence):
+        found.append(
+            "F is a single point at this maximum: no heterogeneity. A search whose "
+            "noise starts wider than the data can end so beside a higher maximum: "
+            "try `starts` with narrower noise; `mixing_test` tests for heterogeneity."
+        )
     if evidence.moved is not None and not bool(evidence.moved):
         found.append(
             "no maximum with the support points free to move was found near the one on "
@@ -117,6 +124,13 @@ def describe_degeneracy(evidence: Evidence) -> str:
         "consistent start (`starting_values`), a coarser grid or, where no noise "
         "scale is free, support='free'."
     )
+
+
+def _is_one_point(evidence: Evidence) -> bool:
+    """Tell whether F, which might have been more, is one point in every group."""
+    n_supp = jax.tree.leaves(evidence.given.supp)[0].shape[0]
+    counts = np.sum(np.asarray(evidence.probs) > 0, axis=0)
+    return n_supp > 1 and evidence.theta.size > 0 and bool(np.all(counts == 1))
 
 
 def _count_atoms(probs: Array) -> str:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.scipy.special import gammaln
-from problems import LinearFactor, approx, linear_factor
+from problems import LinearFactor, approx, linear_factor, published_example
 from scipy import stats
 
 from spmlex import RESULTS, data_range, fit
@@ -282,6 +282,30 @@ def test_a_start_far_too_narrow_or_wide_ends_at_the_maximum(log_std):
     slope = np.sum(x * rest) / np.sum(x**2)
     scale = np.sqrt(np.mean((rest - slope * x) ** 2))
     assert estimate.theta == approx([slope, np.log(scale)], 1e-7)
+
+
+@pytest.mark.parametrize("unit", [1e-2, 1e-3])
+def test_a_start_whose_noise_is_wider_than_the_data_ends_at_the_maximum(unit):
+    # The middle of this grid is zero but for rounding: at first F has its mass there,
+    # and the loadings, times 1e-17, once went off to 1e13 and stayed.
+    _, data, supp = published_example()
+    grid = jnp.linspace(-6.0 * unit, 6.0 * unit, 75)
+    assert 0.0 < float(jnp.min(jnp.abs(grid))) < 1e-15
+    start = LinearFactor(coef=jnp.array([1.0, 0.5]), log_std_e=jnp.zeros(3))
+    plain = fit(start, data, supp)
+    estimate = fit(start, {"outcomes": unit * data["outcomes"]}, grid)
+    shift = np.log(unit) * np.array([0, 0, 1, 1, 1])
+    assert estimate.theta - shift == approx(plain.theta, 1e-6)
+
+
+def test_a_maximum_at_a_single_point_says_that_there_may_be_another():
+    model, data, supp = panel()
+    apart = {"x": data["x"], "y": data["y"] - data["y"].mean(axis=1, keepdims=True)}
+    warned = "Warning: F is a single point at this maximum"
+    estimate = fit(model, apart, supp, support="grid")
+    assert estimate.num_atoms == 1
+    assert warned in estimate.summary(kind="sandwich")
+    assert warned not in fit(model, apart, np.zeros(1)).summary(kind="sandwich")
 
 
 @pytest.mark.parametrize("unit", [1e-6, 1e6])
