@@ -4,6 +4,7 @@ import math
 
 MISSING = "-"
 _PLAIN_DECIMALS = 3  # where there is no error to follow
+_TOO_LONG = 1e9  # more digits than that before the point are not read
 
 
 def decimals(error: float, *, significant: int = 2) -> int:
@@ -29,8 +30,10 @@ def format_error(error: float) -> str:
 
 
 def write_fixed(value: float, places: int) -> str:
-    """Write a value with so many decimals; never `-0.00`."""
+    """Write a value with so many decimals, never `-0.00`; a huge one as `1.5e+138`."""
     if not math.isfinite(value):
         return MISSING
+    if abs(value) >= _TOO_LONG:
+        return f"{value:.1e}"
     text = f"{value:.{places}f}"
     return text.removeprefix("-") if float(text) == 0 else text

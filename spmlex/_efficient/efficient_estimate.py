@@ -134,6 +134,9 @@ class EfficientEstimate(HasIntervals):
                 "model, or give a finer grid that covers F. If it is the logarithm of "
                 "a variance, the best one may be zero: hold it by `fixed=`."
             )
+        if self.result == RESULTS.parameter_diverging:
+            named = ", ".join(np.array(self.names)[np.asarray(self.root.runs_off)])
+            return f"{text} Here: {named}."
         near = np.asarray(self.nearly_shifted)
         if not near.any():
             return text

@@ -213,8 +213,8 @@ def _solve(
     elif theta0 is None:
         theta0 = climb_smoothly(problem, weights)
     equation, end = solve_score(problem, weights, n_draws, seed, theta0, known)
-    theta, converged, model, probs, supp, result = _read(equation, end)
-    root = Root(end.best, theta, converged, end.num_steps)
+    theta, converged, off, model, probs, supp, result = _read(equation, end)
+    root = Root(end.best, theta, converged, end.num_steps, off)
     return EfficientEstimate(
         model=model,
         theta=theta,
@@ -233,12 +233,13 @@ def _read(
 ) -> tuple[
     Float[Array, " p"],
     Bool[Array, ""],
+    Bool[Array, " p"],
     Model,
     Float[Array, " n_supp *n_groups"],
     Support,
     RESULTS,
 ]:
-    """Return theta, model, F and grid at a root, and how the search for it ended."""
+    """Return a root and how it was found, model, F and grid there, and the result."""
     problem, here = equation.problem, end.best
     theta, converged = step_to_root(equation, end)
     result = RESULTS.where(converged, RESULTS.successful, RESULTS.max_steps_reached)
@@ -246,12 +247,17 @@ def _read(
     # Far from a root draws are no evidence.
     disagree = converged & (here.misfit >= _MISFIT)
     result = RESULTS.where(disagree, RESULTS.simulation_disagrees, result)
+    errors = here.errors(equation.n_obs)
+    runs_off = end.departure.find_runaways(here, errors, equation.weights)
+    diverging = (converged & jnp.any(runs_off)) | (~converged & jnp.all(runs_off))
+    result = RESULTS.where(diverging, RESULTS.parameter_diverging, result)
     finite = jnp.all(jnp.isfinite(here.scores)) & jnp.all(jnp.isfinite(theta))
     finite &= end.num_steps > 0
     result = RESULTS.where(finite, result, RESULTS.non_finite)
     return (
         theta,
         converged,
+        runs_off,
         problem.build(theta),
         probs[0] if problem.groups is None else probs.T,
         equation.problem_at(theta, here.carried).supp,

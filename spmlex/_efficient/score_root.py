@@ -11,6 +11,7 @@ from spmlex._efficient.careful_steps import (
     is_nearer,
     learn,
 )
+from spmlex._efficient.departure import Departure, before_departure
 from spmlex._efficient.following_grid import FollowingGrid
 from spmlex._efficient.score_at import Asked, ScoreAt, choose_tree
 from spmlex._efficient.score_equation import ScoreEquation
@@ -47,12 +48,14 @@ class Root(NamedTuple):
         theta: One step further: the estimate.
         converged: Whether the search settled, and many draws did not deny it.
         num_steps: Evaluations.
+        runs_off: Which parameters went where the data say nothing of them.
     """
 
     here: ScoreAt
     theta: Float[Array, " p"]
     converged: Bool[Array, ""]
     num_steps: Int[Array, ""]
+    runs_off: Bool[Array, " p"]
 
     @property
     def is_careful(self) -> Bool[Array, ""]:
@@ -79,6 +82,7 @@ class RootSearch(NamedTuple):
         homed: Whether a grid that moves was put back to where it was given.
         goes_home: Whether it is before the next one.
         num_steps: Evaluations.
+        departure: Where it began.
         refines: Whether the next one is the last, with many draws, at the best.
         refined: Whether that found what the search did.
         running: Whether there is a next one.
@@ -97,6 +101,7 @@ class RootSearch(NamedTuple):
     homed: Bool[Array, ""]
     goes_home: Bool[Array, ""]
     num_steps: Int[Array, ""]
+    departure: Departure
     refines: Bool[Array, ""]
     refined: Bool[Array, ""]
     running: Bool[Array, ""]
@@ -123,6 +128,7 @@ def begin_root(here: ScoreAt) -> RootSearch:
         homed=no,
         goes_home=no,
         num_steps=jnp.array(0),
+        departure=before_departure(here.theta),
         refines=no,
         refined=no,
         running=jnp.array(True),
@@ -175,7 +181,7 @@ def approach_root(
         here: The evaluation.
     """
     refines, before, chooses = asked.refines, state.best, asked.chooses
-    length = here.step_length(equation.n_obs)
+    length, errors = here.step_length(equation.n_obs), here.errors(equation.n_obs)
     finite = jnp.isfinite(length) & jnp.all(jnp.isfinite(here.step))
     # Where many draws say that the root is far off, none was found.
     refined = refines & finite & (length <= _LONGEST)
@@ -222,6 +228,7 @@ def approach_root(
         state.homed | lead.returns,
         lead.returns | lead.jumps,
         state.num_steps + 1,
+        state.departure.take_in(here.theta, errors),
         refines_next,
         refined,
         ~refines & (~ended | refines_next),

@@ -62,6 +62,7 @@ def test_digits_follow_the_error():
     assert digits.format_value(-0.00001, 0.01) == "0.000"
     assert digits.format_value(np.nan, 0.1) == "-"
     assert digits.format_value(0.5, np.nan) == "0.500"
+    assert digits.format_value(1.5e138, np.inf) == "1.5e+138"
 
 
 def column(errors, **others):
