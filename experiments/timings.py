@@ -34,7 +34,7 @@ def describe_run(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str,
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
-        "load": round(os.getloadavg()[0], 1),  # what else the machine has to do
+        "load": round(os.getloadavg()[0], 1),  # its own included
         "cores": count_cores(),
         "code": name_code(describe_code()),
         **{name: [dict(row) for row in rows] for name, rows in tables.items()},
