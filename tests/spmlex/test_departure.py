@@ -1,12 +1,11 @@
 """A search that runs off to infinity is told from one that ends at a root."""
 
-from types import SimpleNamespace
-from typing import Any
+import functools
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_fits import AbleLogit, data
+from small_fits import N_OBS, AbleLogit, data
 
 from spmlex import RESULTS, efficient_estimate
 from spmlex._efficient.departure import before_departure
@@ -34,18 +33,25 @@ def test_an_outcome_predicted_without_error_has_no_root(start):
 def test_a_root_has_no_runaways():
     found = efficient_estimate(AbleLogit(jnp.zeros(2)), data(), SUPP)
     assert not np.any(found.root.runs_off)
+    assert found.describe_end() == ""
 
 
-def end_at(theta, variances, spread=1.0) -> Any:
+@functools.cache
+def root():
+    """Return the last evaluation of a search that ended at a root."""
+    return efficient_estimate(AbleLogit(jnp.zeros(2)), data(), SUPP).root.here
+
+
+def end_at(theta, variances, spread=1.0):
     """Return an evaluation with these variances, in the sample `spread` squared."""
+    here, scale = root(), jnp.sqrt(jnp.array(variances))
+    ends = jnp.where(jnp.arange(N_OBS) % 2 == 0, 1.0, -1.0)[:, None]
     inverse = jnp.diag(jnp.array(variances))
-    root = spread * jnp.sqrt(jnp.array(variances))
-    scores = jnp.array([[1.0, 1.0], [-1.0, -1.0]]) / jnp.where(root > 0, root, 1.0)
-    return SimpleNamespace(
+    return here._replace(
         theta=jnp.array(theta),
-        scores=scores * spread**2,
+        scores=spread * ends / jnp.where(scale > 0, scale, 1.0),
         mean=jnp.zeros(2),
-        directions=SimpleNamespace(inverse=inverse),
+        directions=here.directions._replace(inverse=inverse),
     )
 
 
@@ -66,7 +72,7 @@ def test_runaways_moved_far_and_are_known_no_more(theta, variances, spread, off)
     here = end_at(theta, variances, spread)
     errors = jnp.sqrt(jnp.array(variances))
     begun = before_departure(jnp.zeros(2)).take_in(jnp.zeros(2), jnp.ones(2))
-    weights = jnp.array([0.5, 0.5])
+    weights = jnp.full(N_OBS, 1.0 / N_OBS)
     assert begun.find_runaways(here, errors, weights).tolist() == off
 
 
