@@ -10,17 +10,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from spmlex._efficient.score_at import ScoreAt
-from spmlex._words.types import Weights
-
 _FAR = 1e3
 """Standard errors at the beginning that a parameter moves by only if it runs off; and
 how many times its standard error is then larger at the end."""
-
-
-_MUTE = 1e-2
-"""Where a parameter runs off, its score has less than this share of the variance that
-it has under the model: each score vanishes, and its square before its expectation."""
 
 
 class Departure(NamedTuple):
@@ -45,21 +37,17 @@ class Departure(NamedTuple):
         )
 
     def find_runaways(
-        self, here: ScoreAt, errors: Float[Array, " p"], weights: Weights
+        self, theta: Float[Array, " p"], errors: Float[Array, " p"]
     ) -> Bool[Array, " p"]:
         """Return which parameters went where the data say nothing of them.
 
         Args:
-            here: Where the search ended.
-            errors: Standard errors there. All zero: nothing is identified.
-            weights: Observation weights with sum one.
+            theta: Where the search ended.
+            errors: Standard errors there.
         """
-        moved = jnp.abs(here.theta - self.theta) > _FAR * self.errors
+        moved = jnp.abs(theta - self.theta) > _FAR * self.errors
         grown = (self.errors > 0) & ~(errors <= _FAR * self.errors)
-        inverse = here.directions.inverse
-        variance = weights @ ((here.scores - here.mean) @ inverse) ** 2
-        mute = variance < _MUTE * jnp.diagonal(inverse)
-        return (moved & grown) | mute | jnp.all(errors == 0.0)
+        return moved & grown
 
 
 def before_departure(theta: Float[Array, " p"]) -> Departure:

@@ -248,8 +248,10 @@ def _read(
     disagree = converged & (here.misfit >= _MISFIT)
     result = RESULTS.where(disagree, RESULTS.simulation_disagrees, result)
     errors = here.errors(equation.n_obs)
-    runs_off = end.departure.find_runaways(here, errors, equation.weights)
-    diverging = (converged & jnp.any(runs_off)) | (~converged & jnp.all(runs_off))
+    runs_off = end.departure.find_runaways(here.theta, errors)
+    # Where no root was found and nothing is identified, it was the start that ran off.
+    runs_off = jnp.where(converged, runs_off, jnp.all(errors == 0.0))
+    diverging = jnp.any(runs_off)
     result = RESULTS.where(diverging, RESULTS.parameter_diverging, result)
     finite = jnp.all(jnp.isfinite(here.scores)) & jnp.all(jnp.isfinite(theta))
     finite &= end.num_steps > 0
