@@ -75,7 +75,8 @@ def _zero_rounding(leaf: Any) -> Any:
         return leaf
     xp = jnp if isinstance(leaf, Tracer) else np
     size = xp.abs(leaf)
-    rounding = xp.where(size <= _ROUNDING * xp.max(size, axis=0), leaf, 0.0)
+    largest = xp.max(xp.where(xp.isfinite(size), size, 0.0), axis=0)
+    rounding = xp.where(size <= _ROUNDING * largest, leaf, 0.0)
     if xp is np:
         return jnp.asarray(np.asarray(leaf) - rounding)
     # So that the derivatives with respect to the points stay what they are.

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Array, Int
 
@@ -128,8 +127,7 @@ def describe_degeneracy(evidence: Evidence) -> str:
 
 def _is_one_point(evidence: Evidence) -> bool:
     """Tell whether F, which might have been more, is one point in every group."""
-    n_supp = jax.tree.leaves(evidence.given.supp)[0].shape[0]
-    counts = np.sum(np.asarray(evidence.probs) > 0, axis=0)
+    n_supp, counts = evidence.probs.shape[0], np.sum(np.asarray(evidence.probs) > 0, 0)
     return n_supp > 1 and evidence.theta.size > 0 and bool(np.all(counts == 1))
 
 

@@ -15,6 +15,7 @@ from scipy import stats
 from spmlex import RESULTS, data_range, fit
 from spmlex._adequacy.unbounded import unbounded_parameters
 from spmlex._inner.mixture import normalise_weights
+from spmlex._profile.problem import _zero_rounding
 from spmlex._support.continuum import box_of
 
 UNITS = (1e-8, 1e-3, 1e4, 1e8)
@@ -296,6 +297,14 @@ def test_a_start_whose_noise_is_wider_than_the_data_ends_at_the_maximum(unit):
     estimate = fit(start, {"outcomes": unit * data["outcomes"]}, grid)
     shift = np.log(unit) * np.array([0, 0, 1, 1, 1])
     assert estimate.theta - shift == approx(plain.theta, 1e-6)
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_zeros_of_a_grid_are_zero_and_other_points_stay(traced):
+    points = jnp.array([[-jnp.inf, 1e-17], [1e-17, 1e-9], [3.0, 2.0]])
+    read = jax.jit(_zero_rounding) if traced else _zero_rounding
+    assert read(points).tolist() == [[-np.inf, 0.0], [0.0, 1e-9], [3.0, 2.0]]
+    assert (jax.jacobian(_zero_rounding)(jnp.array([1e-17, 2.0])) == jnp.eye(2)).all()
 
 
 def test_a_maximum_at_a_single_point_says_that_there_may_be_another():
