@@ -103,20 +103,17 @@ class PanelBinary(Named):
         fixed, slopes = self._split(known_covariates(data))
         signs = jnp.where(data["outcomes"].astype(bool), 1.0, -1.0)
         points = supp.reshape(-1, self.n_random)
-
-        def index(t: int) -> Float[Array, "n_obs n_supp"]:
-            random = points[:, 0]
-            for k in range(self.n_random - 1):
-                random = random + slopes[:, t, k, None] * points[:, k + 1]
-            index = signs[:, t, None] * (fixed[:, t, None] + random)
-            return index if mask is None else jnp.where(mask[:, t, None], index, _SURE)
-
-        indices = [index(t) for t in range(signs.shape[1])]
+        # Periods first: a row of support points lies together in memory.
+        index = fixed.T[:, :, None] + points[:, 0]
+        for k in range(self.n_random - 1):
+            index = index + slopes[:, :, k].T[:, :, None] * points[:, k + 1]
+        index = signs.T[:, :, None] * index
         add = sum_log_logistic if self.link == "logit" else sum_log_normal
         if mask is None:
-            return add(indices)
+            return add(index)
         impossible = (data["outcomes"].astype(bool) & ~mask).any(axis=1)
-        return jnp.where(impossible[:, None], -jnp.inf, add(indices))
+        index = jnp.where(mask.T[:, :, None], index, _SURE)
+        return jnp.where(impossible[:, None], -jnp.inf, add(index))
 
     def outcomes(self, data: dict[str, Array]) -> dict[str, Array]:
         """List every sequence of choices that an observation could make.

@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -14,36 +13,73 @@ _DENSITY_AT_ZERO = 1.0 / math.sqrt(2.0 * math.pi)
 _CENTRE = 4.0
 
 
-def sum_log_logistic(indices: Sequence[Float[Array, "..."]]) -> Float[Array, "..."]:
-    """Add up `log(1 / (1 + exp(-z)))` over z in a sequence of arrays.
+@jax.custom_jvp
+def sum_log_logistic(index: Float[Array, "n_terms ..."]) -> Float[Array, "..."]:
+    """Add up `log(1 / (1 + exp(-z)))` over z along the first axis.
 
     Each is `min(z, 0) - log(1 + exp(-|z|))`, and a product of up to a thousand factors
-    between 1 and 2 doesn't overflow. Both branches of `where` continue the same smooth
-    function, so every derivative is right, at z = 0 too.
+    between 1 and 2 doesn't overflow.
     """
     linear, product = jnp.zeros(()), jnp.ones(())
-    for z in indices:
+    for z in _each(index):  # one fused loop over the entries, with no pass for a term
         negative = z < 0
         linear = linear + jnp.where(negative, z, 0.0)
         product = product * (1.0 + jnp.exp(jnp.where(negative, z, -z)))
     return linear - jnp.log(product)
 
 
-def sum_log_normal(indices: Sequence[Float[Array, "..."]]) -> Float[Array, "..."]:
-    """Add up the log of the standard normal cdf over z in a sequence of arrays.
+@sum_log_logistic.defjvp
+def _sum_log_logistic_jvp(
+    primals: tuple[Float[Array, "n_terms ..."]],
+    tangents: tuple[Float[Array, "n_terms ..."]],
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    (index,), (index_dot,) = primals, tangents
+    moves = jax.nn.sigmoid(-index) * index_dot
+    return sum_log_logistic(index), jnp.sum(moves, axis=0)
+
+
+@jax.custom_jvp
+def sum_log_normal(index: Float[Array, "n_terms ..."]) -> Float[Array, "..."]:
+    """Add up the log of the standard normal cdf over z along the first axis.
 
     With M the Mills ratio times the density at zero, the cdf is `1 - exp(-z²/2) M(z)`
     for z >= 0 and `exp(-z²/2) M(-z)` below, where the exponential is kept in logs. M
     falls like 1/z: the product of thirty factors doesn't underflow for |z| < 1e9.
     """
     quadratic, product = jnp.zeros(()), jnp.ones(())
-    for z in indices:
-        negative = z < 0
-        mills = _scaled_mills(jnp.where(negative, -z, z))
+    for z in _each(index):
         square = -0.5 * z * z
-        quadratic = quadratic + jnp.where(negative, square, 0.0)
-        product = product * jnp.where(negative, mills, 1.0 - jnp.exp(square) * mills)
+        quadratic = quadratic + jnp.where(z < 0, square, 0.0)
+        product = product * _normal_factor(z)
     return quadratic + jnp.log(product)
+
+
+@sum_log_normal.defjvp
+def _sum_log_normal_jvp(
+    primals: tuple[Float[Array, "n_terms ..."]],
+    tangents: tuple[Float[Array, "n_terms ..."]],
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    (index,), (index_dot,) = primals, tangents
+    # The density over the cdf, where the exponential cancels below zero.
+    density = jnp.exp(jnp.where(index < 0, 0.0, -0.5 * index * index))
+    slope = _DENSITY_AT_ZERO * density / _normal_factor(index)
+    return sum_log_normal(index), jnp.sum(slope * index_dot, axis=0)
+
+
+def _normal_factor(z: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Return the cdf for z >= 0, below that what is left of it without `exp(-z²/2)`.
+
+    Both branches of `where` continue the same smooth function, so every derivative of
+    the log of the cdf is right, at z = 0 too.
+    """
+    negative = z < 0
+    mills = _scaled_mills(jnp.where(negative, -z, z))
+    return jnp.where(negative, mills, 1.0 - jnp.exp(-0.5 * z * z) * mills)
+
+
+def _each(index: Float[Array, "n_terms ..."]) -> list[Float[Array, "..."]]:
+    """Return the entries along the first axis."""
+    return [jax.lax.index_in_dim(index, t, keepdims=False) for t in range(len(index))]
 
 
 @functools.cache
