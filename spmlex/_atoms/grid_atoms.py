@@ -90,7 +90,8 @@ def are_peaks(
     # A point and what surrounds it on a lattice; of a scattered grid as many.
     count = min(3**dimension, n_supp)
     distance = jnp.sum((places[:, None] - places[None]) ** 2, axis=2)
-    _, near = jax.lax.top_k(-distance, count)
+    # In single precision XLA looks for the first few; in double it would sort them all.
+    _, near = jax.lax.top_k(-distance.astype(jnp.float32), count)
     return values >= jnp.max(values[near], axis=1)
 
 

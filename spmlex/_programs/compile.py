@@ -1,17 +1,20 @@
 """How programs are compiled that a call outside `jit` needs: in little time.
 
-Such a program mostly runs once, for milliseconds, after half a minute of compilation,
-two thirds of which go into making it fast. Without that it runs at a third of the
-speed. So it is left out where a call stands alone and calls of its shape have not cost
-much yet. Inside `jit`, `vmap` or a study, where one program serves
-thousands of samples, everything is optimised. The numbers are the same up to rounding.
+Such a program mostly runs once, for milliseconds, after seconds of compilation, a third
+of which goes into making it fast. Without that it runs at a third of the speed. So it
+is left out where a call stands alone and calls of its shape have not cost much yet.
+Inside `jit` or `vmap`, where one program serves thousands of samples, all is compiled
+as its caller says. The numbers are the same up to rounding.
 """
 
 import functools
+import gc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Concatenate, Protocol, runtime_checkable
 
+import equinox as eqx
 import jax
 import jax.core
 import jax.numpy as jnp
@@ -27,14 +30,20 @@ from spmlex._words.types import AnyArray
 _BUDGET = 500_000_000
 """Cost of all calls of one shape after which it is compiled once more, to run fast:
 they then have lost about as much time as that takes, so that no one waits twice as long
-as need be. Where one call costs more there is but the one program."""
+as need be."""
 
-_IN_LITTLE_TIME = {
-    "xla_backend_optimization_level": 0,
-    # The emitters of fused loops are most of what is left, and gain little here.
+_LARGE = 120_000_000
+"""Cost of one call that loses as much as making it fast takes: there is but the one
+program."""
+
+_TO_RUN_FAST = {
+    "xla_backend_optimization_level": 2,
+    # The emitters of fused loops double the time, and gain nothing in these programs.
     "xla_cpu_use_fusion_emitters": False,
     "xla_disable_hlo_passes": "tree_reduction_rewriter",
 }
+
+_IN_LITTLE_TIME = _TO_RUN_FAST | {"xla_backend_optimization_level": 0}
 
 
 @runtime_checkable
@@ -61,7 +70,9 @@ def compile_for_one_call[First: HasCost, **P, R](
         n_made: How many rows of data it makes and evaluates beside those it is given.
         calls: Of how many calls a user's one consists: they cost as one together.
     """
-    optimised = Program(function)
+    inside = eqx.filter_jit(function)
+    elsewhere = Program(function)
+    to_run_fast = Program(function, _TO_RUN_FAST)
     in_little_time = Program(function, _IN_LITTLE_TIME)
     spent: Counter[object] = Counter()
 
@@ -69,18 +80,23 @@ def compile_for_one_call[First: HasCost, **P, R](
     def call(first: First, *args: P.args, **kwargs: P.kwargs) -> R:
         given = (first, args, kwargs)
         if is_traced(given):
-            return optimised(first, *args, **kwargs)
+            return inside(first, *args, **kwargs)
         shape = _shape_of(given)
-        cost, before = first.cost(n_made) // calls, spent[shape]
-        spent[shape] += cost
+        cost, before = first.cost(n_made), spent[shape]
+        after = before + cost // calls
+        spent[shape] = after
         on_cpu = jax.default_backend() == "cpu"
-        brief = on_cpu and before + cost <= _BUDGET
-        program = in_little_time if brief else optimised
+        brief = cost <= _LARGE and after <= _BUDGET
+        alone = in_little_time if brief else to_run_fast
+        program = alone if on_cpu else elsewhere
+        again = on_cpu and cost <= _LARGE and before <= _BUDGET < after
+        is_new = before == 0 or again
+        with without_collector() if is_new else nullcontext():
+            if first.verbose:
+                announce(function.__name__, is_new)
+            found = run_interruptibly(program, first, *args, **kwargs)
         if not first.verbose:
-            return run_interruptibly(program, first, *args, **kwargs)
-        again = on_cpu and not brief and before <= _BUDGET
-        announce(function.__name__, before == 0 or again)
-        found = run_interruptibly(program, first, *args, **kwargs)
+            return found
         # Prints are effects, which JAX may otherwise be late with.
         jax.effects_barrier()
         return found
@@ -94,15 +110,15 @@ def compile_together[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     For what is computed in passing, by a dozen operations. Outside `jit` each of them
     is a program of its own, which takes 50 ms to compile and microseconds to run.
     """
-    optimised = Program(function)
+    elsewhere = Program(function)
     in_little_time = Program(function, _IN_LITTLE_TIME)
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if is_traced((args, kwargs)):
             return function(*args, **kwargs)
-        brief = jax.default_backend() == "cpu"
-        return (in_little_time if brief else optimised)(*args, **kwargs)
+        on_cpu = jax.default_backend() == "cpu"
+        return (in_little_time if on_cpu else elsewhere)(*args, **kwargs)
 
     return call
 
@@ -131,6 +147,22 @@ def on_host(function: Callable[..., Array]) -> Callable[..., Array]:
 def choose(xp: Any, condition: AnyArray, one: ArrayLike, other: ArrayLike) -> Any:
     """Return entries of one array where a condition holds, elsewhere of another."""
     return xp.where(condition, one, other)
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Collect no garbage meanwhile.
+
+    What is traced makes a million objects that stay, and looking for garbage among them
+    took a tenth of the time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _shape_of(arguments: object) -> object:
