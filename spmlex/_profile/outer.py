@@ -86,7 +86,10 @@ class OuterProblem(eqx.Module):
             points = jax.tree.map(lambda leaf: leaf[columns], points)
             drift = None if drift is None else drift[columns]
         if drift is None or self.origin is None:
-            return points
+            # Tied to theta: XLA would compute what the data and the points give, once
+            # for all steps, in arrays several times the size of `lclk`.
+            here = jax.lax.stop_gradient(theta)
+            return jax.lax.optimization_barrier((points, here))[0]
         box, rows = range_of(points)
         return box.to_supp(rows + drift @ (theta - self.origin))
 

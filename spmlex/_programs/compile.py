@@ -10,7 +10,7 @@ as its caller says. The numbers are the same up to rounding.
 import functools
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Concatenate, Protocol, runtime_checkable
 
@@ -150,7 +150,7 @@ def choose(xp: Any, condition: AnyArray, one: ArrayLike, other: ArrayLike) -> An
 
 
 @contextmanager
-def without_collector() -> Iterator[None]:
+def without_collector() -> Generator[None]:
     """Collect no garbage meanwhile.
 
     What is traced makes a million objects that stay, and looking for garbage among them
