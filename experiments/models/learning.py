@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from experiments.fields import as_float
 from experiments.models.parts.learning_start import start_from_normal
-from experiments.models.parts.links import sum_log_logistic
 from experiments.models.parts.named import Named
 
 
@@ -179,7 +178,7 @@ class Learning(Named):
         # The first choice rests on no outcome: its index is the same for everyone.
         first = jax.nn.log_sigmoid(self.choice[0] + self.choice[1] * supp)
         offset, slope = forms.offset.T[1:, :, None], forms.slope.T[1:, :, None]
-        later = sum_log_logistic(offset + slope * supp)
+        later = jax.nn.log_sigmoid(offset + slope * supp).sum(axis=0)
         return first + later - 0.5 * coefficients @ powers
 
     def starting_values(self, data: dict[str, Array]) -> "Learning":
