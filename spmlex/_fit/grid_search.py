@@ -20,7 +20,7 @@ from spmlex._inner.mixture import count_observations
 from spmlex._profile.evaluation import Evaluation
 from spmlex._profile.outer import OuterProblem
 from spmlex._programs.compile import compile_for_one_call
-from spmlex._programs.rows import RowPlan, put_in_blocks
+from spmlex._programs.rows import Blocks, RowPlan, put_in_blocks
 from spmlex._result.result import Fit
 from spmlex._support.degenerate import is_crowded, is_degenerate
 from spmlex._words.codes import RESULTS, result_code
@@ -41,7 +41,6 @@ class _End(NamedTuple):
     result: RESULTS  # pyright: ignore[reportInvalidTypeForm]
 
 
-@compile_for_one_call
 def maximise_on_grid(
     problem: OuterProblem,
     thetas: Float[Array, "n_given p"],
@@ -67,6 +66,37 @@ def maximise_on_grid(
     Returns:
         The fit, and how its support points move with theta where they do.
     """
+    args = (problem, thetas, n_random, weights, tol, max_steps, is_free, plan)
+    if is_free:
+        return _search_and_move(*args)
+    return _search(*args).fit, None
+
+
+class _OnGrid(NamedTuple):
+    """The maximum on a grid.
+
+    Attributes:
+        fit: The fit there.
+        value: The profile value.
+        blocks: The rows, where they are in blocks and needed further.
+    """
+
+    fit: Fit
+    value: Scalar
+    blocks: Blocks | None
+
+
+def search_grid(
+    problem: OuterProblem,
+    thetas: Float[Array, "n_given p"],
+    n_random: int,
+    weights: Weights,
+    tol: float,
+    max_steps: int | Int[Array, ""],
+    is_free: bool,
+    plan: RowPlan | None,
+) -> _OnGrid:
+    """Search on the grid; arguments as of `maximise_on_grid`."""
     probs0 = problem.uniform_probs()
     blocks = None if plan is None else put_in_blocks(plan, problem.data, weights)
     watch = "on the grid" if problem.verbose else ""
@@ -98,18 +128,35 @@ def maximise_on_grid(
         ends, source = _search_all(search, thetas, n_random, n_obs, max_steps)
         optima = _report(ends, source, n_obs)
         end = jax.tree.map(lambda leaf: leaf[optima.chosen], ends)
-    on_grid = _make_fit(problem, weights, n_obs, end, optima)
-    if not is_free:
-        return on_grid, None
-    here, result = end.state.here, end.result
+    found = _make_fit(problem, weights, n_obs, end, optima)
+    return _OnGrid(found, end.state.here.value, blocks if is_free else None)
+
+
+def move_support(
+    on_grid: _OnGrid,
+    problem: OuterProblem,
+    thetas: Float[Array, "n_given p"],
+    n_random: int,
+    weights: Weights,
+    tol: float,
+    max_steps: int | Int[Array, ""],
+    is_free: bool,
+    plan: RowPlan | None,
+) -> tuple[Fit, Float[Array, "n_supp d p"]]:
+    """Free the support at a maximum on the grid; its other arguments found that."""
+    del thetas, n_random, is_free, plan
+    found = on_grid.fit
     # A grid can stall a climb that moving atoms would not; what else failed stays.
-    tries = (result == RESULTS.successful) | (result == RESULTS.stalled)
-    tries &= ~is_crowded(on_grid.probs, end.resolution) & (here.gap <= CERTIFICATE_TOL)
-    joint = make_joint(problem, weights, blocks)
-    polished = polish(
-        joint, end.state.theta, here.probs, here.value, tries, tol, max_steps
-    )
-    return take_polished(on_grid, joint, polished)
+    tries = (found.result == RESULTS.successful) | (found.result == RESULTS.stalled)
+    tries &= ~is_crowded(found.probs, found.resolution) & (found.gap <= CERTIFICATE_TOL)
+    joint = make_joint(problem, weights, on_grid.blocks)
+    start = (found.theta, found.probs, on_grid.value)
+    polished = polish(joint, *start, tries, tol, max_steps)
+    return take_polished(found, joint, polished)
+
+
+_search = compile_for_one_call(search_grid)
+_search_and_move = compile_for_one_call(search_grid, then=move_support)
 
 
 def _make_fit(

@@ -12,7 +12,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Concatenate, Protocol, runtime_checkable
+from typing import Any, Concatenate, Protocol, overload, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -22,6 +22,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
+from spmlex._programs.in_turn import Programs, in_turn
 from spmlex._programs.interrupt import run_interruptibly
 from spmlex._programs.kept_programs import Program
 from spmlex._words.progress import announce
@@ -60,24 +61,48 @@ class HasCost(Protocol):
         ...
 
 
+@overload
 def compile_for_one_call[First: HasCost, **P, R](
     function: Callable[Concatenate[First, P], R], n_made: int = 0, calls: int = 1
-) -> Callable[Concatenate[First, P], R]:
+) -> Callable[Concatenate[First, P], R]: ...
+
+
+@overload
+def compile_for_one_call[First: HasCost, **P, Found, R](
+    function: Callable[Concatenate[First, P], Found],
+    n_made: int = 0,
+    calls: int = 1,
+    *,
+    then: Callable[Concatenate[Found, First, P], R],
+) -> Callable[Concatenate[First, P], R]: ...
+
+
+def compile_for_one_call(
+    function: Callable[..., Any],
+    n_made: int = 0,
+    calls: int = 1,
+    *,
+    then: Callable[..., Any] | None = None,
+) -> Callable[..., Any]:
     """Return `eqx.filter_jit(function)`, not optimised where that is better.
 
     Args:
         function: What is to be compiled.
         n_made: How many rows of data it makes and evaluates beside those it is given.
         calls: Of how many calls a user's one consists: they cost as one together.
+        then: What is called with its result and the same arguments, and returns the
+            result of the call. It is a program of its own, so that one can be traced
+            while XLA compiles the other.
     """
-    inside = eqx.filter_jit(function)
-    elsewhere = Program(function)
-    to_run_fast = Program(function, _TO_RUN_FAST)
-    in_little_time = Program(function, _IN_LITTLE_TIME)
+    inside = eqx.filter_jit(in_turn(function, then))
+    elsewhere, to_run_fast, in_little_time = (
+        Programs(function, then, options)
+        for options in (None, _TO_RUN_FAST, _IN_LITTLE_TIME)
+    )
     spent: Counter[object] = Counter()
 
     @functools.wraps(function)
-    def call(first: First, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(first: HasCost, *args: Any, **kwargs: Any) -> Any:
         given = (first, args, kwargs)
         if is_traced(given):
             return inside(first, *args, **kwargs)
@@ -88,9 +113,10 @@ def compile_for_one_call[First: HasCost, **P, R](
         on_cpu = jax.default_backend() == "cpu"
         brief = cost <= _LARGE and after <= _BUDGET
         alone = in_little_time if brief else to_run_fast
-        program = alone if on_cpu else elsewhere
+        programs = alone if on_cpu else elsewhere
         again = on_cpu and cost <= _LARGE and before <= _BUDGET < after
         is_new = before == 0 or again
+        program = programs.begin if is_new else programs.call
         with without_collector() if is_new else nullcontext():
             if first.verbose:
                 announce(function.__name__, is_new)

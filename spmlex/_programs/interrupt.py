@@ -29,7 +29,7 @@ _SETTINGS: Mapping[str, Callable[[Any], Any]] = {
 """What a user may have set in a `with` block, which holds for one thread alone."""
 
 
-def _setting(name: str) -> Any:
+def read_setting(name: str) -> Any:
     """Return a setting of JAX as it holds in this thread."""
     return getattr(jax.config, name)
 
@@ -47,9 +47,20 @@ def run_interruptibly[**P, R](
         KeyboardInterrupt: At once, where the user asks for it.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or _setting("jax_disable_jit"):
+    if not is_main or read_setting("jax_disable_jit"):
         return jax.block_until_ready(function(*args, **kwargs))
-    wanted = {name: _setting(name) for name in _SETTINGS}
+    with on_one_thread():
+        return run_beside(function, *args, **kwargs)()
+
+
+def run_beside[**P, R](
+    function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+) -> Callable[[], R]:
+    """Run a function in a thread; return what waits for it and returns its result.
+
+    With the settings of JAX that hold here. What the function raises is raised there.
+    """
+    wanted = {name: read_setting(name) for name in _SETTINGS}
     context = contextvars.copy_context()
     ended: dict[str, Any] = {}
 
@@ -59,7 +70,7 @@ def run_interruptibly[**P, R](
                 # Only where they differ: a setting is part of what a program is
                 # looked up by, and one that is set again is another program.
                 for name, value in wanted.items():
-                    if _setting(name) != value:
+                    if read_setting(name) != value:
                         stack.enter_context(_SETTINGS[name](value))
                 found = context.run(function, *args, **kwargs)
                 ended["value"] = jax.block_until_ready(found)
@@ -68,9 +79,12 @@ def run_interruptibly[**P, R](
 
     # A daemon: a process that was interrupted can end while XLA still works.
     thread = threading.Thread(target=work, daemon=True, name="spmlex")
-    with on_one_thread():
-        thread.start()
+    thread.start()
+
+    def wait() -> R:
         thread.join()
-    if "error" in ended:
-        raise ended["error"]
-    return ended["value"]
+        if "error" in ended:
+            raise ended["error"]
+        return ended["value"]
+
+    return wait

@@ -23,6 +23,7 @@ from jax.experimental import serialize_executable
 from jaxtyping import PyTree
 
 from spmlex._programs.fingerprint import NotKnown, fingerprint, settings
+from spmlex._programs.interrupt import read_setting
 from spmlex._words.arguments import show
 
 _FORMAT = b"spmlex program 1\n"
@@ -34,6 +35,11 @@ class _Folder:
     """Where programs are kept; nowhere until the user says so."""
 
     path: Path | None = None
+
+
+def keeps_programs() -> bool:
+    """Tell whether programs are kept on disk."""
+    return _Folder.path is not None and not read_setting("jax_disable_jit")
 
 
 class _Kept(NamedTuple):
@@ -102,14 +108,10 @@ def keep_programs(folder: str | os.PathLike[str]) -> Path:
     _Folder.path = path
     # JAX tells XLA of a level, but not of none: set back, JAX's own messages are as
     # before, and those of XLA stay off.
-    level = _setting("jax_logging_level")
+    level = read_setting("jax_logging_level")
     jax.config.update("jax_logging_level", "CRITICAL")
     jax.config.update("jax_logging_level", level)
     return path
-
-
-def _setting(name: str) -> Any:
-    return getattr(jax.config, name)
 
 
 class Program:
@@ -127,7 +129,7 @@ class Program:
         self.loaded: dict[object, _Kept | None] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if _Folder.path is None or _setting("jax_disable_jit"):
+        if not keeps_programs():
             return self.jitted(*args, **kwargs)
         arrays, rest = eqx.partition((args, kwargs), eqx.is_array)
         leaves, structure = jax.tree.flatten(arrays)
@@ -135,7 +137,7 @@ class Program:
         shapes = tuple(map(_kind_of, leaves))
         # With their types: True, 1 and 1.0 are equal.
         values = tuple((type(value), value) for value in fixed)
-        device = _setting("jax_default_device")
+        device = read_setting("jax_default_device")
         try:
             where = (_Folder.path, device, settings())
             short = (*where, structure, shapes, form, values)

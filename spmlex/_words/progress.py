@@ -17,7 +17,7 @@ import numpy as np
 from spmlex._words.arguments import check_truth
 
 _PROGRAMS = {
-    "maximise_on_grid": "the search for the maximum",
+    "search_grid": "the search for the maximum",
     "_search": "the search with free support",
     "_go_on": "the search with one atom more",
     "search_score": "the efficient score",

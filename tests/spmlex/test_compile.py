@@ -1,5 +1,8 @@
 """Programs of calls that stand alone are compiled in little time, all others to run."""
 
+import gc
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -39,13 +42,14 @@ def counted():
 def test_few_calls_of_a_shape_share_one_program_and_many_a_second(counted):
     total, traced = counted
     expected = jnp.sum(jnp.exp(jnp.arange(3.0)))
-    cost = _compile._BUDGET // 3
-    for _ in range(3):
+    times = _compile._BUDGET // _compile._LARGE + 1
+    cost = _compile._BUDGET // times
+    for _ in range(times):
         assert total(Numbers(jnp.arange(3.0), cost)) == approx(expected, 1e-14)
     assert traced == [(3,)]
     total(Numbers(jnp.arange(4.0), cost))
     assert traced == [(3,), (4,)]
-    for _ in range(3):
+    for _ in range(times):
         assert total(Numbers(jnp.arange(3.0), cost)) == approx(expected, 1e-14)
     assert traced == [(3,), (4,), (3,)]
 
@@ -53,7 +57,7 @@ def test_few_calls_of_a_shape_share_one_program_and_many_a_second(counted):
 def test_a_large_problem_is_compiled_once_to_run_fast(counted):
     total, traced = counted
     for _ in range(4):
-        total(Numbers(jnp.arange(3.0), _compile._BUDGET + 1))
+        total(Numbers(jnp.arange(3.0), _compile._LARGE + 1))
     assert traced == [(3,)]
 
 
@@ -64,7 +68,7 @@ def test_rows_that_a_call_makes_count_as_well():
         traced.append(numbers.values.shape)
         return jnp.sum(numbers.values)
 
-    made = compile_for_one_call(total, n_made=_compile._BUDGET)
+    made = compile_for_one_call(total, n_made=_compile._LARGE)
     for _ in range(4):
         made(Numbers(jnp.arange(3.0), 1))
     assert traced == [(3,)]
@@ -85,6 +89,61 @@ def test_it_is_a_part_of_larger_programs(counted):
     assert slope == approx(2.0 * jnp.exp(rows[0]), 1e-14)
 
 
+def test_what_follows_is_traced_once_and_gets_what_was_found():
+    traced = []
+
+    def double(numbers: Numbers, factor: float) -> dict[str, Any]:
+        traced.append("double")
+        return {"twice": 2.0 * numbers.values, "one": 1.0, "factor": factor}
+
+    def add(found: dict[str, Any], numbers: Numbers, factor: float) -> jax.Array:
+        traced.append("add")
+        return found["one"] + found["twice"] + factor * numbers.values
+
+    both = compile_for_one_call(double, then=add)
+    numbers = Numbers(jnp.arange(3.0), 1)
+    for _ in range(2):
+        assert both(numbers, 10.0) == approx(1.0 + 12.0 * numbers.values, 1e-14)
+    assert traced == ["double", "add"]
+    inside = jax.jit(lambda numbers: both(numbers, 10.0))(numbers)
+    assert inside == approx(1.0 + 12.0 * numbers.values, 1e-14)
+    with jax.disable_jit():
+        fresh = compile_for_one_call(double, then=add)(numbers, 10.0)
+    assert fresh == approx(1.0 + 12.0 * numbers.values, 1e-14)
+
+
+@pytest.mark.parametrize("wrong", ["one", "other"])
+def test_what_either_of_two_programs_raises_is_raised(wrong):
+    def double(numbers: Numbers) -> jax.Array:
+        if wrong == "one":
+            raise ValueError("the one")
+        return 2.0 * numbers.values
+
+    def add(found: jax.Array, numbers: Numbers) -> jax.Array:
+        if wrong == "other":
+            raise ValueError("the other")
+        return found + numbers.values
+
+    both = compile_for_one_call(double, then=add)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"the {wrong}"):
+            both(Numbers(jnp.arange(3.0), 1))
+
+
+def test_no_garbage_is_collected_while_a_program_is_made():
+    seen = []
+
+    @compile_for_one_call
+    def total(numbers: Numbers) -> jax.Array:
+        seen.append(gc.isenabled())
+        return jnp.sum(numbers.values)
+
+    assert gc.isenabled()
+    total(Numbers(jnp.arange(3.0), 1))
+    assert seen == [False]
+    assert gc.isenabled()
+
+
 def test_a_summary_is_a_fit_one_search_and_few_small_programs(caplog):
     shape, data, supp = linear_factor(n_obs=83, n_supp=17)
     model = LinearFactor(coef=shape.coef, log_std_e=shape.log_std_e)
@@ -97,6 +156,8 @@ def test_a_summary_is_a_fit_one_search_and_few_small_programs(caplog):
     ]
     # Root and limits of the efficient score share its evaluation.
     assert found.count("jit(search_score)") == 1
-    assert found.count("jit(maximise_on_grid)") == 1
+    # Traced once, though one is traced ahead while the other is compiled.
+    assert found.count("jit(search_grid)") == 1
+    assert found.count("jit(move_support)") == 1
     # Before they were put together there were a hundred, 40 ms each.
     assert len(found) <= 25, found

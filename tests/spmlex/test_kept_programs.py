@@ -15,6 +15,7 @@ import pytest
 
 import spmlex
 from spmlex._programs import kept_programs as _kept_programs
+from spmlex._programs.interrupt import read_setting
 from spmlex._programs.kept_programs import Program, keep_programs
 from spmlex._words.codes import RESULTS
 
@@ -49,7 +50,7 @@ class Own(eqx.Module):
 def folder(tmp_path, monkeypatch):
     """Return a folder in which programs are kept while a test runs."""
     monkeypatch.setattr(_kept_programs._Folder, "path", None)
-    level = _kept_programs._setting("jax_logging_level")
+    level = read_setting("jax_logging_level")
     yield keep_programs(tmp_path / "programs")
     jax.config.update("jax_logging_level", level)
 
@@ -276,4 +277,4 @@ def test_a_second_process_takes_all_programs_of_the_first(tmp_path):
         kept.append({path.name: path.stat().st_mtime_ns for path in files})
     assert printed[0] == printed[1]
     assert kept[0] == kept[1]
-    assert any(name.startswith("maximise_on_grid") for name in kept[0])
+    assert any(name.startswith("search_grid") for name in kept[0])

@@ -18,7 +18,7 @@ from small_fits import NAMES, SUPP, AbleLogit, data, named
 import spmlex
 from spmlex._climb.newton import climb
 from spmlex._profile.problem import pose_problem
-from spmlex._programs.interrupt import _setting, run_interruptibly
+from spmlex._programs.interrupt import read_setting, run_interruptibly
 from spmlex._words.progress import STEPS, announce, list_limits, report, report_part
 
 SCRIPT = Path(__file__).parent / "interrupted.py"
@@ -135,11 +135,11 @@ def test_compiled_code_runs_beside_the_main_thread_and_errors_come_back():
 )
 def test_settings_in_a_with_block_hold_beside_the_main_thread(setting, value):
     name = f"jax_{setting}"
-    before = _setting(name)
+    before = read_setting(name)
     assert before != value
     with getattr(jax, setting)(value):
-        assert run_interruptibly(_setting, name) == value
-    assert run_interruptibly(_setting, name) == before
+        assert run_interruptibly(read_setting, name) == value
+    assert run_interruptibly(read_setting, name) == before
 
 
 @pytest.mark.thorough
