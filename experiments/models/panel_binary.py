@@ -1,6 +1,7 @@
 """Binary choice in panel data with random coefficients: logit and probit."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -22,6 +23,19 @@ _SURE = 40.0
 
 _LOGIT_PER_PROBIT = 1.702
 """The normal cdf at z is near the logistic one at 1.702 z (Johnson and Kotz 1970)."""
+
+
+def _index(
+    period: tuple[Array, Array | None, Array, Array],
+    points: Float[Array, "n_supp n_random"],
+) -> Float[Array, "n_obs n_supp"]:
+    """Return `(2 y - 1) eta` of one period, very large where that is not seen."""
+    signs, seen, fixed, slopes = period
+    random = points[:, 0]
+    for k in range(slopes.shape[1]):
+        random = random + slopes[:, k, None] * points[:, k + 1]
+    index = signs[:, None] * (fixed[:, None] + random)
+    return index if seen is None else jnp.where(seen[:, None] > 0, index, _SURE)
 
 
 class PanelBinary(Named):
@@ -103,17 +117,16 @@ class PanelBinary(Named):
         fixed, slopes = self._split(known_covariates(data))
         signs = jnp.where(data["outcomes"].astype(bool), 1.0, -1.0)
         points = supp.reshape(-1, self.n_random)
-        # Periods first: a row of support points lies together in memory.
-        index = fixed.T[:, :, None] + points[:, 0]
-        for k in range(self.n_random - 1):
-            index = index + slopes[:, :, k].T[:, :, None] * points[:, k + 1]
-        index = signs.T[:, :, None] * index
+        seen = None if mask is None else mask.astype(float)
+        periods = jax.tree.map(
+            lambda leaf: jnp.swapaxes(leaf, 0, 1), (signs, seen, fixed, slopes)
+        )
         add = sum_log_logistic if self.link == "logit" else sum_log_normal
+        values: Any = add(_index, periods, points)  # pyright knows no custom_jvp
         if mask is None:
-            return add(index)
+            return values
         impossible = (data["outcomes"].astype(bool) & ~mask).any(axis=1)
-        index = jnp.where(mask.T[:, :, None], index, _SURE)
-        return jnp.where(impossible[:, None], -jnp.inf, add(index))
+        return jnp.where(impossible[:, None], -jnp.inf, values)
 
     def outcomes(self, data: dict[str, Array]) -> dict[str, Array]:
         """List every sequence of choices that an observation could make.

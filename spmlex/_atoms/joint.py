@@ -22,6 +22,10 @@ from spmlex._words.codes import RESULTS
 from spmlex._words.inputs import conditional_likelihoods
 from spmlex._words.types import Data, LogCondLik, Scalar, Weights
 
+_EDGE = 1e-12
+"""Atoms this close to the edge are on it, in units of the range: a step that leaves
+them there does so but for rounding, and one that rounding has let go wants to leave."""
+
 
 class Atoms(eqx.Module):
     """Support points in a fixed number of slots.
@@ -196,7 +200,7 @@ class JointProblem(eqx.Module):
         solved = jax.vmap(lambda r: solve_face(sums.system, r, mass))(rights)
         probs_dot, response = -solved[: joint.size], solved[joint.size :]
         hessian = sums.second + across @ probs_dot.T
-        moves = (places > 0.0) & (places < 1.0) & (mass > 0)[:, None]
+        moves = (places > _EDGE) & (places < 1.0 - _EDGE) & (mass > 0)[:, None]
         stays = jnp.concatenate([jnp.zeros(size, bool), ~moves.ravel()])
         free = jnp.where(stays, 0.0, 1.0)
         # A unit block, not a zero one: Newton's step there is zero, and nothing

@@ -12,7 +12,7 @@ import pytest
 from experiments.models.duration import WeibullHazard
 from experiments.models.panel_binary import PanelBinary
 from experiments.models.poisson import MixedPoisson
-from spmlex import RESULTS, efficient_estimate, fit
+from spmlex import RESULTS, efficient_estimate, fit, product_grid
 from spmlex._atoms.joint import make_joint
 from tests.spmlex.problems import DATA, approx, central_differences, linear_factor
 
@@ -225,6 +225,39 @@ def test_joint_derivatives_are_right():
     assert np.asarray(there.hessian) == approx(bend, 1e-5)
     mean = joint.weights @ there.scores
     assert np.asarray(mean) == approx(-there.gradient, 1e-12)
+
+
+@pytest.mark.parametrize("beyond", [0.0, 1e-18, -1e-18])
+def test_an_atom_on_the_edge_stays_there_whatever_the_rounding(beyond):
+    # Steps are zero there but for rounding: an atom that they let go by 1e-18 was one
+    # of the middle, with a slope out of the range that no step could follow.
+    model, data, supp = linear_factor(n_obs=60, n_supp=20)
+    problem = fit(model, data, supp, support="grid", throw=False).problem
+    assert problem is not None
+    joint = make_joint(problem, jnp.full(60, 1 / 60))
+    present = jnp.array([True, True, True])
+    for edge in (0.0, 1.0):
+        places = jnp.array([edge, 0.4, 0.6]).at[0].add(beyond)
+        theta = jnp.concatenate([model.coef, model.log_std_e, places])
+        there = joint.evaluate(theta, present / 3.0, present)
+        number = theta.size - 3
+        assert there.gradient[number] == 0.0
+        assert there.hessian[number].tolist() == jnp.eye(theta.size)[number].tolist()
+        assert float(jnp.abs(there.gradient[number + 1])) > 0.0
+
+
+@pytest.mark.thorough
+def test_atoms_on_the_edge_do_not_hold_a_search_up():
+    rng = np.random.default_rng(6)
+    x, v = rng.normal(size=(300, 4, 2)), rng.normal(size=(300, 2)) * 0.7 + 0.5
+    index = v[:, :1] + v[:, 1:] * x[:, :, 0] - 0.5 * x[:, :, 1]
+    chosen = index + rng.logistic(size=index.shape) > 0
+    line = jnp.linspace(-1.0, 2.0, 10)
+    start = PanelBinary(jnp.zeros(1), n_random=2)
+    data = {"outcomes": chosen, "covariates": x}
+    found = fit(start, data, product_grid(line, line))
+    assert found.support == "free"
+    assert found.num_steps <= 20  # it took 48, most of them without a change
 
 
 def test_what_a_shift_of_the_atoms_can_replace_is_not_identified(faults):

@@ -2,26 +2,40 @@
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
+
+Index = Callable[[Any, Float[Array, "..."]], Float[Array, "..."]]
+"""What is inside of a distribution function, of what there is of one period."""
 
 _DENSITY_AT_ZERO = 1.0 / math.sqrt(2.0 * math.pi)
 _CENTRE = 4.0
 
 
-@jax.custom_jvp
-def sum_log_logistic(index: Float[Array, "n_terms ..."]) -> Float[Array, "..."]:
-    """Add up `log(1 / (1 + exp(-z)))` over z along the first axis.
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def sum_log_logistic(
+    index: Index, periods: Any, points: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    """Add up `log(1 / (1 + exp(-z)))` over periods, where z is an index.
 
     Each is `min(z, 0) - log(1 + exp(-|z|))`, and a product of up to a thousand factors
     between 1 and 2 doesn't overflow.
+
+    Args:
+        index: Returns z given what there is of one period, and the points.
+        periods: Floating-point arrays with leading axis n_periods.
+        points: What `index` has in every period.
     """
     linear, product = jnp.zeros(()), jnp.ones(())
-    for z in _each(index):  # one fused loop over the entries, with no pass for a term
+    # One fused loop over the entries: there is no array with all periods.
+    for period in _each(periods):
+        z = index(period, points)
         negative = z < 0
         linear = linear + jnp.where(negative, z, 0.0)
         product = product * (1.0 + jnp.exp(jnp.where(negative, z, -z)))
@@ -30,24 +44,26 @@ def sum_log_logistic(index: Float[Array, "n_terms ..."]) -> Float[Array, "..."]:
 
 @sum_log_logistic.defjvp
 def _sum_log_logistic_jvp(
-    primals: tuple[Float[Array, "n_terms ..."]],
-    tangents: tuple[Float[Array, "n_terms ..."]],
+    index: Index, primals: tuple[Any, Any], tangents: tuple[Any, Any]
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    (index,), (index_dot,) = primals, tangents
-    moves = jax.nn.sigmoid(-index) * index_dot
-    return sum_log_logistic(index), jnp.sum(moves, axis=0)
+    z, z_dot = _move(index, primals, tangents)
+    moves = jax.nn.sigmoid(-z) * z_dot
+    return sum_log_logistic(index, *primals), jnp.sum(moves, axis=0)
 
 
-@jax.custom_jvp
-def sum_log_normal(index: Float[Array, "n_terms ..."]) -> Float[Array, "..."]:
-    """Add up the log of the standard normal cdf over z along the first axis.
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def sum_log_normal(
+    index: Index, periods: Any, points: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    """Add up the log of the standard normal cdf over periods; see `sum_log_logistic`.
 
     With M the Mills ratio times the density at zero, the cdf is `1 - exp(-z²/2) M(z)`
     for z >= 0 and `exp(-z²/2) M(-z)` below, where the exponential is kept in logs. M
     falls like 1/z: the product of thirty factors doesn't underflow for |z| < 1e9.
     """
     quadratic, product = jnp.zeros(()), jnp.ones(())
-    for z in _each(index):
+    for period in _each(periods):
+        z = index(period, points)
         square = -0.5 * z * z
         quadratic = quadratic + jnp.where(z < 0, square, 0.0)
         product = product * _normal_factor(z)
@@ -56,14 +72,13 @@ def sum_log_normal(index: Float[Array, "n_terms ..."]) -> Float[Array, "..."]:
 
 @sum_log_normal.defjvp
 def _sum_log_normal_jvp(
-    primals: tuple[Float[Array, "n_terms ..."]],
-    tangents: tuple[Float[Array, "n_terms ..."]],
+    index: Index, primals: tuple[Any, Any], tangents: tuple[Any, Any]
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    (index,), (index_dot,) = primals, tangents
+    z, z_dot = _move(index, primals, tangents)
     # The density over the cdf, where the exponential cancels below zero.
-    density = jnp.exp(jnp.where(index < 0, 0.0, -0.5 * index * index))
-    slope = _DENSITY_AT_ZERO * density / _normal_factor(index)
-    return sum_log_normal(index), jnp.sum(slope * index_dot, axis=0)
+    density = jnp.exp(jnp.where(z < 0, 0.0, -0.5 * z * z))
+    moves = _DENSITY_AT_ZERO * density / _normal_factor(z) * z_dot
+    return sum_log_normal(index, *primals), jnp.sum(moves, axis=0)
 
 
 def _normal_factor(z: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -77,9 +92,21 @@ def _normal_factor(z: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.where(negative, mills, 1.0 - jnp.exp(-0.5 * z * z) * mills)
 
 
-def _each(index: Float[Array, "n_terms ..."]) -> list[Float[Array, "..."]]:
-    """Return the entries along the first axis."""
-    return [jax.lax.index_in_dim(index, t, keepdims=False) for t in range(len(index))]
+def _each(periods: Any) -> list[Any]:
+    """Return what there is of each period."""
+    count = len(jax.tree.leaves(periods)[0])
+
+    def take(t: int) -> Any:
+        return jax.tree.map(lambda x: lax.index_in_dim(x, t, keepdims=False), periods)
+
+    return [take(t) for t in range(count)]
+
+
+def _move(
+    index: Index, primals: tuple[Any, Any], tangents: tuple[Any, Any]
+) -> tuple[Float[Array, "n_periods ..."], Float[Array, "n_periods ..."]]:
+    """Return the indices of all periods at once, and how they move."""
+    return jax.jvp(jax.vmap(index, in_axes=(0, None)), primals, tangents)
 
 
 @functools.cache
