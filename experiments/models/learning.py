@@ -1,6 +1,6 @@
 """Choices and outcomes of agents who learn about their ability."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from experiments.fields import as_float
 from experiments.models.parts.learning_start import start_from_normal
+from experiments.models.parts.links import sum_log_logistic
 from experiments.models.parts.named import Named
 
 
@@ -26,6 +27,14 @@ class LinearForms(NamedTuple):
     constant: Float[Array, " n_obs"]
     offset: Float[Array, "n_obs n_periods"]
     slope: Float[Array, "n_obs n_periods"]
+
+
+def _index(
+    period: tuple[Array, Array], supp: Float[Array, " n_supp"]
+) -> Float[Array, "n_obs n_supp"]:
+    """Return the index of a choice, linear in k for each observation."""
+    offset, slope = period
+    return offset[:, None] + slope[:, None] * supp
 
 
 class Learning(Named):
@@ -177,8 +186,8 @@ class Learning(Named):
         coefficients = jnp.stack([forms.quadratic, linear, constant], axis=1)
         # The first choice rests on no outcome: its index is the same for everyone.
         first = jax.nn.log_sigmoid(self.choice[0] + self.choice[1] * supp)
-        offset, slope = forms.offset.T[1:, :, None], forms.slope.T[1:, :, None]
-        later = jax.nn.log_sigmoid(offset + slope * supp).sum(axis=0)
+        periods = forms.offset.T[1:], forms.slope.T[1:]
+        later = cast(Array, sum_log_logistic(_index, periods, supp))
         return first + later - 0.5 * coefficients @ powers
 
     def starting_values(self, data: dict[str, Array]) -> "Learning":

@@ -1,7 +1,7 @@
 """Binary choice in panel data with random coefficients: logit and probit."""
 
 import dataclasses
-from typing import Any
+from typing import cast
 
 import equinox as eqx
 import jax
@@ -122,7 +122,8 @@ class PanelBinary(Named):
             lambda leaf: jnp.swapaxes(leaf, 0, 1), (signs, seen, fixed, slopes)
         )
         add = sum_log_logistic if self.link == "logit" else sum_log_normal
-        values: Any = add(_index, periods, points)  # pyright knows no custom_jvp
+        # What pyright takes a `jax.custom_jvp` to return is any of a tuple.
+        values = cast(Array, add(_index, periods, points))
         if mask is None:
             return values
         impossible = (data["outcomes"].astype(bool) & ~mask).any(axis=1)
